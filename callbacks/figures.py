@@ -1,0 +1,77 @@
+"""Figures of the callbacks: drawn without pyplot, which keeps every figure it ever made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..zoo.base import StackedModel
+from ..zoo.metrics import quantiles
+
+
+def log_figure(trainer: Trainer, tag: str, figure: Figure) -> None:
+    """Send a figure to every TensorBoard logger of the run."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+            logger.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
+
+
+def error_by_grid_point(
+    model: StackedModel, results: Mapping[str, Mapping[str, Tensor]], metric: str = "relative_mse"
+) -> Figure:
+    """Median error of each law against the grid's parameter, with a band from the 10% to the 90% quantile of members.
+
+    Args:
+        model: the stack; its first grid axis is the abscissa, the law is where there is no grid.
+        results: law -> metric -> one number a member.
+        metric: which metric to draw.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    if model.grid_axes:
+        draw_error_lines(axes, model, results, metric)
+    else:
+        _draw_error_bars(axes, results, metric)
+    axes.set_yscale("log")
+    axes.set_ylabel(metric.replace("_", " "))
+    return figure
+
+
+def draw_error_lines(axes: Axes, model: StackedModel, results: Mapping[str, Mapping[str, Tensor]], metric: str) -> None:
+    """One line a law over the values of the first grid axis."""
+    axis = model.grid_axes[0]
+    values = np.array([member[axis] for member in model.member_table])
+    abscissa = np.unique(values)
+    for law, metrics in results.items():
+        error = metrics[metric].detach().cpu()
+        bands = np.array([[float(q) for q in quantiles(error[values == value])] for value in abscissa])
+        (line,) = axes.plot(abscissa, bands[:, 1], marker=".", label=shorten(law))
+        axes.fill_between(abscissa, bands[:, 0], bands[:, 2], color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.set_xlabel(axis.replace("_", " "))
+    axes.legend(fontsize="small", ncols=2)
+
+
+def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], metric: str) -> None:
+    names = [shorten(law) for law in results]
+    bands = np.array([[float(q) for q in quantiles(metrics[metric].detach().cpu())] for metrics in results.values()])
+    spread = np.abs(bands[:, [0, 2]].T - bands[:, 1])
+    axes.errorbar(range(len(names)), bands[:, 1], yerr=spread, fmt="o", capsize=4)
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="small")
+
+
+def shorten(law: str, length: int = 36) -> str:
+    """A law's string for people: numbers to four digits, and cut in the middle where it is too long for a legend.
+
+    Example:
+        >>> shorten("uniform(low=-1.7320508075688772, high=1.7320508075688772)")
+        'uniform(low=-1.732, high=1.732)'
+    """
+    law = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number.group()):.4g}", law)
+    return law if len(law) <= length else f"{law[: length - 13]}…{law[-12:]}"

@@ -1,0 +1,50 @@
+"""TensorBoard's HParams tab: one row a run, with the validation loss as its metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+
+class LogHyperparameters(Callback):
+    """Log the hyperparameters of model and data once, at the first validation, beside a metric that is real by then."""
+
+    def __init__(self) -> None:
+        self._logged = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log once a run; a resumed run has them already."""
+        if self._logged or trainer.sanity_checking or "loss/val" not in trainer.callback_metrics:
+            return
+        self._logged = True
+        values = flat("model", dict(pl_module.hparams))
+        values |= flat("data", dict(getattr(trainer.datamodule, "hparams", {})))  # type: ignore[attr-defined]
+        for logger in trainer.loggers:
+            metrics = {"loss/val": float(trainer.callback_metrics["loss/val"])}
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(values, metrics, step=trainer.global_step)
+            else:
+                logger.log_hyperparams(values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether they are logged."""
+        return {"logged": self._logged}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up whether they are logged."""
+        self._logged = state_dict["logged"]
+
+
+def flat(prefix: str, values: dict[str, Any]) -> dict[str, bool | int | float | str]:
+    """Numbers and strings only, with the same keys in every run: lists become text, None an empty text.
+
+    Example:
+        >>> flat("model", {"width": 8, "alpha": None})
+        {'model/width': 8, 'model/alpha': ''}
+    """
+    return {
+        f"{prefix}/{key}": value if isinstance(value, bool | int | float | str) else "" if value is None else str(value)
+        for key, value in values.items()
+    }

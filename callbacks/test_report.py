@@ -1,0 +1,110 @@
+"""What ``renorm test`` leaves behind: one table on the screen and ``test_results.json`` beside the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from ..datamodules import CLTDataModule
+from ..zoo.base import StackedModel
+from ..zoo.metrics import quantiles
+from .figures import shorten
+from .generalization import Generalization
+
+HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance": "energy"} | {
+    f"k{n}_error": f"k{n} err" for n in range(1, 5)
+}
+RESULTS_FILE = "test_results.json"
+
+
+class TestReport(Callback):
+    """Print medians over members, laws x metrics for each grid point, and write every member's number to a file.
+
+    Args:
+        directory: where to write; None for the screen only.
+    """
+
+    __test__ = False  # not a test, whatever pytest thinks of the name
+
+    def __init__(self, directory: str | None = None) -> None:
+        self.directory = directory
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Print the table and write the file, on the first process only; by now the progress bar is gone."""
+        measured = [callback for callback in trainer.callbacks if isinstance(callback, Generalization)]  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not measured or not isinstance(pl_module, StackedModel) or not isinstance(data, CLTDataModule):
+            raise TypeError("TestReport needs a StackedModel, a CLTDataModule and the Generalization callback")
+        if not trainer.is_global_zero:
+            return
+        results = measured[0].results
+        trained = [str(law) for law in data.train_laws]
+        print_table(pl_module, results, trained)
+        if self.directory is not None:
+            path = Path(self.directory) / RESULTS_FILE
+            write_json(path, report(pl_module, data, results, str(trainer.ckpt_path or "")))
+            Console().print(f"every member's numbers: {path}", soft_wrap=True, highlight=False)
+
+
+def print_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trained: list[str]) -> None:
+    """Print medians over members, one row for each grid point and law."""
+    metrics = list(next(iter(results.values())))
+    table = Table(title=f"{type(model).__name__}: median over members", min_width=20)
+    for column in ("law", *(["grid point"] if model.grid_axes else []), "members"):
+        table.add_column(column, no_wrap=True)
+    for metric in metrics:
+        table.add_column(HEADINGS.get(metric, metric), no_wrap=True, justify="right")
+    for law, values in results.items():
+        name = f"{shorten(law)} (trained)" if law in trained else shorten(law)
+        for label, positions in model.grid_groups().items():
+            chosen = {metric: value[positions] for metric, value in values.items()}
+            finite = int(chosen["mse"].isfinite().sum())
+            count = str(finite) if finite == len(positions) else f"{finite} of {len(positions)}"
+            medians = [f"{float(quantiles(value, (0.5,))[0]):.2g}" for value in chosen.values()]
+            table.add_row(name, *([label] if model.grid_axes else []), count, *medians)
+            name = ""
+        table.add_section()
+    console = Console()
+    # a table that is cut off tells nothing: in a narrow terminal its lines are longer than the window
+    widest = console.options.update(width=10_000)
+    console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
+    console.print(table)
+
+
+def report(
+    model: StackedModel, data: CLTDataModule, results: dict[str, dict[str, Tensor]], checkpoint: str
+) -> dict[str, Any]:
+    """All that a reader of the numbers needs: who the members are, which laws were trained on, every number."""
+    laws = {
+        law: {metric: [finite_or_none(v) for v in values.tolist()] for metric, values in metrics.items()}
+        for law, metrics in results.items()
+    }
+    return {
+        "checkpoint": Path(checkpoint).name,
+        "model": {"class": type(model).__name__, **dict(model.hparams)},
+        "data": dict(data.hparams),
+        "members": model.member_table,
+        "train_laws": [str(law) for law in data.train_laws],
+        "held_out_laws": [str(law) for law in data.held_out_laws],
+        "results": laws,
+    }
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number, or None where it is NaN or infinite, which JSON cannot say."""
+    return value if math.isfinite(value) else None
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)

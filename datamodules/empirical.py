@@ -1,0 +1,253 @@
+"""The law of the numbers in a file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .law_base import LARGEST, MAX_ORDER, Law, LawError, merge_atoms
+from .law_exact import Number, cumulants_of, shifted
+
+SUFFIXES = (".csv", ".npy", ".parquet")
+
+
+@dataclass(frozen=True)
+class Empirical(Law):
+    r"""Draws, with replacement, from one column of a CSV, NPY or Parquet file.
+
+    Its cumulants are those of the numbers there: plug-in cumulants, :math:`\kappa_2 = \frac1n \sum_i (x_i - \bar
+    x)^2` and so on, not unbiased estimates: the law *is* the file. The file is read once, when the law is made; two
+    laws are equal if path and column are. In CSV the first line names the columns, unless the column is given by
+    index and that line has numbers only.
+
+    Args:
+        path: file with suffix .csv, .npy or .parquet; a relative path starts from the working directory.
+        column: name of a column, or its index from 0; NPY arrays are one-dimensional, or two-dimensional with an index.
+
+    Raises:
+        LawError: for a file or column that is missing, of another kind, empty, not numeric, not finite or beyond
+            ±10^30.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "returns.csv"
+        ...     _ = path.write_text("day,r\n1,0\n2,0\n3,3\n")
+        ...     law = Empirical(path=str(path), column="r")
+        >>> law.cumulants(3)
+        tensor([1., 2., 2.], dtype=torch.float64)
+        >>> law.atoms()
+        [(Fraction(0, 1), Fraction(2, 3)), (Fraction(3, 1), Fraction(1, 3))]
+    """
+
+    name = "empirical"
+    path: str = field(metadata={"kind": "text"})
+    column: str | int = field(default=0, metadata={"kind": "text"})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", str(self.path))
+        if isinstance(self.column, bool) or not isinstance(self.column, str | int):
+            raise LawError(f"empirical: column={self.column!r} is neither name nor index", "a name, or 0 and up")
+        object.__setattr__(self, "_values", _load(self.path, self.column))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a pickle holds the path, not the numbers
+        return Empirical, (self.path, self.column)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The column, float64, read-only."""
+        values: NDArray[np.float64] = self.__dict__["_values"].array
+        return values
+
+    def draw(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Values at random places."""
+        pool = self.__dict__["_values"].tensor(x.dtype, x.device)
+        places = torch.randint(pool.numel(), x.shape, device=x.device, generator=generator)
+        return torch.take(pool, places, out=x)
+
+    def exact_cumulants(self, order: int) -> list[Number]:
+        """From exact sums of powers."""
+        centre, moments = self.__dict__["_values"].moments
+        return shifted(cumulants_of(moments[: order + 1]), centre)
+
+    def support(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return float(self.values.min()), float(self.values.max())
+
+    def atoms(self) -> list[tuple[Fraction | float, Fraction]]:
+        """The distinct values and their frequencies; as long as the file, if all its values differ."""
+        values, counts = np.unique(self.values, return_counts=True)
+        n = len(self.values)
+        return merge_atoms((Fraction(x), Fraction(c, n)) for x, c in zip(values.tolist(), counts.tolist(), strict=True))
+
+
+class _Values:
+    """A column in memory, with what is derived from it."""
+
+    def __init__(self, array: NDArray[np.float64]) -> None:
+        self.array = array
+        self.array.flags.writeable = False
+        self._tensors: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    def tensor(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        key = (dtype, device)
+        if key not in self._tensors:
+            self._tensors[key] = torch.tensor(self.array, dtype=dtype, device=device)
+        return self._tensors[key]
+
+    @functools.cached_property
+    def moments(self) -> tuple[Fraction, list[Fraction]]:
+        """A point near the mean, and the exact moments of order 0 to 8 about it."""
+        integers, exponent = _as_integers(self.array)
+        n = len(integers)
+        centre = sum(integers) // n
+        sums = [0] * (MAX_ORDER + 1)
+        for integer in integers:
+            power = d = integer - centre
+            for p in range(1, MAX_ORDER + 1):
+                sums[p] += power
+                power *= d
+        unit = Fraction(2) ** exponent
+        return centre * unit, [Fraction(1), *(Fraction(sums[p], n) * unit**p for p in range(1, MAX_ORDER + 1))]
+
+
+def _as_integers(values: NDArray[np.float64]) -> tuple[list[int], int]:
+    """Integers and one exponent of 2 that together are exactly the values: sums of integers lose nothing."""
+    mantissa, exponent = np.frexp(values)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    # trailing zeros, the lowest set bit, go into the exponent: short integers are fast
+    zeros = np.where(whole == 0, 0, np.frexp((whole & -whole).astype(np.float64))[1] - 1)
+    exponent = exponent - 53 + zeros
+    lowest = int(exponent[whole != 0].min(initial=1100))
+    pairs = zip((whole >> zeros).tolist(), exponent.tolist(), strict=True)
+    return [integer << (e - lowest) if integer else 0 for integer, e in pairs], lowest
+
+
+def _load(path: str, column: str | int) -> _Values:
+    """The column of a file, kept for as long as the file does not change."""
+    file = Path(path)
+    if file.suffix.lower() not in SUFFIXES:
+        raise LawError(f"empirical: path={path!r} has an unsupported suffix", ", ".join(SUFFIXES))
+    if not file.is_file():
+        raise LawError(f"empirical: path={path!r} does not exist", "an existing file")
+    state = file.stat()
+    return _read(str(file.absolute()), path, column, (state.st_mtime_ns, state.st_size))
+
+
+@functools.lru_cache(maxsize=16)
+def _read(file: str, path: str, column: str | int, version: tuple[int, int]) -> _Values:
+    reader: Callable[[str, str, str | int], NDArray[Any]]
+    reader = {".csv": _read_csv, ".npy": _read_npy, ".parquet": _read_parquet}[Path(file).suffix.lower()]
+    where = f"empirical: column={column!r} of path={path!r}"
+    try:
+        values = reader(file, where, column)
+    except LawError:
+        raise
+    except (ValueError, OSError, EOFError) as error:  # pyarrow's errors are ValueErrors
+        reason = " ".join(str(error).split())[:200]
+        raise LawError(
+            f"{where} cannot be read ({reason})", "a well-formed file, with one number in each cell"
+        ) from None
+    return _Values(_checked(where, values))
+
+
+def _checked(where: str, values: NDArray[Any]) -> NDArray[np.float64]:
+    if values.dtype.kind not in "iuf":
+        raise LawError(f"{where} is not numeric (it holds {values.dtype})", "integers or floating-point numbers")
+    if values.size == 0:
+        raise LawError(f"{where} is empty", "one number or more")
+    result = np.array(values, dtype=np.float64)
+    bad = int(np.count_nonzero(~np.isfinite(result)))
+    if bad:
+        raise LawError(f"{where} has {bad} missing, NaN or infinite values", "finite numbers")
+    if np.abs(result).max() > LARGEST:
+        raise LawError(f"{where} has values out of range", f"{-LARGEST:g} to {LARGEST:g}")
+    return result
+
+
+def _position(where: str, column: str | int, names: list[str]) -> int:
+    """The index of a column.
+
+    Raises:
+        LawError: for a column that is missing, or a name that several columns have.
+    """
+    listed = ", ".join(repr(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
+    if isinstance(column, int):
+        if not 0 <= column < len(names):
+            raise LawError(f"{where} does not exist", f"0 to {len(names) - 1}, or {listed}")
+        return column
+    if names.count(column) != 1:
+        problem = "does not exist" if column not in names else f"is the name of {names.count(column)} columns"
+        raise LawError(f"{where} {problem}", f"0 to {len(names) - 1}, or {listed}")
+    return names.index(column)
+
+
+def _read_csv(file: str, where: str, column: str | int) -> NDArray[Any]:
+    import csv
+
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    with open(file, newline="", encoding="utf-8-sig") as lines:
+        first = next(csv.reader(lines), [])
+    if not first:
+        raise LawError(f"{where} is empty", "one number or more")
+    index = _position(where, column, first)
+    header = isinstance(column, str) or not all(_is_number(cell) for cell in first)
+    # columns by position, because two may have one name
+    names = [str(i) for i in range(len(first))]
+    try:
+        table = arrow_csv.read_csv(
+            file,
+            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows_after_names=int(header)),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=[str(index)], column_types={str(index): pyarrow.float64()}
+            ),
+        )
+    except pyarrow.ArrowInvalid as error:
+        if "conversion error" not in str(error):
+            raise
+        raise LawError(f"{where} is not numeric", "integers or floating-point numbers") from None
+    return np.asarray(table.column(0).to_numpy())
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_npy(file: str, where: str, column: str | int) -> NDArray[Any]:
+    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2):
+        raise LawError(f"{where} has shape {getattr(array, 'shape', None)}", "arrays of one or two dimensions")
+    width = 1 if array.ndim == 1 else array.shape[1]
+    index = _position(where, column, [str(i) for i in range(width)] if isinstance(column, str) else [""] * width)
+    return array if array.ndim == 1 else array[:, index]
+
+
+def _read_parquet(file: str, where: str, column: str | int) -> NDArray[Any]:
+    import pyarrow
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file) as table:
+        schema = table.schema_arrow
+        index = _position(where, column, schema.names)
+        kind, name = schema.types[index], schema.names[index]
+        types = pyarrow.types
+        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
+            raise LawError(f"{where} is not numeric (it holds {kind})", "integers or floating-point numbers")
+        values = table.read(columns=[name]).column(0)
+    return np.asarray(values.cast(pyarrow.float64(), safe=False).to_numpy())

@@ -1,0 +1,90 @@
+"""Counter-based streams of blocks: any batch can be drawn again, in any process, from its coordinates alone."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .laws import Law
+
+Split = Literal["train", "val", "test", "predict", "probe"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test", "predict", "probe")
+
+
+@functools.lru_cache(maxsize=1024)
+def _law_key(law: str) -> int:
+    return int.from_bytes(hashlib.sha256(law.encode()).digest()[:8], "little")
+
+
+def stream(seed: int, split: Split, law: str, epoch: int, step: int) -> torch.Generator:
+    """The generator of one law's part of one batch; different coordinates give independent streams.
+
+    Args:
+        seed: seed of the data, 0 or more.
+        split: which split.
+        law: the law's string, so that adding a law changes no other law's draws.
+        epoch: epoch, from 0.
+        step: batch within the epoch, from 0.
+    """
+    key = [seed, SPLITS.index(split), _law_key(law), epoch, step]
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+
+
+def draw_blocks(
+    laws: list[Law], rows: int, block_size: int, *, seed: int, split: Split, epoch: int, step: int
+) -> Tensor:
+    """One batch of blocks, shape ``(rows, block_size)``; row ``i`` comes from law ``i % len(laws)``."""
+    if len(laws) == 1:
+        return laws[0].sample((rows, block_size), generator=stream(seed, split, str(laws[0]), epoch, step))
+    x = torch.empty(rows, block_size)
+    for i, law in enumerate(laws):
+        part = x[i :: len(laws)]
+        part.copy_(law.sample(tuple(part.shape), generator=stream(seed, split, str(law), epoch, step)))
+    return x
+
+
+def shard(rows: int, rank: int, world_size: int) -> slice:
+    """The rows of a batch that belong to one process: contiguous, disjoint, none padded, none lost.
+
+    Example:
+        >>> [shard(10, rank, 4) for rank in range(4)]
+        [slice(0, 2, None), slice(2, 5, None), slice(5, 7, None), slice(7, 10, None)]
+    """
+    return slice(rows * rank // world_size, rows * (rank + 1) // world_size)
+
+
+@dataclass
+class BlockLoader:
+    """An iterable of batches of blocks, with the state that Lightning asks a resumable loader for.
+
+    Args:
+        batch: from ``(epoch, step)`` to this process's part of a batch.
+        steps: batches in an epoch.
+        position: the epoch and the batch to start from, asked when the first batch is drawn.
+    """
+
+    batch: Callable[[int, int], Tensor]
+    steps: int
+    position: Callable[[], tuple[int, int]]
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Tensor]:
+        epoch, start = self.position()
+        for step in range(start, self.steps):
+            yield self.batch(epoch, step)
+
+    def state_dict(self) -> dict[str, int]:
+        """Nothing: a batch depends on its coordinates only, and Lightning's progress knows those."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Nothing to restore, see :meth:`state_dict`."""

@@ -1,0 +1,105 @@
+"""The command line: looks at the first word only, and imports nothing heavy for help, version or a typing error."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from . import __version__
+
+COMMANDS = {
+    "fit": ("train networks on the CLT map", "training:run"),
+    "validate": ("validate a checkpoint on every law", "training:run"),
+    "test": ("judge a checkpoint on laws that training never saw", "training:run"),
+    "predict": ("write the outputs of a checkpoint to a Parquet file", "training:run"),
+    "zoo": ("the named variants: list", "zoo_command:run"),
+    "plot": ("draw error against slope from test results", "plot_command:run"),
+}
+
+HELP = """usage: renorm COMMAND [options]
+
+Which symmetries let a neural network learn a renormalisation-group step?
+
+commands:
+{commands}
+
+options:
+  -h, --help     this text; 'renorm COMMAND --help' for a command's own
+  --version      the version
+
+start with:  renorm fit --config mlp_quadratic_full
+then watch:  tensorboard --logdir runs"""
+
+
+def help_text() -> str:
+    """The text of ``renorm --help``."""
+    return HELP.format(commands="\n".join(f"  {name:<14} {text}" for name, (text, _) in COMMANDS.items()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, or 2 for bad input, with one line on stderr.
+
+    Args:
+        argv: the words after ``renorm``; those of the process by default.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if words[0] in ("--version", "-V"):
+        print(f"renorm {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return _refuse(f"command {words[0]!r} is unknown; allowed: {', '.join(COMMANDS)}{hint}")
+    module, function = COMMANDS[words[0]][1].split(":")
+    try:
+        run = getattr(importlib.import_module(f".{module}", __package__), function)
+        run(words)
+    except (ValueError, OSError, TypeError) as error:
+        cause = users_fault(error)
+        if cause is None:
+            raise
+        return _refuse(str(cause))
+    return 0
+
+
+def users_fault(error: BaseException) -> BaseException | None:
+    """The error that renorm raised about its user's input, found behind what libraries made of it."""
+    seen: BaseException | None = error
+    found = None
+    while seen is not None:
+        if isinstance(seen, ValueError | OSError) and is_users(seen):
+            found = seen
+        seen = seen.__cause__
+    return found
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether renorm itself raised this on purpose, rather than a library by accident.
+
+    Our own checks raise where they look; anything that surfaces from inside a library is a bug and keeps its traceback.
+    """
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or os.environ.get("RENORM_DEBUG"):
+        return False
+    package = Path(__file__).resolve().parent
+    own = {package, *(p.resolve() for p in package.iterdir() if p.is_dir())}
+    file = Path(trace.tb_frame.f_code.co_filename).resolve()
+    return any(folder in file.parents for folder in own)
+
+
+def _refuse(message: str) -> int:
+    print(f"renorm: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,348 @@
+"""``renorm fit | validate | test | predict``: LightningCLI with names for configs and checkpoints that know their recipe."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from .callbacks import (
+    BestCheckpoint,
+    Generalization,
+    LastCheckpoint,
+    LogHyperparameters,
+    ProgressBar,
+    TestReport,
+    WritePredictions,
+)
+from .datamodules import CLTDataModule
+from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
+from .zoo import StackedModel
+
+EXPECTED_WARNINGS = (
+    # a test needs no checkpoint callbacks, though the checkpoint remembers them
+    "Be aware that when using `ckpt_path`",
+    # between Lightning and newer PyTorch, nothing to do with us
+    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    # batches are drawn in microseconds; worker processes would only slow them down
+    "The '.*' does not have many workers",
+    # a resumed run goes on in its own folder
+    "Checkpoint directory .* exists and is not empty",
+    # what we log is reduced already, and the same on every process
+    "It is recommended to use `self.log",
+    # predictions are written with their blocks, no index is needed
+    "Couldn't infer the batch indices",
+    # short epochs are people's own choice
+    "The number of training batches .* is smaller than the logging interval",
+)
+
+
+class Parser(LightningArgumentParser):
+    """LightningCLI's parser, which raises instead of printing usage and ending the process."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""
+        raise ValueError(message)
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keep the config beside the checkpoints; that of a resumed run gets a number, so that none is lost."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Choose a free name, then save."""
+        folder, number = Path(trainer.log_dir or "."), 0
+        while trainer.is_global_zero and (folder / self.config_filename).exists():
+            number += 1
+            self.config_filename = f"config_resumed_{number}.yaml"
+        super().setup(trainer, pl_module, stage)
+
+
+class RenormCLI(LightningCLI):
+    """LightningCLI for stacked models: a checkpoint brings its recipe, and core callbacks need no YAML.
+
+    Args:
+        words: the command and its arguments.
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        self.command = words[0]
+        configs, self.flags = split_configs(words[1:])
+        self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
+        self.run_name = Path(configs[-1]).stem if configs else "mlp"
+        self.checkpoint: Path | None = None
+        self.recipe: dict[str, Any] | None = None
+        word, self.flags = take_option(self.flags, "--ckpt_path")
+        if word is not None:
+            self._find_recipe(word)
+        super().__init__(
+            model_class=StackedModel,
+            subclass_mode_model=True,
+            datamodule_class=CLTDataModule,
+            parser_class=Parser,
+            save_config_callback=SaveConfig if self.command == "fit" else None,
+            seed_everything_default=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=self._arguments(self.recipe),
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse our own arrangement of the arguments, not the process's."""
+        try:
+            self.config = parser.parse_args(args)
+        except ValueError as error:
+            raise ValueError(condense(str(error))) from None
+        self.subcommand = self.command
+
+    # ---- what to run ---------------------------------------------------------------------------------------------
+
+    def _find_recipe(self, word: str) -> None:
+        root, _ = take_option(self.flags, "--trainer.default_root_dir")
+        name, _ = take_option(self.flags, "--name")
+        folder = Path(root or "runs")
+        if name or len(self.configs) > 1:
+            folder /= name or self.run_name
+        self.checkpoint = find_checkpoint(word, folder)
+        self.recipe = recipe_of(load_checkpoint(self.checkpoint))
+
+    def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
+        # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
+        files = [self.configs[0], *([json.dumps(recipe)] if recipe else []), *self.configs[1:]]
+        seed, flags = take_option(self.flags, "--seed")
+        seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
+        return [self.command, *(f"--config={file}" for file in files), *seeds, *flags]
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """What Trainer's methods take that is not for the command line."""
+        skip = {"model", "dataloaders", "datamodule", "ckpt_path", "weights_only"}
+        return {
+            "fit": skip - {"dataloaders"} | {"train_dataloaders", "val_dataloaders"},
+            "validate": skip | {"verbose"},
+            "test": skip | {"verbose"},
+            "predict": skip | {"return_predictions"},
+        }
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        # one command needs one parser: building the others costs seconds
+        command = self.command
+        every = type(self).subcommands()
+        self.subcommands = lambda: {command: every[command]}  # type: ignore[method-assign]
+        super()._add_subcommands(parser, **kwargs)
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Seeds belong to the model and to the data; ``--seed`` sets both."""
+        parser.add_argument("--seed", type=int | None, default=None, help="seed of both model and data")
+        parser.add_argument(
+            "--name", type=str | None, default=None, help="folder of the run (default: the config's name)"
+        )
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="a checkpoint, or 'last' or 'best'")
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The core callbacks, registered here because a second config would replace those of a YAML list."""
+        parser.add_lightning_class_args(Generalization, "generalization")
+        if self.command == "fit":
+            parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        if self.command == "test":
+            parser.add_argument("--allow_untrained", type=bool, default=False, help="test random weights, on purpose")
+        if self.command == "predict":
+            parser.add_argument("--out", type=str, default="predictions.parquet", help="file to write")
+
+    def _parse_ckpt_path(self) -> None:
+        """The recipe was laid under the flags already; refuse flags that contradict it."""
+        if self.recipe is None:
+            if self.command != "fit" and not self._get(self.config, "allow_untrained"):
+                raise ValueError(
+                    f"ckpt_path is missing: {self.command} would judge random weights; allowed: a checkpoint, 'last', "
+                    "'best', or, for test, --allow_untrained true"
+                )
+            return
+        asked = self._settings()
+        data_keys = None if self.command == "fit" else ("block_size", "train_laws")
+        found = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
+        if found:
+            key, remembered, wanted = found[0]
+            raise ValueError(
+                f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}; allowed: the checkpoint's value, "
+                f"or a new run without --ckpt_path"
+            )
+
+    def _settings(self) -> dict[str, Any]:
+        """Model and data as plain settings."""
+        config = self.config[self.command]
+        chosen = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
+        dumped = self._parser(self.command).dump(chosen, format="json", skip_none=False, skip_validation=True)
+        settings: dict[str, Any] = json.loads(dumped)
+        return settings
+
+    @staticmethod
+    def _normalised(settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
+        data = {k: v for k, v in settings["data"].items() if data_keys is None or k in data_keys}
+        return {"model": settings["model"], "data": data}
+
+    def _set_seed(self) -> None:
+        """Nothing global to seed: weights and batches have generators of their own."""
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
+        super().instantiate_classes()
+        self.model.recipe = self._settings()
+        # canonical form of the laws, as the data module has it
+        self.model.recipe["data"] |= dict(self.datamodule.hparams)
+
+    # ---- where and how to run it ---------------------------------------------------------------------------------
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer with the core callbacks of the command and a logger that knows the run."""
+        settings = self._get(self.config_init, "trainer")
+        callbacks: list[Any] = []
+        if self.command == "fit":
+            callbacks = [BestCheckpoint(), LogHyperparameters()]
+        elif self.command == "test":
+            callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
+        elif self.command == "predict":
+            callbacks = [WritePredictions(self._get(self.config, "out"))]
+        if settings["enable_progress_bar"] is not False:
+            callbacks.append(ProgressBar())
+        self.trainer_defaults["callbacks"] = callbacks
+        if settings["logger"] in (None, True):
+            kwargs["logger"] = self._logger(Path(settings["default_root_dir"] or "runs"))
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ImportError, ValueError) as error:
+            raise ValueError(f"trainer: {error}") from error
+
+    def _logger(self, root: Path) -> TensorBoardLogger | bool:
+        if self.checkpoint is not None:
+            # a resumed fit and a test log under the run that they continue or judge
+            return TensorBoardLogger(run_folder(self.checkpoint), name="", version="", default_hp_metric=False)
+        if self.command != "fit":
+            return False
+        folder = root / (self._get(self.config, "name") or self.run_name)
+        check_writable(folder)
+        return TensorBoardLogger(root, name=folder.name, default_hp_metric=False)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        kwargs |= {"ckpt_path": self.checkpoint, "weights_only": True}
+        if subcommand in ("validate", "test"):
+            kwargs["verbose"] = False  # our table says it
+        if subcommand == "predict":
+            kwargs["return_predictions"] = False
+        return kwargs
+
+    def after_fit(self) -> None:
+        """Say where everything is and what comes next."""
+        folder = Path(self.trainer.log_dir or ".")  # a collective: on every process, or it hangs
+        if not self.trainer.is_global_zero:
+            return
+        print(f"run:    {folder}")
+        if (best := folder / "checkpoints" / "best.ckpt").exists():
+            print(f"judge:  renorm test --ckpt_path {best}")
+        print(f"watch:  tensorboard --logdir {self.trainer.default_root_dir}")
+
+
+def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
+    """Take ``--config X`` out of the arguments, wherever it stands.
+
+    Example:
+        >>> split_configs(["--trainer.max_epochs", "2", "-c", "a.yaml", "--config=b.yaml"])
+        (['a.yaml', 'b.yaml'], ['--trainer.max_epochs', '2'])
+    """
+    configs: list[str] = []
+    for option in ("-c", "--config"):
+        value: str | None = ""
+        while value is not None:
+            value, words = take_option(words, option)
+            configs += [] if value is None else [value]
+    return configs, words
+
+
+def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
+    """Value of the first ``--option VALUE`` or ``--option=VALUE``, and the other arguments.
+
+    Raises:
+        ValueError: where the option has no value.
+
+    Example:
+        >>> take_option(["--seed", "3", "--name=x"], "--seed")
+        ('3', ['--name=x'])
+    """
+    for i, word in enumerate(words):
+        if word == option:
+            if i + 1 == len(words):
+                raise ValueError(f"{option} has no value")
+            return words[i + 1], words[:i] + words[i + 2 :]
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2], words[:i] + words[i + 1 :]
+    return None, words
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder, and refuse one that cannot be written to.
+
+    Raises:
+        ValueError: naming the folder and the reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-test-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"trainer.default_root_dir: cannot write to {str(folder)!r} ({reason})") from None
+
+
+def condense(message: str) -> str:
+    r"""A parser's message of many lines as one: the full key, the value, and what is allowed.
+
+    Example:
+        >>> condense('Parser key "data.seed":\n  Expected a <class \'int\'>. Got value: x')
+        'data.seed=x is not allowed; allowed: int'
+        >>> condense("Subcommand 'fit' does not accept option 'data.bloc'")
+        'data.bloc is unknown; allowed: the options of --help'
+    """
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    inner = message.rpartition('Parser key "')[2]
+    if unknown := re.search(r"(?:Option|accept option) '([^']+)'", message):
+        return f"{'.'.join([*keys, unknown.group(1)])} is unknown; allowed: the options of --help"
+    value = re.search(r"(?:Got|Given) value: (.*)", inner)
+    nested = re.search(r"NestedArg\(key='(\w+)', val=(.*)\)", inner)
+    expected = re.search(r"Subtypes: \[(.*)\]", inner) or re.search(
+        r"Expected an? (.*?)(?:\. Got|$)", inner, re.MULTILINE
+    )
+    if not keys or value is None or expected is None:
+        return " ".join(message.split())
+    if nested and nested.group(1) != keys[-1]:
+        keys.append(nested.group(1))
+    types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected.group(1)).replace("NoneType", "null")
+    shown = nested.group(2) if nested else value.group(1)
+    return f"{'.'.join(keys)}={shown} is not allowed; allowed: {types.replace('typing.', '')}"
+
+
+def run(words: list[str]) -> None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``."""
+    # converged members have gradients near 1e-40, and denormal numbers make a step ten times slower
+    torch.set_flush_denormal(True)
+    for logger in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+    try:
+        RenormCLI(words)
+    finally:
+        if torch.distributed.is_initialized():
+            # left to the interpreter's exit, its threads now and then end the process with an abort
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,106 @@
+"""The generalisation callback: what it measures, logs and draws."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger
+from matplotlib import pyplot as plt
+
+from renorm.callbacks import Generalization
+from renorm.callbacks.figures import error_by_grid_point
+from renorm.datamodules import CLTDataModule
+from renorm.zoo import MLP, StackedModel
+from renorm.zoo.metrics import METRICS
+
+
+def validate(model: StackedModel, data: CLTDataModule, folder: Path) -> Generalization:
+    callback = Generalization()
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=CSVLogger(folder, name="", version=""),
+        callbacks=[callback],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    trainer.validate(model, data, verbose=False)
+    return callback
+
+
+def read(folder: Path) -> dict[str, float]:
+    with (folder / "metrics.csv").open() as file:
+        return {k: float(v) for row in csv.DictReader(file) for k, v in row.items() if v}
+
+
+def exact_map(block_size: int = 2) -> MLP:
+    model = MLP(width=1, activation="linear", block_size=block_size, replicas=2)
+    with torch.no_grad():
+        model.hidden[0].weight.theta.fill_(block_size**-0.5)
+        model.readout.weight.theta.fill_(1.0)
+        model.hidden[0].bias.theta.fill_(0.0)
+        model.readout.bias.theta.fill_(0.0)
+    return model
+
+
+def test_the_exact_map_has_no_error(tmp_path: Path) -> None:
+    callback = validate(exact_map(), CLTDataModule(val_samples=1000), tmp_path)
+    assert len(callback.results) == 8
+    for metrics in callback.results.values():
+        assert tuple(metrics) == METRICS
+        for values in metrics.values():
+            assert values.shape == (2,)
+            assert float(values.abs().max()) < 2e-4
+
+
+def test_a_known_error_is_measured(tmp_path: Path) -> None:
+    model = exact_map()
+    with torch.no_grad():
+        model.readout.bias.theta[1] = 0.5  # member 1 is off by a constant
+    results = validate(model, CLTDataModule(val_samples=1000), tmp_path).results["gaussian(mean=1, std=3)"]
+    assert results["mse"].tolist() == pytest.approx([0.0, 0.25], abs=1e-6)
+    assert results["relative_mse"][1] == pytest.approx(0.25 / 9, rel=0.1)
+    assert results["wasserstein1"].tolist() == pytest.approx([0.0, 0.5], abs=1e-5)
+    assert results["k1_error"].tolist() == pytest.approx([0.0, 0.5], abs=1e-5)
+    assert results["k2_error"].tolist() == pytest.approx([0.0, 0.0], abs=1e-4)
+
+
+def test_cumulants_that_do_not_exist_have_no_error(tmp_path: Path) -> None:
+    data = CLTDataModule(held_out_laws=["student_t(df=3.5)"], val_samples=500)
+    results = validate(exact_map(), data, tmp_path).results["student_t(df=3.5)"]
+    assert results["k3_error"].isfinite().all()
+    assert results["k4_error"].isnan().all()
+    logged = read(tmp_path)
+    assert "generalization/student_t(df=3.5)/k3_error" in logged
+    assert "generalization/student_t(df=3.5)/k4_error" not in logged
+
+
+def test_diverged_members_are_left_out_of_quantiles(tmp_path: Path) -> None:
+    model = exact_map()
+    with torch.no_grad():
+        model.readout.weight.theta[0] = torch.nan
+    callback = validate(model, CLTDataModule(held_out_laws=["gaussian()"], val_samples=64), tmp_path)
+    assert callback.results["gaussian(mean=0, std=1)"]["mse"].isnan().tolist() == [True, False]
+    logged = read(tmp_path)
+    assert logged["generalization/gaussian(mean=0, std=1)/mse_q90"] < 1e-9  # of the member that is left
+    assert logged["members/diverged"] == 1
+
+
+def test_figures_have_a_line_a_law_or_a_point_a_law() -> None:
+    results = {"gaussian()": {"relative_mse": torch.rand(4)}, "rademacher()": {"relative_mse": torch.rand(4)}}
+    grid = MLP(activation="leaky_relu", negative_slope=[0.1, 0.5], replicas=2)
+    (axes,) = error_by_grid_point(grid, results).axes
+    assert len(axes.get_lines()) == 2
+    assert axes.get_xlabel() == "negative slope"
+    (axes,) = error_by_grid_point(MLP(replicas=4), results).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["gaussian()", "rademacher()"]
+    assert plt.get_fignums() == []
+
+
+def test_negative_intervals_are_refused() -> None:
+    with pytest.raises(ValueError, match="figure_every_n_validations=-1 is out of range; allowed: whole numbers >= 0"):
+        Generalization(figure_every_n_validations=-1)

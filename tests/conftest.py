@@ -1,0 +1,47 @@
+"""What all tests share: a way to run the command line as a user does, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def renorm() -> Run:
+    """Run ``python -m renorm ...`` and return what it printed and its exit code."""
+
+    def run(*words: str | Path, cwd: Path, script: Path | None = None) -> subprocess.CompletedProcess[str]:
+        program = ["-m", "renorm"] if script is None else [str(script)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        return subprocess.run(
+            [sys.executable, *program, *map(str, words)],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+QUICK = ("--data.steps_per_epoch", "8", "--data.val_samples", "256", "--data.test_samples", "512")
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One small run of ``renorm fit``, shared by tests that only read it."""
+    from renorm.cli import main
+
+    root = tmp_path_factory.mktemp("trained")
+    words = ["fit", "--config", "mlp_quadratic_free", "--model.replicas", "3", "--trainer.max_epochs", "2", *QUICK]
+    assert main([*words, "--trainer.log_every_n_steps", "4", "--trainer.default_root_dir", str(root)]) == 0
+    return root / "mlp_quadratic_free" / "version_0"

@@ -1,0 +1,154 @@
+"""Every bad input: one clear line that names it and what is allowed, exit code 2, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from renorm.cli import main
+
+from ..conftest import Run
+
+CASES = [
+    ("fit --data.train_laws cauchi(loc=0)", ["cauchi", "cauchy"]),
+    ("fit --data.train_laws gamma(shape=-1)", ["shape=-1", "allowed"]),
+    ("fit --data.train_laws gaussian(mean=0", ["gaussian(mean=0", "allowed"]),
+    ("fit --model.activation swish", ["activation='swish'", "relu"]),
+    ("fit --model.symmetry ful", ["symmetry='ful'", "full"]),
+    ("fit --model.loss mae", ["loss='mae'", "mse"]),
+    ("fit --config mlp_quadratic_ful", ["mlp_quadratic_ful", "mlp_quadratic_full"]),
+    ("fit --model.widht 8", ["model.widht", "unknown"]),
+    ("fit --data.batchsize 8", ["--data.batchsize"]),
+    ("fit --model.width x", ["model.width", "int"]),
+    ("fit --model.width 0", ["width=0", ">= 1"]),
+    ("fit --model.negative_slope [0.1,a]", ["model.negative_slope", "list[float]"]),
+    ("fit --model.alpha 0.3", ["alpha=0.3", "leaky_relu"]),
+    ("fit --model.weights frozen", ["model.weights", "fixed"]),
+    ("fit --model nonsense", ["model=nonsense"]),
+    ("fit --data.block_size 1", ["block_size=1", ">= 2"]),
+    ("fit --data.block_size 3", ["data.block_size=3", "model.block_size=2"]),
+    ("fit --data.held_out_laws [uniform()]", ["held_out_laws", "trained on"]),
+    ("fit --trainer.max_epochs many", ["trainer.max_epochs=many"]),
+    ("fit --trainer.accelerator tpu", ["trainer:"]),
+    ("fit --trainer.default_root_dir /dev/null/x", ["default_root_dir", "/dev/null/x"]),
+    ("fit --model.optimizer torch.optim.LBFGS --model.replicas 2", ["LBFGS", "couples"]),
+    ("fit --seed x", ["x"]),
+    ("fit --ckpt_path", ["--ckpt_path", "no value"]),
+    ("fit --ckpt_path last", ["ckpt_path='last'", "runs"]),
+    ("fit --data.train_laws empirical(path=missing.csv)", ["missing.csv"]),
+    ("test", ["ckpt_path is missing", "--allow_untrained"]),
+    ("test --ckpt_path nowhere.ckpt", ["nowhere.ckpt"]),
+    ("zoo list nothing*", ["nothing*"]),
+    ("plot nowhere.json --out a.png", ["nowhere.json"]),
+    ("fitt", ["fitt", "fit"]),
+]
+
+
+def one_line(stderr: str) -> str:
+    lines = [line for line in stderr.splitlines() if line.startswith("renorm: error:")]
+    assert len(lines) == 1, stderr
+    assert "Traceback" not in stderr
+    return lines[0]
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("command", "words"), CASES, ids=[command for command, _ in CASES])
+def test_refused(command: str, words: list[str], empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command.split()) == 2
+    line = one_line(capsys.readouterr().err)
+    assert all(word in line for word in words), line
+    written = [path for path in empty_folder.rglob("*") if path.is_file() and path.suffix == ".ckpt"]
+    assert written == []
+
+
+def test_column_of_an_empirical_law(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (empty_folder / "data.csv").write_text("r,name,blank\n1.0,a,\n2.0,b,\n")
+    for column, word in (("name", "name"), ("blank", "blank"), ("other", "other")):
+        assert main(["fit", "--data.train_laws", f"empirical(path=data.csv, column={column})"]) == 2
+        assert word in one_line(capsys.readouterr().err)
+
+
+def test_truncated_and_foreign_checkpoints(
+    run_folder: Path, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (run_folder / "checkpoints" / "last.ckpt").read_bytes()
+    bad = empty_folder / "bad.ckpt"
+    for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        bad.write_bytes(whole[:length])
+        for command in ("test", "fit"):
+            assert main([command, "--ckpt_path", "bad.ckpt"]) == 2
+            assert "bad.ckpt" in one_line(capsys.readouterr().err)
+    for foreign in ({"state_dict": {}}, torch.ones(3), [1, 2]):
+        torch.save(foreign, bad)
+        assert main(["test", "--ckpt_path", "bad.ckpt"]) == 2
+        assert "not written by renorm" in one_line(capsys.readouterr().err)
+    bad.write_text("model: {class_path: os.system}")
+    assert main(["test", "--ckpt_path", "bad.ckpt"]) == 2
+    assert "bad.ckpt" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value", "held"),
+    [
+        ("test", "--model.width", "16", "8"),
+        ("fit", "--model.width", "16", "8"),
+        ("fit", "--model.optimizer.lr", "0.5", "0.01"),
+        ("fit", "--data.batch_size", "64", "256"),
+        ("fit", "--seed", "7", "0"),
+        ("test", "--data.train_laws", "gaussian()", "uniform"),
+        ("test", "--config", "mlp_relu_free", "quadratic"),
+    ],
+)
+def test_flags_that_contradict_the_checkpoint(
+    command: str, flag: str, value: str, held: str, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = run_folder / "checkpoints" / "last.ckpt"
+    before = checkpoint.read_bytes()
+    assert main([command, "--ckpt_path", str(checkpoint), flag, value]) == 2
+    line = one_line(capsys.readouterr().err)
+    assert "contradicts the checkpoint" in line
+    assert held in line
+    assert value in line or value == "mlp_relu_free"
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_held_out_law_that_was_trained_on_is_refused_in_the_test_too(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = run_folder / "checkpoints" / "last.ckpt"
+    assert main(["test", "--ckpt_path", str(checkpoint), "--data.held_out_laws", "uniform()"]) == 2
+    assert "trained on" in one_line(capsys.readouterr().err)
+
+
+def test_broken_configs(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = empty_folder / "my.yaml"
+    for content, word in (
+        ("a: [", "YAML"),
+        ("- 1", "no config"),
+        ("modle: 1", "modle"),
+        ("data: {bloc: 1}", "data.bloc"),
+    ):
+        config.write_text(content)
+        assert main(["fit", "--config", "my.yaml"]) == 2
+        assert word in one_line(capsys.readouterr().err)
+
+
+def test_in_a_process_of_its_own(renorm: Run, run_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(run_folder / "checkpoints" / "last.ckpt", tmp_path / "copy.ckpt")
+    for words in (
+        ("fit", "--model.widht", "8"),
+        ("test", "--ckpt_path", "copy.ckpt", "--model.depth", "2"),
+        ("nonsense",),
+    ):
+        done = renorm(*words, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        one_line(done.stderr)

@@ -1,0 +1,70 @@
+"""Every command of the README runs, in the README's order; trainings are cut short, nothing else is changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.strip().splitlines()
+]
+SHORT = ["--data.steps_per_epoch", "3", "--data.val_samples", "64", "--data.test_samples", "64"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("readme")
+    (root / "examples").symlink_to(ROOT / "examples")
+    return root
+
+
+def arguments(command: str) -> list[str]:
+    words = shlex.split(command)
+    program = [sys.executable, "-m", "renorm"] if words[0] == "renorm" else [sys.executable, words.pop(1)]
+    words = words[1:]
+    if words[0] == "fit":
+        words += SHORT
+        if "--trainer.max_epochs" not in words:
+            words += ["--trainer.max_epochs", "2"]
+    return [*program, *words]
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(COMMANDS) >= 9
+    for word in ("fit", "test", "plot", "own_activation.py", "own_law.py", "--ckpt_path last", "ddp"):
+        assert any(word in command for command in COMMANDS)
+
+
+def test_all_commands_run_in_order(folder: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for command in COMMANDS:
+        done = subprocess.run(
+            arguments(command), cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (folder / "error_against_slope.png").stat().st_size > 10_000
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    checks = "\nassert y.shape == (16, 1000) and list(layers) == ['pre0', 'act0', 'out'], (y.shape, list(layers))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + checks], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_that_the_readme_links_to_exist() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_make_targets_that_the_readme_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make (\w+)", README)) - {"the"}:
+        assert f"\n{target}:" in makefile, target

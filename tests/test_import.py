@@ -1,0 +1,34 @@
+"""One import package, whatever the folder one stands in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("folder", ["zoo", "datamodules", "callbacks", "cumulants"])
+def test_a_folder_of_the_checkout_is_no_package_of_its_own(folder: str) -> None:
+    command = [sys.executable, "-c", f"import {folder}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"this folder is the package renorm.{folder}" in done.stderr
+
+
+def test_importing_renorm_imports_nothing_heavy() -> None:
+    code = "import sys, renorm; print({'torch', 'lightning', 'numpy'} & {*sys.modules}, 'create_model' in dir(renorm))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set() True"
+
+
+def test_public_names_resolve() -> None:
+    import renorm
+
+    for name in renorm.__all__:
+        assert getattr(renorm, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = renorm.nonsense

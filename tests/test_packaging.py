@@ -1,0 +1,61 @@
+"""The wheel that people install: built through an sdist, one import package, with its configs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("zoo", "datamodules", "callbacks", "cumulants", "configs")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", str(out), str(ROOT)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = out.glob("*.whl")
+    return path
+
+
+@pytest.mark.slow
+def test_the_wheel_has_every_file_below_one_package(wheel: Path) -> None:
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    expected = {f"renorm/{name}" for name in tracked if name.partition("/")[0] in FOLDERS}
+    links = {f"src/renorm/{folder}" for folder in FOLDERS}
+    expected |= {name.removeprefix("src/") for name in tracked if name.startswith("src/renorm/") and name not in links}
+    assert inside == expected
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(target)
+    code = (
+        "import renorm, renorm.zoo, renorm.recipes as r; "
+        f"assert renorm.__file__.startswith({str(target)!r}), renorm.__file__; "
+        "assert r.find_config('slopes_free').startswith(renorm.__file__.rpartition('/')[0]); "
+        "print(len(renorm.list_models()))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(target)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 50
+    for folder in FOLDERS[:-1]:
+        assert not (target / folder).exists()

@@ -1,0 +1,194 @@
+"""Orbits: against brute force over the whole group, and against counts worked out by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from renorm.zoo.symmetry import SYMMETRIES, Orbits, SignedPermutation, layer_orbits, orbits, per_layer
+
+Ints = NDArray[np.int64]
+Axis = tuple[Ints, int]  # image of each position, and a sign
+
+
+def whole_group(symmetry: str, sizes: list[int]) -> Iterator[list[Axis]]:
+    """Every element of the group, straight from the definition of each symmetry."""
+
+    def permutations(size: int, moved: bool) -> list[Ints]:
+        return [np.array(p) for p in itertools.permutations(range(size))] if moved else [np.arange(size)]
+
+    blocks = permutations(sizes[0], symmetry in ("input", "full", "odd_input"))
+    if symmetry in ("odd", "odd_input"):
+        for block, flip in itertools.product(blocks, (False, True)):
+            sign = -1 if flip else 1
+            hidden = [(np.arange(n) ^ 1 if flip else np.arange(n), 1) for n in sizes[1:-1]]
+            yield [(block, sign), *hidden, (np.arange(sizes[-1]), sign)]
+        return
+    moved = symmetry in ("hidden", "full")
+    for element in itertools.product(blocks, *(permutations(n, moved) for n in sizes[1:-1])):
+        yield [*((image, 1) for image in element), (np.arange(sizes[-1]), 1)]
+
+
+def naive_relation(shape: tuple[int, ...], actions: list[tuple[Axis, ...]]) -> Ints:
+    """``R[e, f] = s`` where the group forces ``W_e = s W_f``; a row of zeros where it forces ``W_e = 0``."""
+    size = int(np.prod(shape))
+    reached = np.zeros((2, size, size), dtype=bool)  # by which signs entry e goes to entry f
+    for action in actions:
+        image = np.ravel_multi_index(np.meshgrid(*(axis[0] for axis in action), indexing="ij"), shape).ravel()
+        sign = int(np.prod([axis[1] for axis in action]))
+        reached[(1 - sign) // 2, np.arange(size), image] = True
+    vanishes = reached[:, np.arange(size), np.arange(size)][1]
+    relation = reached[0].astype(np.int64) - reached[1]
+    relation[vanishes] = 0
+    return relation
+
+
+def relation_of(found: Orbits) -> Ints:
+    index, sign = found.index.ravel(), found.sign.ravel()
+    return (index[:, None] == index) * sign[:, None] * sign
+
+
+def assert_consistent(found: Orbits) -> None:
+    """Numbering, representatives and signs agree: the first entry of each orbit stands for it, with sign +1."""
+    index, sign = found.index.ravel(), found.sign.ravel()
+    assert set(index[sign != 0]) == set(range(found.count))
+    for orbit, first in enumerate(found.representatives):
+        members = np.flatnonzero((index == orbit) & (sign != 0))
+        assert first == members[0]
+        assert sign[first] == 1
+
+
+SHAPES = [(b, width, depth) for b in (2, 3) for width in (2, 4) for depth in (1, 2)]
+SHAPES += [(4, 2, 1), (2, 1, 1), (5, 3, 1), (2, 2, 3), (2, 3, 3)]
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+@pytest.mark.parametrize(("block", "width", "depth"), SHAPES)
+def test_orbits_are_those_of_the_whole_group(symmetry: str, block: int, width: int, depth: int) -> None:
+    if symmetry.startswith("odd") and width % 2:
+        pytest.skip("units come in pairs")
+    sizes = [block, *[width] * depth, 1]
+    found = layer_orbits(symmetry, sizes)
+    group = list(whole_group(symmetry, sizes))
+    assert len(found) == depth + 1
+    for layer, (weight, bias) in enumerate(found):
+        acting = [(element[layer + 1], element[layer]) for element in group]
+        distinct = {(tuple(o[0]), o[1], tuple(i[0]), i[1]): (o, i) for o, i in acting}
+        for tensor, actions in ((weight, list(distinct.values())), (bias, [(o,) for o, _ in distinct.values()])):
+            assert_consistent(tensor)
+            shape = tensor.index.shape
+            assert np.array_equal(relation_of(tensor), naive_relation(shape, actions))
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "counts"),
+    [
+        ("free", [(16, 8), (64, 8), (8, 1)]),
+        ("input", [(8, 8), (64, 8), (8, 1)]),
+        ("hidden", [(2, 1), (1, 1), (1, 1)]),
+        ("full", [(1, 1), (1, 1), (1, 1)]),
+        ("odd", [(8, 4), (32, 4), (4, 0)]),
+        ("odd_input", [(4, 4), (32, 4), (4, 0)]),
+        (["free", "hidden"], [(16, 8), (8, 1), (1, 1)]),
+        (["hidden", "free"], [(2, 1), (8, 8), (8, 1)]),
+        (["full", "free"], [(1, 1), (8, 8), (8, 1)]),
+        (["input", "hidden"], [(8, 8), (8, 1), (1, 1)]),
+        (["odd_input", "odd"], [(4, 4), (32, 4), (4, 0)]),
+    ],
+)
+def test_numbers_of_free_parameters(symmetry: str | list[str], counts: list[tuple[int, int]]) -> None:
+    assert [(w.count, b.count) for w, b in layer_orbits(symmetry, [2, 8, 8, 1])] == counts
+
+
+def test_the_output_bias_of_an_odd_network_vanishes() -> None:
+    _, bias = layer_orbits("odd", [2, 4, 1])[-1]
+    assert bias.sign.tolist() == [0]
+    assert bias.index.tolist() == [0]
+    assert not bias.is_free
+
+
+@st.composite
+def signed_actions(draw: st.DrawFn) -> tuple[tuple[int, ...], list[tuple[Axis, ...]]]:
+    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=2)))
+    axis = [st.tuples(st.permutations(range(n)).map(np.array), st.sampled_from([1, -1])) for n in shape]
+    return shape, draw(st.lists(st.tuples(*axis), max_size=3))
+
+
+def closure(shape: tuple[int, ...], generators: list[tuple[Axis, ...]]) -> list[tuple[Axis, ...]]:
+    """Every product of the generators; of a finite group, these are its elements."""
+
+    def key(element: tuple[Axis, ...]) -> tuple[tuple[tuple[int, ...], int], ...]:
+        return tuple((tuple(int(i) for i in image), sign) for image, sign in element)
+
+    identity: tuple[Axis, ...] = tuple((np.arange(n), 1) for n in shape)
+    known, new = {key(identity): identity}, [identity]
+    while new:
+        products = [
+            tuple((g[0][e[0]], g[1] * e[1]) for g, e in zip(generator, element, strict=True))
+            for generator in generators
+            for element in new
+        ]
+        new = [product for product in {key(p): p for p in products}.values() if key(product) not in known]
+        known |= {key(element): element for element in new}
+    return list(known.values())
+
+
+@given(case=signed_actions())
+@settings(deadline=None, max_examples=60)
+def test_orbits_of_any_signed_permutations(case: tuple[tuple[int, ...], list[tuple[Axis, ...]]]) -> None:
+    shape, generators = case
+    found = orbits(shape, [tuple(SignedPermutation(*axis) for axis in g) for g in generators])
+    assert_consistent(found)
+    assert np.array_equal(relation_of(found), naive_relation(shape, closure(shape, generators)))
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "expected"),
+    [
+        ("free", ["free", "free", "free"]),
+        ("input", ["input", "free", "free"]),
+        ("hidden", ["hidden", "hidden", "hidden"]),
+        ("full", ["full", "hidden", "hidden"]),
+        ("odd", ["odd", "odd", "odd"]),
+        ("odd_input", ["odd_input", "odd", "odd"]),
+        (["free", "hidden", "free"], ["free", "hidden", "free"]),
+        (("full", "free", "hidden"), ["full", "free", "hidden"]),
+    ],
+)
+def test_one_name_is_spread_over_the_layers(symmetry: str | list[str], expected: list[str]) -> None:
+    assert per_layer(symmetry, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "says"),
+    [
+        ("Full", r"symmetry='Full' is unknown; allowed: free, input, hidden, full, odd, odd_input"),
+        ("", r"symmetry='' is unknown"),
+        (None, r"symmetry=None is unknown; allowed: free"),
+        (["free"], r"symmetry=\['free'\] names 1 layers; allowed: one name, or one for each of 2"),
+        ([], r"symmetry=\[\] names 0 layers"),
+        (["free", "none"], r"symmetry='none' is unknown"),
+        (["free", ["full"]], r"symmetry=\['full'\] is unknown"),
+        (["free", "input"], r"symmetry\[1\]='input' ties the columns of the block.*allowed here: free, hidden, odd"),
+        (["full", "full"], r"symmetry\[1\]='full' ties the columns"),
+        (["odd", "odd_input"], r"symmetry\[1\]='odd_input' ties the columns"),
+        (["odd", "hidden"], r"symmetry=\['odd', 'hidden'\] mixes odd layers .*allowed: odd in every layer or in none"),
+        (["free", "odd"], r"symmetry=\['free', 'odd'\] mixes odd layers"),
+    ],
+)
+def test_refuses_in_one_line(symmetry: str | list[str], says: str) -> None:
+    with pytest.raises(ValueError, match=says) as error:
+        per_layer(symmetry, 2)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("symmetry", ["odd", "odd_input"])
+def test_pairs_need_an_even_width(symmetry: str) -> None:
+    with pytest.raises(ValueError, match=rf"width=3 is odd; symmetry '{symmetry}' .*allowed: even widths"):
+        layer_orbits(symmetry, [2, 3, 1])

@@ -1,0 +1,336 @@
+"""The LightningModule that every architecture builds on: many members trained at once, each as if alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from .. import __version__
+from . import activations
+from .layers import MemberRandom, StackedLinear
+from .losses import LOSSES, clt_map
+from .metrics import MemberMean, quantiles
+
+OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
+LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
+
+# these mix the elements of a tensor, or all tensors, in one update: members would no longer train as if alone
+COUPLING_OPTIMIZERS = ("LBFGS", "Adafactor", "Muon", "SparseAdam")
+
+
+class StackedModel(LightningModule):
+    r"""``members`` networks that learn the CLT map side by side; the base of every architecture.
+
+    Members are grid points times replicas: member ``m`` has grid point ``m // replicas`` and replica ``m % replicas``. All see
+    the same batches; the loss is the sum over members, so that under an element-wise optimiser each trains as if alone.
+
+    Args:
+        block_size: number of variables ``b`` in a block, 2 or more.
+        activation: name of the activation, see :func:`renorm.zoo.list_activations`.
+        alpha: activation ``quadratic``: coefficient of the square; a list is a grid.
+        negative_slope: activation ``leaky_relu``: slope below zero; a list is a grid.
+        degree: activation ``spline``: degree of the B-spline, 1 to 5.
+        knots: activation ``spline``: number of breakpoints on [-3, 3], or their positions.
+        extension: activation ``spline``: ``affine``, ``constant`` or ``zero`` outside the knots.
+        per_unit: activation ``spline``: one spline for each unit, or one for each layer.
+        spline: activation ``spline``: ``trained`` or ``fixed``.
+        activation_args: parameters of an activation of your own, by name.
+        weights: ``trained``, or ``fixed`` at their initial values.
+        replicas: members at each grid point, differing by their initial weights.
+        members: keep only these members of the stack, by number; all by default.
+        seed: seed of the initial weights, 0 or more.
+        loss: ``mse`` against the exact map, ``energy`` or ``cumulant`` against the target's distribution only.
+        optimizer: from parameters to an optimiser, e.g. ``torch.optim.Adam`` with ``lr``.
+        lr_scheduler: from the optimiser to a learning-rate scheduler.
+        lr_scheduler_interval: whether the scheduler steps each ``step`` or each ``epoch``.
+
+    Raises:
+        ValueError: for a value out of range, in one line that names it and what is allowed.
+    """
+
+    def __init__(
+        self,
+        block_size: int = 2,
+        activation: str = "leaky_relu",
+        alpha: float | list[float] | None = None,
+        negative_slope: float | list[float] | None = None,
+        degree: int | None = None,
+        knots: int | list[float] | None = None,
+        extension: str | None = None,
+        per_unit: bool | None = None,
+        spline: str | None = None,
+        activation_args: dict[str, Any] | None = None,
+        weights: Literal["trained", "fixed"] = "trained",
+        replicas: int = 1,
+        members: list[int] | None = None,
+        seed: int = 0,
+        loss: str = "mse",
+        optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=0.01),
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_scheduler_interval: Literal["step", "epoch"] = "epoch",
+    ) -> None:
+        super().__init__()
+        # hyperparameters are primitives only: checkpoints must load with weights_only=True
+        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "lr_scheduler_interval"])
+        for key, value in self.hparams.items():
+            self.hparams[key] = primitive(key, value)
+        check_at_least("block_size", block_size, 2)
+        check_at_least("replicas", replicas, 1)
+        check_at_least("seed", seed, 0)
+        check_one_of("loss", loss, LOSSES)
+        check_one_of("weights", weights, ("trained", "fixed"))
+        check_one_of("lr_scheduler_interval", lr_scheduler_interval, ("step", "epoch"))
+        self.block_size = block_size
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_scheduler_interval = lr_scheduler_interval
+        self.loss = LOSSES[loss]
+        self._find_activation()
+        self._find_members()
+        self.val_loss = MemberMean(self.num_members)
+        self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
+
+    # ---- who the members are -------------------------------------------------------------------------------------
+
+    def _find_activation(self) -> None:
+        own = ("alpha", "negative_slope", "degree", "knots", "extension", "per_unit", "spline")
+        given = {key: self.hparams[key] for key in own if self.hparams[key] is not None}
+        given |= self.hparams["activation_args"] or {}
+        self._activation_class = activations.find(self.hparams["activation"])
+        activations.check_parameters(self._activation_class, given)
+        self._activation_parameters = given
+
+    def _find_members(self) -> None:
+        given = self._activation_parameters
+        axes = {key: given[key] for key in self._activation_class.grid if isinstance(given.get(key), list)}
+        points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+        replicas = self.hparams["replicas"]
+        table = [{"member": m, **points[m // replicas], "replica": m % replicas} for m in range(len(points) * replicas)]
+        chosen = self.hparams["members"]
+        if chosen is not None:
+            if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(len(table))):
+                raise ValueError(f"members={chosen} is no choice; allowed: distinct numbers from 0 to {len(table) - 1}")
+            table = [table[m] for m in chosen]
+        self.grid_axes: list[str] = list(axes)
+        self.member_table: list[dict[str, Any]] = table
+
+    @property
+    def num_members(self) -> int:
+        """Number of networks in the stack, ``M``."""
+        return len(self.member_table)
+
+    def grid_groups(self) -> dict[str, list[int]]:
+        """Positions in the stack of the members at each grid point, by its label; one group ``all`` without a grid.
+
+        Example:
+            >>> from renorm.zoo import MLP
+            >>> MLP(activation="leaky_relu", negative_slope=[0.5, 0.9], replicas=2).grid_groups()
+            {'negative_slope=0.5': [0, 1], 'negative_slope=0.9': [2, 3]}
+        """
+        groups: dict[str, list[int]] = {}
+        for position, member in enumerate(self.member_table):
+            label = ", ".join(f"{axis}={member[axis]:g}" for axis in self.grid_axes) or "all"
+            groups.setdefault(label, []).append(position)
+        return groups
+
+    def make_activation(self, units: Tensor) -> activations.Activation:
+        """The activation of one layer; ``units`` gives the orbit of each unit, shape ``(units,)``."""
+        own = {
+            key: [member[key] for member in self.member_table] if key in self.grid_axes else value
+            for key, value in self._activation_parameters.items()
+        }
+        return self._activation_class(self.num_members, units, **own)
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights of every member from its own generator, layer by layer."""
+        random = MemberRandom(self.hparams["seed"], [member["replica"] for member in self.member_table])
+        for layer in self.initialised_layers():
+            if isinstance(layer, activations.Activation):
+                layer.reset_parameters(random.uniform)
+            else:
+                layer.reset_parameters(random)
+                layer.requires_grad_(self.hparams["weights"] == "trained")
+        if not any(p.requires_grad for p in self.parameters()):
+            raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
+
+    def initialised_layers(self) -> Iterator[Any]:
+        """The modules that draw initial values, in the order in which they draw."""
+        raise NotImplementedError(f"{type(self).__name__} must list its layers")
+
+    def affine_layers(self) -> list[StackedLinear]:
+        """The affine layers from the input to the output."""
+        raise NotImplementedError(f"{type(self).__name__} must list its affine layers")
+
+    def dense(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Weight ``(M, out, in)`` and bias ``(M, out)`` of every affine layer, ties written out; differentiable."""
+        return [(layer.weight(), None if layer.bias is None else layer.bias()) for layer in self.affine_layers()]
+
+    # ---- what the members compute --------------------------------------------------------------------------------
+
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of every layer in turn: ``pre0, act0, pre1, ..., out``; ``out`` has shape ``(M, N)``."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it computes its layers")
+
+    def trace(self, x: Tensor) -> dict[str, Tensor]:
+        """Values of all layers on a batch of blocks ``(N, b)``: hidden ones ``(M, units, ..., N)``, ``out`` ``(M, N)``."""
+        self._check_input(x)
+        return dict(self.walk(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs of all members, ``(N, b) -> (M, N)``, also for one member."""
+        self._check_input(x)
+        value = x
+        for _, layer in self.walk(x):
+            value = layer  # earlier layers are let go
+        return value
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.ndim != 2 or x.shape[1] != self.block_size:
+            raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (N, {self.block_size}), one block a row")
+
+    # ---- training ------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Sum over members of each one's mean loss, which trains every member as if alone."""
+        losses = self._member_losses(batch) * self._share(batch)
+        # Lightning writes to loggers after these steps; to log at others would show it a stale value
+        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            whole = self.trainer.strategy.reduce(losses.detach(), reduce_op="mean")
+            self._log_members("loss/train", whole)
+        return losses.sum()
+
+    def _member_losses(self, x: Tensor) -> Tensor:
+        if len(x) == 0:
+            nothing: Tensor = self(x).sum(dim=-1)
+            return nothing  # no rows for this process: no loss, but gradients to share
+        # outputs come in half precision under autocast; differences are taken in the precision of the data
+        return self.loss(self(x).to(x.dtype), clt_map(x))
+
+    def _share(self, batch: Tensor) -> float:
+        """Weight of this process's rows: averaging over processes must give the mean over the whole batch."""
+        total = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
+        world = self.trainer.world_size
+        return 1.0 if world == 1 or total is None else len(batch) * world / total
+
+    def _log_members(self, name: str, values: Tensor, prog_bar: bool = True) -> None:
+        low, median, high = quantiles(values)
+        self.log(name, median, prog_bar=prog_bar, rank_zero_only=True)
+        self.log_dict({f"{name}_q10": low, f"{name}_q90": high}, rank_zero_only=True)
+
+    def validation_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Outputs and targets of one batch of one law; the loss of laws that training samples is kept."""
+        prediction, target = self(batch).to(batch.dtype), clt_map(batch)
+        if dataloader_idx < len(getattr(getattr(self.trainer, "datamodule", None), "train_laws", "1")):
+            self.val_loss.update(self.loss(prediction, target), len(batch))
+        return {"prediction": prediction, "target": target}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss: the median over members, which checkpoints are chosen by."""
+        losses = self.val_loss.compute()
+        self._log_members("loss/val", losses)
+        diverged = (~losses.isfinite()).sum().float()
+        self.log("members/diverged", diverged, rank_zero_only=True)
+        self.val_loss.reset()
+
+    def test_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Outputs and targets of one batch of one law."""
+        return {"prediction": self(batch).to(batch.dtype), "target": clt_map(batch)}
+
+    def predict_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Outputs of all members, shape ``(M, N)``."""
+        outputs: Tensor = self(batch)
+        return outputs
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the recipe into the checkpoint: what ``renorm test`` and a resumed fit need to know, as primitives."""
+        model = {"class_path": f"{type(self).__module__}.{type(self).__qualname__}", "init_args": dict(self.hparams)}
+        data = dict(getattr(getattr(self.trainer, "datamodule", None), "hparams", {}))
+        checkpoint["renorm"] = {"version": __version__, "recipe": self.recipe or {"model": model, "data": data}}
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and scheduler that were asked for, where they leave the members independent.
+
+        Raises:
+            ValueError: for an optimiser or scheduler that couples the members of a stack.
+        """
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
+            raise ValueError(
+                f"optimizer={type(optimizer).__name__} couples the members of a stack; allowed: element-wise ones "
+                "(Adam, AdamW, SGD, RMSprop, ...), or one member"
+            )
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            if self.num_members > 1:
+                raise ValueError(
+                    "lr_scheduler=ReduceLROnPlateau gives all members one learning rate that depends on all of them; "
+                    "allowed: schedules fixed in advance, or one member"
+                )
+            plateau = {"scheduler": scheduler, "monitor": "loss/val", "interval": "epoch"}
+            return {"optimizer": optimizer, "lr_scheduler": plateau}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_scheduler_interval},
+        }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of each member's own gradient: a norm over the stack would couple the members."""
+        if not gradient_clip_val:
+            return
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+            return
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        squares = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients])
+        factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
+        for g in gradients:
+            g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+
+def primitive(name: str, value: Any) -> Any:
+    """Turn a hyperparameter into numbers, strings, lists and dicts.
+
+    Raises:
+        ValueError: for anything that a checkpoint could not hold safely.
+
+    Example:
+        >>> primitive("negative_slope", torch.tensor([0.5, 1.0]))
+        [0.5, 1.0]
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, list | tuple):
+        return [primitive(name, v) for v in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: primitive(name, v) for key, v in value.items()}
+    raise ValueError(
+        f"{name}={value!r} is a {type(value).__name__}; allowed: numbers, strings, lists and dicts of them"
+    )
+
+
+def check_at_least(name: str, value: int, low: int) -> None:
+    """Raise a ValueError unless ``value`` is a whole number and at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(f"{name}={value!r} is out of range; allowed: whole numbers >= {low}")
+
+
+def check_one_of(name: str, value: str, allowed: Iterable[str]) -> None:
+    """Raise a ValueError unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}")

@@ -1,0 +1,110 @@
+"""Stacked layers: one layer of all members at once, with tied weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .symmetry import Orbits
+
+
+class MemberRandom:
+    r"""Random numbers that belong to a member, whatever stack it is trained in.
+
+    Replica ``r`` draws from a generator seeded by ``(seed, r)``, so that neither more replicas nor more grid points change
+    the others, and members that differ only in their grid value start from the same draws.
+
+    Args:
+        seed: seed of the whole stack.
+        replicas: replica number of each member.
+    """
+
+    def __init__(self, seed: int, replicas: list[int]) -> None:
+        distinct = sorted(set(replicas))
+        # not torch.Generator, whose seeds have 32 bits on the CPU: two of 100 000 replicas would be twins
+        self._generators = [np.random.default_rng([seed, replica]) for replica in distinct]
+        self._row = torch.tensor([distinct.index(replica) for replica in replicas])
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Uniform draws on [0, 1), shape ``(members, *shape)``; float64, so that every precision starts alike."""
+        draws = [torch.from_numpy(generator.random(shape)) for generator in self._generators]
+        return torch.stack(draws)[self._row]
+
+
+class TiedTensor(nn.Module):
+    """A weight or bias of all members, ``W = sign * theta[index]``, with ``theta`` the free parameters.
+
+    Args:
+        members: number of members ``M``.
+        orbits: which entries are equal.
+
+    Shapes:
+        ``theta`` is ``(M, count)``; the module's value is ``(M, *shape)``.
+    """
+
+    def __init__(self, members: int, orbits: Orbits) -> None:
+        super().__init__()
+        self.shape = orbits.index.shape
+        self.is_free = orbits.is_free
+        self.theta = nn.Parameter(torch.zeros(members, orbits.count))
+        self._representatives = torch.from_numpy(orbits.representatives)
+        self._signed = bool((orbits.sign != 1).any())
+        self.register_buffer("index", torch.from_numpy(orbits.index.ravel()), persistent=False)
+        self.register_buffer("sign", torch.from_numpy(orbits.sign.ravel()).float(), persistent=False)
+        self.index: Tensor
+        self.sign: Tensor
+
+    def reset_parameters(self, bound: float, random: MemberRandom) -> None:
+        """Draw the whole tensor uniformly on [-bound, bound) and keep the first entry of each orbit."""
+        entries = random.uniform((math.prod(self.shape),))[:, self._representatives]
+        with torch.no_grad():
+            self.theta.copy_((2 * entries - 1) * bound)
+
+    def forward(self) -> Tensor:
+        """The tensor itself, shape ``(M, *shape)``."""
+        if self.is_free:
+            return self.theta.view(-1, *self.shape)
+        entries = self.theta.index_select(1, self.index)
+        if self._signed:
+            entries = entries * self.sign
+        return entries.view(-1, *self.shape)
+
+
+class StackedLinear(nn.Module):
+    r"""One affine layer of every member, :math:`z_m = W_m h_m + b_m`.
+
+    Args:
+        members: number of members ``M``.
+        weight: orbits of the weight, shape ``(out, in)``.
+        bias: orbits of the bias, shape ``(out,)``, or None for no bias.
+
+    Shapes:
+        ``(in, N)``, the same for all members, or ``(M, in, N)`` -> ``(M, out, N)``.
+    """
+
+    def __init__(self, members: int, weight: Orbits, bias: Orbits | None) -> None:
+        super().__init__()
+        self.weight = TiedTensor(members, weight)
+        # a symmetry may leave no bias at all: a parameter without elements would upset optimisers and checks alike
+        self.bias = TiedTensor(members, bias) if bias is not None and bias.count else None
+
+    def reset_parameters(self, random: MemberRandom) -> None:
+        """PyTorch's default for ``nn.Linear``: uniform with bound ``1/sqrt(in)``, drawn member by member."""
+        bound = 1 / math.sqrt(self.weight.shape[1])
+        self.weight.reset_parameters(bound, random)
+        if self.bias is not None:
+            self.bias.reset_parameters(bound, random)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the layer."""
+        weight: Tensor = self.weight()
+        if h.ndim == 2:
+            # one matrix product for all members, which share the input
+            z = (weight.flatten(0, 1) @ h).view(*weight.shape[:2], -1)
+            return z if self.bias is None else z + self.bias().unsqueeze(-1)
+        if self.bias is None:
+            return torch.bmm(weight, h)
+        return torch.baddbmm(self.bias().unsqueeze(-1), weight, h)

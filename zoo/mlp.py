@@ -1,0 +1,78 @@
+"""Stacked multilayer perceptrons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .base import StackedModel, check_at_least, primitive
+from .layers import StackedLinear
+from .symmetry import layer_orbits
+
+
+class MLP(StackedModel):
+    r"""Multilayer perceptrons with tied or free weights, :math:`f(x) = W_L \phi(\dots \phi(W_0 x + b_0) \dots) + b_L`.
+
+    Args:
+        width: units in each hidden layer.
+        depth: number of hidden layers.
+        symmetry: ``free``, ``input``, ``hidden``, ``full``, ``odd`` or ``odd_input``; a list gives one for each hidden layer.
+        bias: whether layers have a bias.
+        **kwargs: see :class:`renorm.zoo.StackedModel`.
+
+    Shapes:
+        ``(N, b) -> (M, N)``.
+
+    Raises:
+        ValueError: for a value out of range, in one line that names it and what is allowed.
+
+    Source:
+        Ashworth, Lio and Caso, arXiv 2510.16591; odd symmetries are this project's.
+
+    Example:
+        >>> model = MLP(width=8, activation="quadratic", symmetry="full", replicas=3)
+        >>> model(torch.zeros(5, 2)).shape
+        torch.Size([3, 5])
+    """
+
+    def __init__(
+        self,
+        width: int = 8,
+        depth: int = 1,
+        symmetry: str | list[str] = "free",
+        bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        width, depth = primitive("width", width), primitive("depth", depth)
+        check_at_least("width", width, 1)
+        check_at_least("depth", depth, 1)
+        orbits = layer_orbits(symmetry, [self.block_size, *[width] * depth, 1])
+        layers = [StackedLinear(self.num_members, w, b if bias else None) for w, b in orbits]
+        self.hidden = nn.ModuleList(layers[:-1])
+        self.readout = layers[-1]
+        self.activations = nn.ModuleList(self.make_activation(torch.from_numpy(b.index)) for _, b in orbits[:-1])
+        self.reset_parameters()
+
+    def initialised_layers(self) -> Iterator[Any]:
+        """Affine layers from the input to the output, then the activations."""
+        yield from self.hidden
+        yield self.readout
+        yield from self.activations
+
+    def affine_layers(self) -> list[StackedLinear]:
+        """Hidden layers, then the readout."""
+        return [*self.hidden, self.readout]
+
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of every layer in turn, batch last."""
+        h = x.T
+        for i, (layer, activation) in enumerate(zip(self.hidden, self.activations, strict=True)):
+            z = layer(h)
+            yield f"pre{i}", z
+            h = activation(z)
+            yield f"act{i}", h
+        yield "out", self.readout(h).squeeze(1)

@@ -1,0 +1,233 @@
+r"""Which weights are tied: a symmetry as the orbits of a group that acts on the network's axes.
+
+A network is a chain of axes, input block -> hidden units -> ... -> output. A group element acts on each axis by a signed
+permutation, and on a weight between two axes through both. Invariance of the network under the group means that weights
+in one orbit are equal up to sign, ``W = sign * theta[index]``, and that a weight which the group maps to its own
+negative is zero. Everything else (which weights exist, how many are free, which output bias must vanish) follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+SYMMETRIES: dict[str, str] = {
+    "free": "no weights tied",
+    "input": "invariant under permuting the block",
+    "hidden": "invariant under permuting the units of a hidden layer",
+    "full": "input and hidden together",
+    "odd": "f(-x) = -f(x) through sign-flipped pairs of units",
+    "odd_input": "odd and input together",
+}
+
+
+@dataclass(frozen=True)
+class SignedPermutation:
+    """How one group element acts on one axis: element ``i`` goes to ``image[i]``, times ``sign``."""
+
+    image: NDArray[np.int64]
+    sign: int = 1
+
+    @staticmethod
+    def identity(size: int, sign: int = 1) -> SignedPermutation:
+        """The element that moves nothing, with or without a change of sign."""
+        return SignedPermutation(np.arange(size), sign)
+
+
+# axis 0 is the input block, axis depth + 1 the output; an axis that is absent is left alone
+GroupElement: TypeAlias = dict[int, SignedPermutation]
+
+
+@dataclass(frozen=True)
+class Orbits:
+    r"""The orbits of the entries of one tensor: ``W = sign * theta[index]``.
+
+    Attributes:
+        index: which free parameter each entry equals, shape of the tensor; 0 where ``sign`` is 0.
+        sign: +1, -1, or 0 where the symmetry forces the entry to vanish; shape of the tensor.
+        representatives: flat position of the first entry of each orbit, shape ``(count,)``.
+    """
+
+    index: NDArray[np.int64]
+    sign: NDArray[np.int64]
+    representatives: NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        """Number of free parameters."""
+        return len(self.representatives)
+
+    @property
+    def is_free(self) -> bool:
+        """True where every entry is its own orbit, so that ``theta`` is ``W`` itself."""
+        return self.count == self.index.size
+
+
+def symmetric_group(size: int) -> list[SignedPermutation]:
+    """Generators of all permutations of an axis: a transposition and the cycle."""
+    if size < 2:
+        return []
+    swap = np.arange(size)
+    swap[[0, 1]] = swap[[1, 0]]
+    return [SignedPermutation(swap), SignedPermutation(np.roll(np.arange(size), 1))]
+
+
+def pair_swap(size: int) -> SignedPermutation:
+    """Swap units ``2i`` and ``2i + 1``."""
+    return SignedPermutation(np.arange(size) ^ 1)
+
+
+def orbits(shape: tuple[int, ...], actions: list[tuple[SignedPermutation, ...]]) -> Orbits:
+    r"""Orbits of the entries of a tensor under signed permutations of its axes.
+
+    Args:
+        shape: the tensor's shape.
+        actions: for each generator of the group, its action on each axis.
+
+    Returns:
+        The orbits; the entries of one orbit are equal up to ``sign``.
+
+    Example:
+        >>> tie_columns = (SignedPermutation.identity(2), SignedPermutation(np.array([1, 0])))
+        >>> orbits((2, 2), [tie_columns]).index.tolist()
+        [[0, 0], [1, 1]]
+    """
+    size = int(np.prod(shape))
+    entries = np.arange(size)
+    # node e is "+entry e", node size + e is "-entry e"; an entry joined to its own negative must vanish
+    sources, targets = [], []
+    for action in actions:
+        grid = np.meshgrid(*(axis.image for axis in action), indexing="ij")
+        image = np.ravel_multi_index([g.ravel() for g in grid], shape)
+        flipped = np.prod([axis.sign for axis in action]) < 0
+        sources += [entries, entries + size]
+        targets += [image + size * flipped, image + size * (not flipped)]
+    if not actions:
+        return Orbits(entries.reshape(shape), np.ones(shape, dtype=np.int64), entries)
+    source, target = np.concatenate(sources), np.concatenate(targets)
+    graph = coo_array((np.ones(len(source)), (source, target)), shape=(2 * size, 2 * size))
+    _, label = connected_components(graph, directed=False)
+    positive, negative = label[:size], label[size:]
+    vanishes = positive == negative
+    # an orbit and its mirror image are one orbit; its first entry counts as positive
+    orbit_label = np.where(vanishes, -1, np.minimum(positive, negative))
+    labels, first, index = np.unique(orbit_label, return_index=True, return_inverse=True)
+    if vanishes.any():
+        labels, first, index = labels[1:], first[1:], np.maximum(index - 1, 0)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    if len(labels) == 0:
+        return Orbits(np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(0, np.int64))
+    representatives = first[order]
+    index = rank[index]
+    same_side = positive == positive[representatives[index]]
+    sign = np.where(vanishes, 0, np.where(same_side, 1, -1))
+    return Orbits(np.where(vanishes, 0, index).reshape(shape), sign.reshape(shape), representatives)
+
+
+def per_layer(symmetry: str | list[str], depth: int) -> list[str]:
+    """One symmetry name for each hidden layer.
+
+    Args:
+        symmetry: one name for the whole network, or a list with one name for each hidden layer.
+        depth: number of hidden layers.
+
+    Raises:
+        ValueError: for an unknown name, a list of the wrong length, or a combination that means nothing.
+
+    Example:
+        >>> per_layer("full", 2)
+        ['full', 'hidden']
+    """
+    if isinstance(symmetry, str):
+        _check_known(symmetry)
+        # only the first layer sees the block; further layers take what is left of the symmetry
+        later = {"input": "free", "full": "hidden", "odd_input": "odd"}.get(symmetry, symmetry)
+        return [symmetry] + [later] * (depth - 1)
+    if not isinstance(symmetry, list | tuple):
+        raise ValueError(f"symmetry={symmetry!r} is unknown; allowed: {', '.join(SYMMETRIES)}, or a list of them")
+    names = list(symmetry)
+    if len(names) != depth:
+        raise ValueError(f"symmetry={names} names {len(names)} layers; allowed: one name, or one for each of {depth}")
+    for position, name in enumerate(names):
+        _check_known(name)
+        if position and name in ("input", "full", "odd_input"):
+            raise ValueError(
+                f"symmetry[{position}]={name!r} ties the columns of the block, which only the first hidden layer sees; "
+                "allowed here: free, hidden, odd"
+            )
+    is_odd = {name in ("odd", "odd_input") for name in names}
+    if is_odd == {True, False}:
+        raise ValueError(f"symmetry={names} mixes odd layers with others; allowed: odd in every layer or in none")
+    return names
+
+
+def _check_known(name: str) -> None:
+    if not isinstance(name, str) or name not in SYMMETRIES:
+        raise ValueError(f"symmetry={name!r} is unknown; allowed: {', '.join(SYMMETRIES)}")
+
+
+def generators(symmetry: str | list[str], sizes: list[int]) -> list[GroupElement]:
+    """Generators of a network's symmetry group.
+
+    Args:
+        symmetry: one name, or one for each hidden layer.
+        sizes: length of every axis: block, hidden layers, output.
+
+    Raises:
+        ValueError: for an unknown symmetry, or an odd number of units where units come in pairs.
+    """
+    depth = len(sizes) - 2
+    names = per_layer(symmetry, depth)
+    group: list[GroupElement] = []
+    if names[0] in ("input", "full", "odd_input"):
+        group += [{0: g} for g in symmetric_group(sizes[0])]
+    for layer, name in enumerate(names, start=1):
+        if name in ("hidden", "full"):
+            group += [{layer: g} for g in symmetric_group(sizes[layer])]
+    if names[0] in ("odd", "odd_input"):
+        for width in sizes[1:-1]:
+            if width % 2:
+                raise ValueError(f"width={width} is odd; symmetry {names[0]!r} pairs the units: allowed: even widths")
+        flip: GroupElement = {layer: pair_swap(sizes[layer]) for layer in range(1, depth + 1)}
+        flip[0] = SignedPermutation.identity(sizes[0], sign=-1)
+        flip[depth + 1] = SignedPermutation.identity(sizes[-1], sign=-1)
+        group.append(flip)
+    return group
+
+
+def layer_orbits(symmetry: str | list[str], sizes: list[int]) -> list[tuple[Orbits, Orbits]]:
+    """Orbits of the weight ``(out, in)`` and the bias ``(out,)`` of every layer.
+
+    Args:
+        symmetry: one name, or one for each hidden layer.
+        sizes: length of every axis: block, hidden layers, output.
+
+    Returns:
+        For each layer, the orbits of its weight and of its bias.
+
+    Example:
+        >>> [(w.count, b.count) for w, b in layer_orbits("full", [2, 8, 1])]
+        [(1, 1), (1, 1)]
+        >>> [(w.count, b.count) for w, b in layer_orbits("odd", [2, 8, 1])]
+        [(8, 4), (4, 0)]
+    """
+    group = generators(symmetry, sizes)
+    result = []
+    for layer in range(len(sizes) - 1):
+        out, into = layer + 1, layer
+
+        def action(element: GroupElement, axis: int) -> SignedPermutation:
+            return element.get(axis, SignedPermutation.identity(sizes[axis]))
+
+        acting = [g for g in group if out in g or into in g]
+        weight = orbits((sizes[out], sizes[into]), [(action(g, out), action(g, into)) for g in acting])
+        bias = orbits((sizes[out],), [(action(g, out),) for g in group if out in g])
+        result.append((weight, bias))
+    return result
