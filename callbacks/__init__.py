@@ -8,7 +8,7 @@ from .generalization import Generalization
 from .hyperparameters import LogHyperparameters
 from .predictions import WritePredictions
 from .progress import ProgressBar
-from .test_report import TestReport
+from .results import TestReport
 
 __all__ = [
     "BestCheckpoint",

@@ -68,11 +68,13 @@ SHAPES = [(b, width, depth) for b in (2, 3) for width in (2, 4) for depth in (1,
 SHAPES += [(4, 2, 1), (2, 1, 1), (5, 3, 1), (2, 2, 3), (2, 3, 3)]
 
 
-@pytest.mark.parametrize("symmetry", SYMMETRIES)
-@pytest.mark.parametrize(("block", "width", "depth"), SHAPES)
+CASES = [
+    (symmetry, *shape) for symmetry in SYMMETRIES for shape in SHAPES if not (symmetry.startswith("odd") and shape[1] % 2)
+]
+
+
+@pytest.mark.parametrize(("symmetry", "block", "width", "depth"), CASES)
 def test_orbits_are_those_of_the_whole_group(symmetry: str, block: int, width: int, depth: int) -> None:
-    if symmetry.startswith("odd") and width % 2:
-        pytest.skip("units come in pairs")
     sizes = [block, *[width] * depth, 1]
     found = layer_orbits(symmetry, sizes)
     group = list(whole_group(symmetry, sizes))
