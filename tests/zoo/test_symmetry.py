@@ -69,7 +69,10 @@ SHAPES += [(4, 2, 1), (2, 1, 1), (5, 3, 1), (2, 2, 3), (2, 3, 3)]
 
 
 CASES = [
-    (symmetry, *shape) for symmetry in SYMMETRIES for shape in SHAPES if not (symmetry.startswith("odd") and shape[1] % 2)
+    (symmetry, *shape)
+    for symmetry in SYMMETRIES
+    for shape in SHAPES
+    if not (symmetry.startswith("odd") and shape[1] % 2)
 ]
 
 
