@@ -5,7 +5,8 @@ if __name__ != "renorm.zoo":
 
 from .activations import Activation, list_activations
 from .base import StackedModel
+from .gnn import GNN
 from .losses import clt_map
 from .mlp import MLP
 
-__all__ = ["MLP", "Activation", "StackedModel", "clt_map", "list_activations"]
+__all__ = ["GNN", "MLP", "Activation", "StackedModel", "clt_map", "list_activations"]

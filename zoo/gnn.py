@@ -1,0 +1,176 @@
+"""Stacked graph networks: the variables of a block are the nodes of one small graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from .base import StackedModel, check_at_least, check_one_of, primitive
+from .graph_symmetry import graph_orbits
+from .graphs import adjacency, edge_list
+from .layers import StackedLinear
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+# names and number of separate weights of each layer; the layers themselves import torch_geometric
+LAYER_HOPS = {"graph_conv": 2, "gcn": 1, "sage": 2, "gin": 1, "edge_conv": 2, "gat": 1}
+READOUTS = ("target", "mean", "sum")
+
+
+class GNN(StackedModel):
+    r"""Graph networks: ``depth`` message-passing layers, an activation after each, then a linear readout.
+
+    Each variable of a block is the one feature of its node. The readout takes the features of the ``target``, which is the
+    last node, or their ``mean`` or ``sum`` over all nodes, to one number. With ``graph="pair"``, ``layer="graph_conv"`` and one
+    layer, a GNN is an MLP of the same width: it starts from the same weights and trains to the same ones.
+
+    Args:
+        graph: ``pair``, ``pair_both``, ``ring``, ``star``, ``complete``, ``path``, or pairs ``[source, target]`` of nodes; see
+            :func:`renorm.zoo.graphs.edge_list`.
+        layer: ``graph_conv``, ``gcn``, ``sage``, ``gin``, ``edge_conv`` or ``gat``; see :mod:`renorm.zoo.message_passing`.
+        readout: ``target``, ``mean`` or ``sum``.
+        width: features of a node in each hidden layer.
+        depth: number of message-passing layers; a readout of the target sees the nodes within ``depth`` edges of it.
+        symmetry: ``free``, ``tied``, ``hidden``, ``full``, ``odd`` or ``odd_tied``; a list gives one for each layer. ``gcn`` and
+            ``gat`` have one weight for a node and its neighbours, and are always tied.
+        bias: whether layers have a bias.
+        **kwargs: see :class:`renorm.zoo.StackedModel`.
+
+    Shapes:
+        ``(N, b) -> (M, N)``; hidden layers ``(M, features, nodes, N)``.
+
+    Raises:
+        ValueError: for a value out of range, in one line that names it and what is allowed.
+
+    Source:
+        Ashworth, Lio and Caso, arXiv 2510.16591, for the two-node directed graph.
+
+    Example:
+        >>> model = GNN(graph="ring", block_size=4, layer="sage", readout="mean", replicas=3)
+        >>> model(torch.zeros(5, 4)).shape
+        torch.Size([3, 5])
+        >>> model.trace(torch.zeros(5, 4))["act0"].shape
+        torch.Size([3, 8, 4, 5])
+    """
+
+    def __init__(
+        self,
+        graph: str | list[list[int]] = "pair",
+        layer: str = "graph_conv",
+        readout: Literal["target", "mean", "sum"] = "target",
+        width: int = 8,
+        depth: int = 1,
+        symmetry: str | list[str] = "free",
+        bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        graph, width, depth = primitive("graph", graph), primitive("width", width), primitive("depth", depth)
+        check_one_of("layer", layer, LAYER_HOPS)
+        check_one_of("readout", readout, READOUTS)
+        check_at_least("width", width, 1)
+        check_at_least("depth", depth, 1)
+        self.edges = edge_list(graph, self.block_size)
+        self.readout_kind = readout
+        orbits, weight, offset = graph_orbits(symmetry, [1, *[width] * depth, 1], LAYER_HOPS[layer])
+        from .message_passing import LAYERS
+
+        matrix = adjacency(self.edges, self.block_size)
+        self.hidden = nn.ModuleList(LAYERS[layer](self.num_members, matrix, tied, bias) for tied in orbits)
+        self.readout = StackedLinear(self.num_members, weight, offset if bias else None)
+        self.activations = nn.ModuleList(self.make_activation(torch.from_numpy(tied.bias.index)) for tied in orbits)
+        self.reset_parameters()
+
+    def initialised_layers(self) -> Iterator[Any]:
+        """Message-passing layers from the input to the output, the readout, then the activations."""
+        yield from self.hidden
+        yield self.readout
+        yield from self.activations
+
+    # ---- what the members compute --------------------------------------------------------------------------------
+
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of every layer in turn, batch last."""
+        h = x.T.unsqueeze(0)  # (1 feature, nodes, N), shared by all members
+        for i, (layer, activation) in enumerate(zip(self.hidden, self.activations, strict=True)):
+            z = layer(h)
+            yield f"pre{i}", z
+            h = activation(z)
+            yield f"act{i}", h
+        yield "out", self.readout(self._pool(h)).squeeze(1)
+
+    def _pool(self, h: Tensor) -> Tensor:
+        """Features that are read out, ``(M, features, nodes, N) -> (M, features, N)``."""
+        if self.readout_kind == "target":
+            return h[:, :, -1]
+        return h.mean(dim=2) if self.readout_kind == "mean" else h.sum(dim=2)
+
+    def forward(self, x: Tensor | Data) -> Tensor:
+        """Outputs of all members, ``(N, b) -> (M, N)``; also of a torch_geometric ``Data`` or ``Batch`` of N graphs."""
+        return super().forward(self._blocks(x))
+
+    def trace(self, x: Tensor | Data) -> dict[str, Tensor]:
+        """Values of all layers, hidden ones ``(M, features, nodes, N)``, ``out`` ``(M, N)``."""
+        return super().trace(self._blocks(x))
+
+    def _blocks(self, x: Tensor | Data) -> Tensor:
+        return x if isinstance(x, Tensor) else blocks_of(x, self.edges, self.block_size)
+
+    def dense(self) -> list[tuple[Tensor, Tensor | None]]:
+        r"""Every layer as a dense affine map of all nodes' features, the readout included; differentiable.
+
+        An MLP with these weights, and the same activation for all nodes of a feature, is the same network.
+
+        Returns:
+            Weight ``(M, out * nodes, in * nodes)`` and bias ``(M, out * nodes)`` or None of each layer, the readout's
+            ``(M, 1, in * nodes)`` and ``(M, 1)``; features vary slower than nodes, as in ``h.flatten(1, 2)``.
+
+        Raises:
+            ValueError: for ``edge_conv`` and ``gat``, which are not linear in their messages.
+
+        Example:
+            >>> [tuple(weight.shape) for weight, _ in GNN(width=8).dense()]
+            [(1, 16, 2), (1, 1, 16)]
+        """
+        weight, bias = self.readout.weight(), self.readout.bias
+        nodes = torch.zeros(self.block_size, dtype=weight.dtype, device=weight.device)
+        if self.readout_kind == "target":
+            nodes[-1] = 1.0
+        else:
+            nodes += 1.0 / self.block_size if self.readout_kind == "mean" else 1.0
+        readout = torch.einsum("mof,n->mofn", weight, nodes).flatten(2)
+        return [*(layer.dense() for layer in self.hidden), (readout, None if bias is None else bias())]
+
+
+def blocks_of(graphs: Data, edges: list[tuple[int, int]], nodes: int) -> Tensor:
+    """Node features of a torch_geometric ``Data`` or ``Batch`` as blocks.
+
+    Args:
+        graphs: ``N`` graphs, with ``x`` of shape ``(N * nodes, 1)`` or ``(N * nodes,)`` and ``edge_index`` of shape ``(2, edges)``.
+        edges: the edges that every one of the graphs must have, in any order.
+        nodes: the number of nodes that every one of the graphs must have.
+
+    Returns:
+        Shape ``(N, nodes)``.
+
+    Raises:
+        ValueError: where the features are not one number a node, or the graphs are not the model's.
+    """
+    x, index = getattr(graphs, "x", None), getattr(graphs, "edge_index", None)
+    if not isinstance(x, Tensor) or not isinstance(index, Tensor):
+        raise ValueError(f"x={type(graphs).__name__} has no x or no edge_index; allowed: blocks (N, {nodes}), or graphs")
+    if x.shape not in ((len(x),), (len(x), 1)) or len(x) % nodes:
+        raise ValueError(
+            f"x has node features of shape {tuple(x.shape)}; allowed: ({nodes} N, 1), one number a node, {nodes} nodes a graph"
+        )
+    sources, targets = torch.tensor(edges, device=x.device).T
+    first = nodes * torch.arange(len(x) // nodes, device=x.device).unsqueeze(1)
+    wanted = (first + sources) * len(x) + first + targets
+    found = index[0] * len(x) + index[1]
+    if not torch.equal(wanted.flatten().sort().values, found.sort().values):
+        raise ValueError(f"x has graphs with other edges than the model's; allowed: edge_index {edges} in every graph")
+    return x.view(-1, nodes)

@@ -1,0 +1,295 @@
+r"""Message-passing layers of all members at once, on one small graph that is part of the layer.
+
+Hidden values have shape ``(M, features, nodes, N)``: the graph is an axis of the tensor, so that a batch needs no batch of
+graphs. The layers are torch_geometric's :class:`~torch_geometric.nn.MessagePassing` with ``node_dim=-2``; they take its fused
+path, ``message_and_aggregate``, since a dense product with a matrix of a few nodes is many times faster than to gather and
+scatter along the edges. With the same weights, each equals torch_geometric's convolution of the same name.
+
+Importing this module imports torch_geometric; nothing else in renorm does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_geometric.nn import MessagePassing
+
+from .graph_symmetry import ConvOrbits
+from .layers import MemberRandom, StackedLinear, TiedTensor
+
+
+class StackedConv(MessagePassing):  # type: ignore[misc]
+    r"""Base of the layers: what a node receives and what it keeps, weighed by ``linear``.
+
+    Args:
+        members: number of members ``M``.
+        adjacency: ``A[i, j] = 1`` where ``j`` sends to ``i``, shape ``(nodes, nodes)``.
+        orbits: which weights are tied.
+        bias: whether the layer has a bias.
+
+    Shapes:
+        ``(in, nodes, N)``, the same for all members, or ``(M, in, nodes, N)`` -> ``(M, out, nodes, N)``.
+    """
+
+    hops: ClassVar[int] = 2  # 2: separate weights for neighbours and self; 1: one weight
+
+    def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
+        super().__init__(aggr=None, node_dim=-2)
+        self.linear = StackedLinear(members, orbits.weight, orbits.bias if bias else None)
+        # selects PyG's fused path; no buffer, because processes cannot broadcast sparse tensors to each other
+        self.edges = adjacency.to_sparse_coo().coalesce()
+        self._exact = self.neighbour_matrix(adjacency)
+        self.register_buffer("neighbours", self._exact.to(torch.get_default_dtype()), persistent=False)
+        self.neighbours: Tensor
+
+    def neighbour_matrix(self, adjacency: Tensor) -> Tensor:
+        """How much node ``i`` takes of what ``j`` sends, shape ``(nodes, nodes)``; the adjacency by default."""
+        return adjacency
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StackedConv:
+        # a float32 model that is turned into float64 must not keep rounded matrices
+        super()._apply(fn, recurse)
+        self.neighbours = self._exact.to(device=self.neighbours.device, dtype=self.neighbours.dtype)
+        return self
+
+    def reset_parameters(self, random: MemberRandom) -> None:
+        """Draw the initial weights, member by member, as a layer of an MLP with ``hops * in`` inputs would."""
+        self.linear.reset_parameters(random)
+
+    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
+        """What every node receives from its neighbours; PyG calls this with the edges of :meth:`propagate`."""
+        return torch.matmul(self.neighbours, h)
+
+    def weigh(self, *hops: Tensor) -> Tensor:
+        """Multiply the features of every hop, ``(..., in, nodes, N)``, by their weights and add the bias."""
+        stacked = hops[0] if len(hops) == 1 else torch.cat(hops, dim=-3)
+        z: Tensor = self.linear(stacked.flatten(-2))
+        return z.unflatten(-1, stacked.shape[-2:])
+
+    def dense(self) -> tuple[Tensor, Tensor | None]:
+        """The layer as one dense affine map of all nodes' features.
+
+        Raises:
+            ValueError: for a layer that is not linear in the messages.
+        """
+        raise ValueError(
+            f"layer={LAYER_NAMES[type(self)]!r} is not affine and has no dense equivalent; "
+            f"allowed: {', '.join(name for name, layer in LAYERS.items() if issubclass(layer, LinearConv))}"
+        )
+
+
+class LinearConv(StackedConv):
+    """Base of the layers that are affine in what they receive."""
+
+    def hop_matrices(self) -> Tensor:
+        """Node-by-node matrix of every hop, shape ``(M or 1, hops, nodes, nodes)``."""
+        identity = torch.eye(len(self.neighbours), dtype=self.neighbours.dtype, device=self.neighbours.device)
+        return torch.stack([self.neighbours, identity]).unsqueeze(0)
+
+    def dense(self) -> tuple[Tensor, Tensor | None]:
+        r"""The layer as one dense affine map of all nodes' features.
+
+        .. math:: D_{(o,i),(f,j)} = \sum_{\text{hops } h} W_{ohf}\, P^{(h)}_{ij}
+
+        Returns:
+            Weight ``(M, out * nodes, in * nodes)`` and bias ``(M, out * nodes)`` or None; features vary slower than nodes,
+            as in ``h.flatten(1, 2)``. Differentiable.
+        """
+        hops = self.hop_matrices()
+        weight = self.linear.weight().unflatten(-1, (self.hops, -1))
+        dense = torch.einsum("mohf,mhij->moifj", weight, hops.expand(len(weight), -1, -1, -1))
+        bias = self.linear.bias
+        nodes = len(self.neighbours)
+        return dense.flatten(3).flatten(1, 2), None if bias is None else bias().repeat_interleave(nodes, dim=1)
+
+
+class GraphConv(LinearConv):
+    r"""Separate weights for neighbours and self, :math:`z_i = W_1 \sum_{j \to i} h_j + W_2 h_i + b`.
+
+    Source:
+        Morris et al., AAAI 2019, eq. 5; :class:`torch_geometric.nn.GraphConv`.
+    """
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the layer."""
+        return self.weigh(self.propagate(self.edges, h=h), h)
+
+
+class SAGEConv(LinearConv):
+    r"""Mean over the neighbours, :math:`z_i = W_1 \frac{1}{d_i} \sum_{j \to i} h_j + W_2 h_i + b`; without neighbours, 0.
+
+    Source:
+        Hamilton, Ying and Leskovec, NeurIPS 2017; :class:`torch_geometric.nn.SAGEConv`.
+    """
+
+    def neighbour_matrix(self, adjacency: Tensor) -> Tensor:
+        """Every row divided by its number of neighbours."""
+        return adjacency / adjacency.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the layer."""
+        return self.weigh(self.propagate(self.edges, h=h), h)
+
+
+class GCNConv(LinearConv):
+    r"""One weight, normalised by degree, :math:`z_i = W \sum_j \hat A_{ij} h_j + b`.
+
+    :math:`\hat A = D^{-1/2} (A + I) D^{-1/2}`, with the in-degrees ``D`` of ``A + I``.
+
+    Source:
+        Kipf and Welling, ICLR 2017, eq. 2; :class:`torch_geometric.nn.GCNConv`.
+    """
+
+    hops = 1
+
+    def neighbour_matrix(self, adjacency: Tensor) -> Tensor:
+        """The normalised adjacency, self-loops included."""
+        loops = with_self_loops(adjacency)
+        scale = loops.sum(dim=1).rsqrt()
+        return scale[:, None] * loops * scale
+
+    def hop_matrices(self) -> Tensor:
+        """The normalised adjacency alone."""
+        return self.neighbours[None, None]
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the layer."""
+        return self.weigh(self.propagate(self.edges, h=h))
+
+
+class GINConv(LinearConv):
+    r"""One weight, self scaled by a trained number, :math:`z_i = W [(1 + \epsilon) h_i + \sum_{j \to i} h_j] + b`.
+
+    :math:`\epsilon` starts at 0; where self and neighbours are tied it stays there.
+
+    Source:
+        Xu, Hu, Leskovec and Jegelka, ICLR 2019, eq. 4.1, with one linear layer as its network;
+        :class:`torch_geometric.nn.GINConv`.
+    """
+
+    hops = 1
+
+    def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
+        super().__init__(members, adjacency, orbits, bias)
+        self.epsilon = None if orbits.tied else nn.Parameter(torch.zeros(members))
+
+    def hop_matrices(self) -> Tensor:
+        """The adjacency with ``1 + epsilon`` added to its diagonal."""
+        identity = torch.eye(len(self.neighbours), dtype=self.neighbours.dtype, device=self.neighbours.device)
+        own = identity if self.epsilon is None else (1 + self.epsilon).view(-1, 1, 1, 1) * identity
+        return self.neighbours + own.reshape(-1, 1, *identity.shape)
+
+    def reset_parameters(self, random: MemberRandom) -> None:
+        """Draw the initial weights; epsilon starts at 0."""
+        super().reset_parameters(random)
+        if self.epsilon is not None:
+            nn.init.zeros_(self.epsilon)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the layer."""
+        received = self.propagate(self.edges, h=h) + h
+        if self.epsilon is not None:
+            received = torch.addcmul(received, self.epsilon.view(-1, 1, 1, 1), h)
+        return self.weigh(received)
+
+
+class EdgeConv(StackedConv):
+    r"""Messages from both ends, the largest kept, :math:`z_i = \max_{j \to i} (W_1 h_j + W_2 h_i + b)`; without neighbours, 0.
+
+    torch_geometric writes the message as :math:`\Theta_1 h_i + \Theta_2 (h_j - h_i)`, which is this with
+    :math:`\Theta_2 = W_1` and :math:`\Theta_1 = W_1 + W_2`.
+
+    Source:
+        Wang et al., ACM Transactions on Graphics 38 (2019) 146, eq. 8, with one linear layer as its network;
+        :class:`torch_geometric.nn.EdgeConv`.
+    """
+
+    def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
+        super().__init__(members, adjacency, orbits, bias)
+        self.sources = [row.nonzero().flatten().tolist() for row in adjacency]
+
+    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
+        """The largest value that each node receives, feature by feature; 0 where it receives none."""
+        largest = [h[..., sources, :].amax(-2) if sources else torch.zeros_like(h[..., 0, :]) for sources in self.sources]
+        return torch.stack(largest, dim=-2)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the layer."""
+        neighbour, own = self.linear.weight().chunk(2, dim=-1)
+        # a node's own part is the same in all its messages: the maximum is over the neighbours' parts alone
+        received = self.propagate(self.edges, h=transform(neighbour, h))
+        z = received + transform(own, h)
+        if self.linear.bias is not None:
+            z = z + self.linear.bias()[..., None, None]
+        if not all(self.sources):
+            z = z * self.neighbours.any(dim=1).to(z.dtype).unsqueeze(-1)
+        return z
+
+
+class GATConv(StackedConv):
+    r"""Attention, one head, :math:`z_i = \sum_j \alpha_{ij} W h_j + b` over the neighbours and the node itself.
+
+    .. math:: \alpha_{ij} = \mathrm{softmax}_j\, \mathrm{LeakyReLU}_{0.2}(a_s \cdot W h_j + a_t \cdot W h_i)
+
+    Source:
+        Velickovic et al., ICLR 2018, eq. 1-4; :class:`torch_geometric.nn.GATConv`.
+    """
+
+    hops = 1
+    negative_slope: ClassVar[float] = 0.2
+
+    def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
+        super().__init__(members, adjacency, orbits, bias)
+        self.from_source = TiedTensor(members, orbits.bias)
+        self.from_target = TiedTensor(members, orbits.bias)
+
+    def neighbour_matrix(self, adjacency: Tensor) -> Tensor:
+        """The adjacency with self-loops."""
+        return with_self_loops(adjacency)
+
+    def reset_parameters(self, random: MemberRandom) -> None:
+        """Draw the initial weights and attention vectors."""
+        super().reset_parameters(random)
+        for attention in (self.from_source, self.from_target):
+            attention.reset_parameters(attention.shape[0] ** -0.5, random)
+
+    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
+        """Mean of what each node receives, weighed by attention."""
+        source = torch.einsum("mo,monb->mnb", self.from_source(), h)
+        target = torch.einsum("mo,monb->mnb", self.from_target(), h)
+        score = functional.leaky_relu(target.unsqueeze(2) + source.unsqueeze(1), self.negative_slope)
+        score = score.masked_fill((self.neighbours == 0).unsqueeze(-1), -torch.inf)
+        attention = score.softmax(dim=2)  # (M, targets, sources, N)
+        # node by node, so that no tensor has features, sources and targets at once
+        return torch.stack([(a.unsqueeze(1) * h).sum(dim=2) for a in attention.unbind(dim=1)], dim=2)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Apply the layer."""
+        z: Tensor = self.propagate(self.edges, h=transform(self.linear.weight(), h))
+        return z if self.linear.bias is None else z + self.linear.bias()[..., None, None]
+
+
+def with_self_loops(adjacency: Tensor) -> Tensor:
+    """The adjacency with ones on its diagonal."""
+    return adjacency.clone().fill_diagonal_(1.0)
+
+
+def transform(weight: Tensor, h: Tensor) -> Tensor:
+    """Multiply every node's features by ``weight``: ``(M, out, in)`` with ``(M or none, in, nodes, N)``."""
+    z = torch.matmul(weight, h.flatten(-2))
+    return z.unflatten(-1, h.shape[-2:])
+
+
+LAYERS: dict[str, type[StackedConv]] = {
+    "graph_conv": GraphConv,
+    "gcn": GCNConv,
+    "sage": SAGEConv,
+    "gin": GINConv,
+    "edge_conv": EdgeConv,
+    "gat": GATConv,
+}
+LAYER_NAMES = {layer: name for name, layer in LAYERS.items()}
