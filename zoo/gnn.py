@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from .activations import find
 from .base import StackedModel, check_at_least, check_one_of, primitive
-from .graph_symmetry import graph_orbits
+from .graph_symmetry import HOPS, graph_orbits
 from .graphs import adjacency, edge_list
 from .layers import StackedLinear
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-# names and number of separate weights of each layer; the layers themselves import torch_geometric
-LAYER_HOPS = {"graph_conv": 2, "gcn": 1, "sage": 2, "gin": 1, "edge_conv": 2, "gat": 1}
 READOUTS = ("target", "mean", "sum")
 
 
@@ -36,7 +35,7 @@ class GNN(StackedModel):
         width: features of a node in each hidden layer.
         depth: number of message-passing layers; a readout of the target sees the nodes within ``depth`` edges of it.
         symmetry: ``free``, ``tied``, ``hidden``, ``full``, ``odd`` or ``odd_tied``; a list gives one for each layer. ``gcn`` and
-            ``gat`` have one weight for a node and its neighbours, and are always tied.
+            ``gat`` have one weight for a node and its neighbours, and are always tied; ``gat`` cannot be odd.
         bias: whether layers have a bias.
         **kwargs: see :class:`renorm.zoo.StackedModel`.
 
@@ -70,19 +69,19 @@ class GNN(StackedModel):
     ) -> None:
         super().__init__(**kwargs)
         graph, width, depth = primitive("graph", graph), primitive("width", width), primitive("depth", depth)
-        check_one_of("layer", layer, LAYER_HOPS)
+        check_one_of("layer", layer, HOPS)
         check_one_of("readout", readout, READOUTS)
         check_at_least("width", width, 1)
         check_at_least("depth", depth, 1)
         self.edges = edge_list(graph, self.block_size)
         self.readout_kind = readout
-        orbits, weight, offset = graph_orbits(symmetry, [1, *[width] * depth, 1], LAYER_HOPS[layer])
-        from .message_passing import LAYERS
+        orbits, weight, offset = graph_orbits(layer, symmetry, [1, *[width] * depth, 1])
+        from .message_passing import LAYERS  # imports torch_geometric, which no MLP needs
 
         matrix = adjacency(self.edges, self.block_size)
-        self.hidden = nn.ModuleList(LAYERS[layer](self.num_members, matrix, tied, bias) for tied in orbits)
+        self.hidden = nn.ModuleList(LAYERS[layer](self.num_members, matrix, ties, bias) for ties in orbits)
         self.readout = StackedLinear(self.num_members, weight, offset if bias else None)
-        self.activations = nn.ModuleList(self.make_activation(torch.from_numpy(tied.bias.index)) for tied in orbits)
+        self.activations = nn.ModuleList(self.make_activation(torch.from_numpy(ties.bias.index)) for ties in orbits)
         self.reset_parameters()
 
     def initialised_layers(self) -> Iterator[Any]:
@@ -143,14 +142,41 @@ class GNN(StackedModel):
         else:
             nodes += 1.0 / self.block_size if self.readout_kind == "mean" else 1.0
         readout = torch.einsum("mof,n->mofn", weight, nodes).flatten(2)
-        return [*(layer.dense() for layer in self.hidden), (readout, None if bias is None else bias())]
+        hidden: Iterable[Any] = self.hidden
+        return [*(layer.dense() for layer in hidden), (readout, None if bias is None else bias())]
+
+
+def free_parameters(
+    layer: str, activation: str, symmetry: str, weights: str = "trained", width: int = 8, **own: Any
+) -> int:
+    """Numbers that one member of depth 1 trains, counted without building the network: that imports torch_geometric.
+
+    Args:
+        layer: name of the message-passing layer.
+        activation: name of the activation.
+        symmetry: name of the symmetry.
+        weights: ``trained`` or ``fixed``.
+        width: features of a node.
+        **own: parameters of the activation.
+
+    Example:
+        >>> [free_parameters("graph_conv", "relu", symmetry) for symmetry in ("free", "tied", "full")]
+        [33, 25, 4]
+    """
+    (conv,), weight, bias = graph_orbits(layer, symmetry, [1, width, 1])
+    nonlinearity = find(activation)(1, torch.from_numpy(conv.bias.index), **own)
+    trained = sum(p.numel() for p in nonlinearity.parameters() if p.requires_grad)
+    if weights == "fixed":
+        return trained
+    of_layer = {"gin": 0 if conv.tied else 1, "gat": 2 * conv.bias.count}.get(layer, 0)  # epsilon; attention vectors
+    return trained + of_layer + sum(orbits.count for orbits in (conv.weight, conv.bias, weight, bias))
 
 
 def blocks_of(graphs: Data, edges: list[tuple[int, int]], nodes: int) -> Tensor:
     """Node features of a torch_geometric ``Data`` or ``Batch`` as blocks.
 
     Args:
-        graphs: ``N`` graphs, with ``x`` of shape ``(N * nodes, 1)`` or ``(N * nodes,)`` and ``edge_index`` of shape ``(2, edges)``.
+        graphs: ``N`` graphs, with ``x`` of shape ``(N * nodes, 1)`` or ``(N * nodes,)``, and ``edge_index``.
         edges: the edges that every one of the graphs must have, in any order.
         nodes: the number of nodes that every one of the graphs must have.
 
@@ -162,7 +188,9 @@ def blocks_of(graphs: Data, edges: list[tuple[int, int]], nodes: int) -> Tensor:
     """
     x, index = getattr(graphs, "x", None), getattr(graphs, "edge_index", None)
     if not isinstance(x, Tensor) or not isinstance(index, Tensor):
-        raise ValueError(f"x={type(graphs).__name__} has no x or no edge_index; allowed: blocks (N, {nodes}), or graphs")
+        raise ValueError(
+            f"x={type(graphs).__name__} has no x or no edge_index; allowed: blocks (N, {nodes}), or graphs"
+        )
     if x.shape not in ((len(x),), (len(x), 1)) or len(x) % nodes:
         raise ValueError(
             f"x has node features of shape {tuple(x.shape)}; allowed: ({nodes} N, 1), one number a node, {nodes} nodes a graph"

@@ -19,8 +19,8 @@ GRAPH_SYMMETRIES: dict[str, str] = {
     "odd": "f(-x) = -f(x) through sign-flipped pairs of features",
     "odd_tied": "odd and tied together",
 }
-
-
+# separate weights of each layer: neighbours and self, or one for both
+HOPS = {"graph_conv": 2, "gcn": 1, "sage": 2, "gin": 1, "edge_conv": 2, "gat": 1}
 TIED = ("tied", "full", "odd_tied")
 ODD = ("odd", "odd_tied")
 
@@ -40,18 +40,19 @@ class ConvOrbits:
     tied: bool
 
 
-def per_layer(symmetry: str | list[str], depth: int) -> list[str]:
+def per_layer(layer: str, symmetry: str | list[str], depth: int) -> list[str]:
     """One symmetry name for each message-passing layer.
 
     Args:
+        layer: name of the layer.
         symmetry: one name for all layers, or a list with one for each.
         depth: number of message-passing layers.
 
     Raises:
-        ValueError: for an unknown name, a list of the wrong length, or odd layers mixed with others.
+        ValueError: for an unknown name, a list of the wrong length, odd layers mixed with others, or odd attention.
 
     Example:
-        >>> per_layer("tied", 2)
+        >>> per_layer("sage", "tied", 2)
         ['tied', 'tied']
     """
     names = [symmetry] * depth if isinstance(symmetry, str) else symmetry
@@ -59,10 +60,31 @@ def per_layer(symmetry: str | list[str], depth: int) -> list[str]:
         allowed = ", ".join(GRAPH_SYMMETRIES)
         raise ValueError(f"symmetry={symmetry!r} is unknown for graphs; allowed: {allowed}, or a list of them")
     if len(names) != depth:
-        raise ValueError(f"symmetry={symmetry} names {len(names)} layers; allowed: one name, or one for each of {depth}")
+        raise ValueError(
+            f"symmetry={symmetry} names {len(names)} layers; allowed: one name, or one for each of {depth}"
+        )
     if len({name in ODD for name in names}) > 1:
         raise ValueError(f"symmetry={symmetry} mixes odd layers with others; allowed: odd in every layer or in none")
+    for name in names:
+        if name not in symmetries_of(layer):
+            raise ValueError(
+                f"symmetry={symmetry!r} would switch off the attention of layer={layer!r}; "
+                f"allowed: {', '.join(symmetries_of(layer))}, or another layer"
+            )
     return list(names)
+
+
+def symmetries_of(layer: str) -> list[str]:
+    """Names of the symmetries that a layer can have.
+
+    All but the odd ones of ``gat``: an odd layer needs attention that is the same for ``x`` and ``-x``. In the first layer
+    attention depends on ``a . W x``, which would be its own negative: attention would be switched off, not made odd.
+
+    Example:
+        >>> symmetries_of("gat")
+        ['free', 'tied', 'hidden', 'full']
+    """
+    return [name for name in GRAPH_SYMMETRIES if layer != "gat" or name not in ODD]
 
 
 def hop_axis(layer: int) -> int:
@@ -70,68 +92,70 @@ def hop_axis(layer: int) -> int:
     return -1 - layer
 
 
-def generators(symmetry: str | list[str], sizes: list[int], hops: int) -> list[GroupElement]:
+def generators(layer: str, symmetry: str | list[str], sizes: list[int]) -> list[GroupElement]:
     """Generators of a graph network's symmetry group.
 
     Args:
+        layer: name of the message-passing layers.
         symmetry: one name, or one for each message-passing layer.
         sizes: features of a node in the input, in each hidden layer, and in the output.
-        hops: 2 where a layer has separate weights for neighbours and self, 1 where it has one weight.
 
     Raises:
         ValueError: for an unknown symmetry, or an odd number of features where features come in pairs.
     """
     depth = len(sizes) - 2
-    names = per_layer(symmetry, depth)
+    names = per_layer(layer, symmetry, depth)
     group: list[GroupElement] = []
-    for layer, name in enumerate(names):
+    for i, name in enumerate(names):
         if name in TIED:
-            group += [{hop_axis(layer): g} for g in symmetric_group(hops)]
+            group += [{hop_axis(i): g} for g in symmetric_group(HOPS[layer])]
         if name in ("hidden", "full"):
-            group += [{layer + 1: g} for g in symmetric_group(sizes[layer + 1])]
+            group += [{i + 1: g} for g in symmetric_group(sizes[i + 1])]
     if names[0] in ODD:
         for width in sizes[1:-1]:
             if width % 2:
-                raise ValueError(f"width={width} is odd; symmetry {names[0]!r} pairs the features: allowed: even widths")
-        flip: GroupElement = {layer: pair_swap(sizes[layer]) for layer in range(1, depth + 1)}
+                raise ValueError(
+                    f"width={width} is odd; symmetry {names[0]!r} pairs the features: allowed: even widths"
+                )
+        flip: GroupElement = {i: pair_swap(sizes[i]) for i in range(1, depth + 1)}
         flip[0] = SignedPermutation.identity(sizes[0], sign=-1)
         flip[depth + 1] = SignedPermutation.identity(sizes[-1], sign=-1)
         group.append(flip)
     return group
 
 
-def graph_orbits(symmetry: str | list[str], sizes: list[int], hops: int) -> tuple[list[ConvOrbits], Orbits, Orbits]:
+def graph_orbits(layer: str, symmetry: str | list[str], sizes: list[int]) -> tuple[list[ConvOrbits], Orbits, Orbits]:
     """Orbits of every message-passing layer, then of the readout's weight ``(out, in)`` and bias ``(out,)``.
 
     Args:
+        layer: name of the message-passing layers.
         symmetry: one name, or one for each message-passing layer.
         sizes: features of a node in the input, in each hidden layer, and in the output.
-        hops: 2 where a layer has separate weights for neighbours and self, 1 where it has one weight.
 
     Raises:
         ValueError: for an unknown symmetry, or an odd number of features where features come in pairs.
 
     Example:
-        >>> layers, weight, bias = graph_orbits("full", [1, 8, 8, 1], hops=2)
+        >>> layers, weight, bias = graph_orbits("sage", "full", [1, 8, 8, 1])
         >>> [layer.weight.count for layer in layers], weight.count, bias.count
         ([1, 1], 1, 1)
-        >>> [layer.weight.count for layer in graph_orbits("odd", [1, 8, 8, 1], hops=2)[0]]
+        >>> [layer.weight.count for layer in graph_orbits("sage", "odd", [1, 8, 8, 1])[0]]
         [8, 64]
     """
-    names = per_layer(symmetry, len(sizes) - 2)
-    group = generators(names, sizes, hops)
-    size_of = dict(enumerate(sizes)) | {hop_axis(layer): hops for layer in range(len(names))}
+    names = per_layer(layer, symmetry, len(sizes) - 2)
+    group = generators(layer, names, sizes)
+    size_of = dict(enumerate(sizes)) | {hop_axis(i): HOPS[layer] for i in range(len(names))}
 
-    def tensor(*axes: int) -> Orbits:
+    def tied(*axes: int) -> Orbits:
         acting = [element for element in group if any(axis in element for axis in axes)]
         identities = {axis: SignedPermutation.identity(size_of[axis]) for axis in axes}
         actions = [tuple(element.get(axis, identities[axis]) for axis in axes) for element in acting]
         return orbits(tuple(size_of[axis] for axis in axes), actions)
 
     layers = []
-    for layer, name in enumerate(names):
-        weight = tensor(layer + 1, hop_axis(layer), layer)
-        flat = (sizes[layer + 1], hops * sizes[layer])
+    for i, name in enumerate(names):
+        weight = tied(i + 1, hop_axis(i), i)
+        flat = (sizes[i + 1], HOPS[layer] * sizes[i])
         weight = Orbits(weight.index.reshape(flat), weight.sign.reshape(flat), weight.representatives)
-        layers.append(ConvOrbits(weight, tensor(layer + 1), name in TIED))
-    return layers, tensor(len(sizes) - 1, len(sizes) - 2), tensor(len(sizes) - 1)
+        layers.append(ConvOrbits(weight, tied(i + 1), name in TIED))
+    return layers, tied(len(sizes) - 1, len(sizes) - 2), tied(len(sizes) - 1)

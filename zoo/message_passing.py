@@ -35,13 +35,11 @@ class StackedConv(MessagePassing):  # type: ignore[misc]
         ``(in, nodes, N)``, the same for all members, or ``(M, in, nodes, N)`` -> ``(M, out, nodes, N)``.
     """
 
-    hops: ClassVar[int] = 2  # 2: separate weights for neighbours and self; 1: one weight
-
     def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
         super().__init__(aggr=None, node_dim=-2)
         self.linear = StackedLinear(members, orbits.weight, orbits.bias if bias else None)
         # selects PyG's fused path; no buffer, because processes cannot broadcast sparse tensors to each other
-        self.edges = adjacency.to_sparse_coo().coalesce()
+        self.edges = adjacency.to_sparse().coalesce()
         self._exact = self.neighbour_matrix(adjacency)
         self.register_buffer("neighbours", self._exact.to(torch.get_default_dtype()), persistent=False)
         self.neighbours: Tensor
@@ -60,15 +58,11 @@ class StackedConv(MessagePassing):  # type: ignore[misc]
         """Draw the initial weights, member by member, as a layer of an MLP with ``hops * in`` inputs would."""
         self.linear.reset_parameters(random)
 
-    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
-        """What every node receives from its neighbours; PyG calls this with the edges of :meth:`propagate`."""
-        return torch.matmul(self.neighbours, h)
-
     def weigh(self, *hops: Tensor) -> Tensor:
         """Multiply the features of every hop, ``(..., in, nodes, N)``, by their weights and add the bias."""
         stacked = hops[0] if len(hops) == 1 else torch.cat(hops, dim=-3)
         z: Tensor = self.linear(stacked.flatten(-2))
-        return z.unflatten(-1, stacked.shape[-2:])
+        return z.view(*z.shape[:-1], *stacked.shape[-2:])
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
         """The layer as one dense affine map of all nodes' features.
@@ -85,6 +79,10 @@ class StackedConv(MessagePassing):  # type: ignore[misc]
 class LinearConv(StackedConv):
     """Base of the layers that are affine in what they receive."""
 
+    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
+        """What every node receives from its neighbours; PyG calls this with the edges of :meth:`propagate`."""
+        return torch.matmul(self.neighbours, h)
+
     def hop_matrices(self) -> Tensor:
         """Node-by-node matrix of every hop, shape ``(M or 1, hops, nodes, nodes)``."""
         identity = torch.eye(len(self.neighbours), dtype=self.neighbours.dtype, device=self.neighbours.device)
@@ -100,7 +98,8 @@ class LinearConv(StackedConv):
             as in ``h.flatten(1, 2)``. Differentiable.
         """
         hops = self.hop_matrices()
-        weight = self.linear.weight().unflatten(-1, (self.hops, -1))
+        weight = self.linear.weight()
+        weight = weight.view(*weight.shape[:2], hops.shape[1], -1)
         dense = torch.einsum("mohf,mhij->moifj", weight, hops.expand(len(weight), -1, -1, -1))
         bias = self.linear.bias
         nodes = len(self.neighbours)
@@ -144,8 +143,6 @@ class GCNConv(LinearConv):
         Kipf and Welling, ICLR 2017, eq. 2; :class:`torch_geometric.nn.GCNConv`.
     """
 
-    hops = 1
-
     def neighbour_matrix(self, adjacency: Tensor) -> Tensor:
         """The normalised adjacency, self-loops included."""
         loops = with_self_loops(adjacency)
@@ -170,8 +167,6 @@ class GINConv(LinearConv):
         Xu, Hu, Leskovec and Jegelka, ICLR 2019, eq. 4.1, with one linear layer as its network;
         :class:`torch_geometric.nn.GINConv`.
     """
-
-    hops = 1
 
     def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
         super().__init__(members, adjacency, orbits, bias)
@@ -210,11 +205,15 @@ class EdgeConv(StackedConv):
 
     def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
         super().__init__(members, adjacency, orbits, bias)
-        self.sources = [row.nonzero().flatten().tolist() for row in adjacency]
+        self.sources = sources_of(self._exact)
 
     def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
         """The largest value that each node receives, feature by feature; 0 where it receives none."""
-        largest = [h[..., sources, :].amax(-2) if sources else torch.zeros_like(h[..., 0, :]) for sources in self.sources]
+        nodes = h.unbind(-2)
+        largest = [
+            torch.stack([nodes[j] for j in sources]).amax(0) if sources else torch.zeros_like(nodes[0])
+            for sources in self.sources
+        ]
         return torch.stack(largest, dim=-2)
 
     def forward(self, h: Tensor) -> Tensor:
@@ -222,7 +221,7 @@ class EdgeConv(StackedConv):
         neighbour, own = self.linear.weight().chunk(2, dim=-1)
         # a node's own part is the same in all its messages: the maximum is over the neighbours' parts alone
         received = self.propagate(self.edges, h=transform(neighbour, h))
-        z = received + transform(own, h)
+        z: Tensor = received + transform(own, h)
         if self.linear.bias is not None:
             z = z + self.linear.bias()[..., None, None]
         if not all(self.sources):
@@ -239,13 +238,13 @@ class GATConv(StackedConv):
         Velickovic et al., ICLR 2018, eq. 1-4; :class:`torch_geometric.nn.GATConv`.
     """
 
-    hops = 1
     negative_slope: ClassVar[float] = 0.2
 
     def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
         super().__init__(members, adjacency, orbits, bias)
         self.from_source = TiedTensor(members, orbits.bias)
         self.from_target = TiedTensor(members, orbits.bias)
+        self.sources = sources_of(self._exact)
 
     def neighbour_matrix(self, adjacency: Tensor) -> Tensor:
         """The adjacency with self-loops."""
@@ -257,20 +256,35 @@ class GATConv(StackedConv):
         for attention in (self.from_source, self.from_target):
             attention.reset_parameters(attention.shape[0] ** -0.5, random)
 
-    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
-        """Mean of what each node receives, weighed by attention."""
-        source = torch.einsum("mo,monb->mnb", self.from_source(), h)
-        target = torch.einsum("mo,monb->mnb", self.from_target(), h)
-        score = functional.leaky_relu(target.unsqueeze(2) + source.unsqueeze(1), self.negative_slope)
-        score = score.masked_fill((self.neighbours == 0).unsqueeze(-1), -torch.inf)
-        attention = score.softmax(dim=2)  # (M, targets, sources, N)
-        # node by node, so that no tensor has features, sources and targets at once
-        return torch.stack([(a.unsqueeze(1) * h).sum(dim=2) for a in attention.unbind(dim=1)], dim=2)
+    def message_and_aggregate(self, edges: Tensor, h: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Mean of what each node receives, weighed by attention.
+
+        Args:
+            edges: the edges, which PyG hands over.
+            h: what every node sends, shape ``(M, out, nodes, N)``.
+            source: what a node adds to the attention paid to it, shape ``(M, nodes, N)``.
+            target: what a node adds to the attention that it pays.
+        """
+        received = []
+        # target by target, so that no tensor has features, sources and targets at once
+        for i, sources in enumerate(self.sources):
+            if len(sources) == 1:
+                received.append(h[:, :, sources[0]])  # all attention is on one
+                continue
+            chosen = consecutive(sources)
+            score = functional.leaky_relu(target[:, i, None] + source[:, chosen], self.negative_slope)
+            received.append((score.softmax(dim=1).unsqueeze(1) * h[:, :, chosen]).sum(dim=2))
+        return torch.stack(received, dim=2)
 
     def forward(self, h: Tensor) -> Tensor:
         """Apply the layer."""
-        z: Tensor = self.propagate(self.edges, h=transform(self.linear.weight(), h))
-        return z if self.linear.bias is None else z + self.linear.bias()[..., None, None]
+        weight = self.linear.weight()
+        source, target = (
+            transform(vector().unsqueeze(1) @ weight, h).squeeze(1) for vector in (self.from_source, self.from_target)
+        )
+        # attention sums to one, so that the bias may be added before as well as after
+        z: Tensor = self.propagate(self.edges, h=self.weigh(h), source=source, target=target)
+        return z
 
 
 def with_self_loops(adjacency: Tensor) -> Tensor:
@@ -278,10 +292,21 @@ def with_self_loops(adjacency: Tensor) -> Tensor:
     return adjacency.clone().fill_diagonal_(1.0)
 
 
+def sources_of(adjacency: Tensor) -> list[list[int]]:
+    """The nodes that every node receives from."""
+    return [row.nonzero().flatten().tolist() for row in adjacency]
+
+
+def consecutive(nodes: list[int]) -> list[int] | slice:
+    """A slice where the nodes are consecutive, which saves a copy."""
+    first, last = nodes[0], nodes[-1]
+    return slice(first, last + 1) if last - first + 1 == len(nodes) else nodes
+
+
 def transform(weight: Tensor, h: Tensor) -> Tensor:
     """Multiply every node's features by ``weight``: ``(M, out, in)`` with ``(M or none, in, nodes, N)``."""
     z = torch.matmul(weight, h.flatten(-2))
-    return z.unflatten(-1, h.shape[-2:])
+    return z.view(*z.shape[:-1], *h.shape[-2:])
 
 
 LAYERS: dict[str, type[StackedConv]] = {

@@ -1,13 +1,15 @@
-"""Named variants of the zoo: ``mlp_<activation>_<symmetry>``, built from the registered activations and symmetries."""
+"""Named variants of the zoo: ``mlp_<activation>_<symmetry>`` and ``gnn_<layer>_<activation>_<symmetry>``."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
 import importlib
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .graph_symmetry import GRAPH_SYMMETRIES, HOPS, symmetries_of
 from .symmetry import SYMMETRIES
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ class Variant:
     """One named architecture.
 
     Attributes:
-        name: ``mlp_<activation>_<symmetry>``, with what is fixed behind it.
+        name: ``mlp_<activation>_<symmetry>`` or ``gnn_<layer>_<activation>_<symmetry>``, with what is fixed behind it.
         class_path: where the model's class is.
         arguments: what sets the variant apart, for its constructor.
         description: one line.
@@ -38,17 +40,27 @@ def _variants() -> dict[str, Variant]:
     for activation in list_activations():
         summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
         for symmetry, meaning in SYMMETRIES.items():
-            name = f"mlp_{activation}_{symmetry}"
             arguments = {"activation": activation, "symmetry": symmetry}
-            found.append(Variant(name, "renorm.zoo.MLP", arguments, f"{summary}; {meaning}"))
-            if activation == "spline":
-                fixed_weights = arguments | {"weights": "fixed"}
-                note = f"{summary}; {meaning}; weights stay at their initial values"
-                found.append(Variant(f"{name}_fixed_weights", "renorm.zoo.MLP", fixed_weights, note))
-                fixed_spline = arguments | {"spline": "fixed"}
-                note = f"{summary}; {meaning}; splines stay at their initial shape"
-                found.append(Variant(f"{name}_fixed_spline", "renorm.zoo.MLP", fixed_spline, note))
+            found += _with_fixed_parts(f"mlp_{activation}_{symmetry}", "MLP", arguments, f"{summary}; {meaning}")
+    for layer, activation in itertools.product(HOPS, list_activations()):
+        summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
+        for symmetry in symmetries_of(layer):
+            arguments = {"layer": layer, "activation": activation, "symmetry": symmetry}
+            meaning = f"{layer} on a pair of nodes; {summary}; {GRAPH_SYMMETRIES[symmetry]}"
+            found += _with_fixed_parts(f"gnn_{layer}_{activation}_{symmetry}", "GNN", arguments, meaning)
     return {variant.name: variant for variant in found}
+
+
+def _with_fixed_parts(name: str, model: str, arguments: dict[str, Any], meaning: str) -> list[Variant]:
+    """A variant, and for splines those that train the splines or the weights only."""
+    class_path = f"renorm.zoo.{model}"
+    found = [Variant(name, class_path, arguments, meaning)]
+    if arguments["activation"] == "spline":
+        note = f"{meaning}; weights stay at their initial values"
+        found.append(Variant(f"{name}_fixed_weights", class_path, arguments | {"weights": "fixed"}, note))
+        note = f"{meaning}; splines stay at their initial shape"
+        found.append(Variant(f"{name}_fixed_spline", class_path, arguments | {"spline": "fixed"}, note))
+    return found
 
 
 def list_models(pattern: str | None = None) -> list[str]:

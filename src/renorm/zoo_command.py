@@ -7,6 +7,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+from .zoo import gnn
 from .zoo.registry import create_model, find_variant, list_models
 
 
@@ -41,5 +42,8 @@ def print_variants(pattern: str | None) -> None:
 
 def free_parameters(name: str) -> int:
     """Trained parameters of one member at default settings; 0 where a variant trains nothing."""
+    variant = find_variant(name)
+    if variant.class_path.endswith(".GNN"):
+        return gnn.free_parameters(**variant.arguments)
     model = create_model(name)
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
