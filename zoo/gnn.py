@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class GNN(StackedModel):
         self,
         graph: str | list[list[int]] = "pair",
         layer: str = "graph_conv",
-        readout: Literal["target", "mean", "sum"] = "target",
+        readout: str = "target",
         width: int = 8,
         depth: int = 1,
         symmetry: str | list[str] = "free",
