@@ -170,7 +170,7 @@ class GINConv(LinearConv):
 
     def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
         super().__init__(members, adjacency, orbits, bias)
-        self.epsilon = None if orbits.tied else nn.Parameter(torch.zeros(members))
+        self.epsilon = None if orbits.tied else nn.Parameter(torch.zeros(members, 1))
 
     def hop_matrices(self) -> Tensor:
         """The adjacency with ``1 + epsilon`` added to its diagonal."""

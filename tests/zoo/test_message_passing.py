@@ -36,7 +36,7 @@ def build(layer: str, graph: str, symmetry: str, position: int, bias: bool = Tru
     conv = LAYERS[layer](MEMBERS, adjacency(edge_list(edges, nodes), nodes), ties, bias).double()
     conv.reset_parameters(MemberRandom(0, list(range(MEMBERS))))
     if getattr(conv, "epsilon", None) is not None:
-        conv.epsilon.data = torch.tensor([0.3, -0.2, 1.1], dtype=torch.float64)
+        conv.epsilon.data = torch.tensor([[0.3], [-0.2], [1.1]], dtype=torch.float64)
     return conv
 
 
@@ -72,7 +72,7 @@ def gcn(conv: Any, w: Tensor, b: Tensor | None, m: int) -> nn.Module:
 
 def gin(conv: Any, w: Tensor, b: Tensor | None, m: int) -> nn.Module:
     other = stock.GINConv(nn.Identity()).double()
-    other.eps.fill_(0.0 if conv.epsilon is None else float(conv.epsilon[m]))
+    other.eps.fill_(0.0 if conv.epsilon is None else float(conv.epsilon[m].detach()))
     other.nn = linear(w, b)  # set afterwards, because the constructor draws new weights
     return other
 
