@@ -210,11 +210,13 @@ class EdgeConv(StackedConv):
     def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
         """The largest value that each node receives, feature by feature; 0 where it receives none."""
         nodes = h.unbind(-2)
-        largest = [
-            torch.stack([nodes[j] for j in sources]).amax(0) if sources else torch.zeros_like(nodes[0])
-            for sources in self.sources
-        ]
-        return torch.stack(largest, dim=-2)
+        return torch.stack([self._largest([nodes[j] for j in sources], nodes[0]) for sources in self.sources], dim=-2)
+
+    @staticmethod
+    def _largest(values: list[Tensor], like: Tensor) -> Tensor:
+        if len(values) > 1:
+            return torch.stack(values).amax(0)
+        return values[0] if values else torch.zeros_like(like)
 
     def forward(self, h: Tensor) -> Tensor:
         """Apply the layer."""
