@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 from renorm.cli import main
 from renorm.recipes import BASE_CONFIG, CONFIGS, config_names, find_config
+from renorm.zoo import GNN, MLP
 
 NAMES = sorted(config_names())
 
@@ -32,3 +35,22 @@ def test_two_configs_are_laid_over_each_other(tmp_path: Path) -> None:
     saved = (tmp_path / "heavy_tails" / "version_0" / "config.yaml").read_text()
     assert "per_unit: false" in saved
     assert "student_t(df=3)" in saved
+
+
+PAIRS = {2: ("gnn_blocks_2", "mlp_blocks_2"), 4: ("gnn_blocks_4", "mlp_blocks_4"), 8: ("gnn_vs_mlp", "mlp_vs_gnn")}
+PAIRS |= {16: ("gnn_blocks_16", "mlp_blocks_16")}
+
+
+@pytest.mark.parametrize("block_size", PAIRS)
+def test_graph_networks_and_mlps_are_compared_at_equal_size(block_size: int) -> None:
+    settings = [yaml.safe_load(Path(find_config(name)).read_text()) for name in PAIRS[block_size]]
+    gnn, mlp = GNN(**settings[0]["model"]["init_args"]), MLP(**settings[1]["model"]["init_args"])
+    assert gnn.block_size == mlp.block_size == block_size
+    assert settings[0]["data"] == settings[1]["data"] == {"block_size": block_size}
+    assert sum(p.numel() for p in gnn.parameters()) == sum(p.numel() for p in mlp.parameters())
+    assert {key: gnn.hparams[key] for key in ("activation", "symmetry", "replicas", "seed", "loss")} == {
+        key: mlp.hparams[key] for key in ("activation", "symmetry", "replicas", "seed", "loss")
+    }
+    rotated = torch.randn(5, block_size)
+    assert torch.allclose(gnn(rotated), gnn(rotated.roll(1, dims=1)), atol=1e-6)
+    assert not torch.allclose(mlp(rotated), mlp(rotated.roll(1, dims=1)), atol=1e-3)
