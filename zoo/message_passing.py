@@ -1,9 +1,9 @@
 r"""Message-passing layers of all members at once, on one small graph that is part of the layer.
 
 Hidden values have shape ``(M, features, nodes, N)``: the graph is an axis of the tensor, so that a batch needs no batch of
-graphs. The layers are torch_geometric's :class:`~torch_geometric.nn.MessagePassing` with ``node_dim=-2``; they take its fused
-path, ``message_and_aggregate``, since a dense product with a matrix of a few nodes is many times faster than to gather and
-scatter along the edges. With the same weights, each equals torch_geometric's convolution of the same name.
+graphs. The layers are torch_geometric's :class:`~torch_geometric.nn.MessagePassing` with ``node_dim=-2``; a message is
+the same along all edges that leave a node, so that it is not copied for each of them, and ``aggregate`` is a dense product with a
+matrix of a few nodes, many times faster than to gather and scatter along the edges. With the same weights, each equals torch_geometric's convolution of the same name.
 
 Importing this module imports torch_geometric; nothing else in renorm does.
 """
@@ -38,8 +38,9 @@ class StackedConv(MessagePassing):  # type: ignore[misc]
     def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
         super().__init__(aggr=None, node_dim=-2)
         self.linear = StackedLinear(members, orbits.weight, orbits.bias if bias else None)
-        # selects PyG's fused path; no buffer, because processes cannot broadcast sparse tensors to each other
-        self.edges = adjacency.to_sparse().coalesce()
+        # PyG's fused path, message_and_aggregate, would need a sparse tensor, which torch.compile refuses
+        self.register_buffer("edges", adjacency.T.nonzero().T.contiguous(), persistent=False)
+        self.edges: Tensor
         self._exact = self.neighbour_matrix(adjacency)
         self.register_buffer("neighbours", self._exact.to(torch.get_default_dtype()), persistent=False)
         self.neighbours: Tensor
@@ -57,6 +58,10 @@ class StackedConv(MessagePassing):  # type: ignore[misc]
     def reset_parameters(self, random: MemberRandom) -> None:
         """Draw the initial weights, member by member, as a layer of an MLP with ``hops * in`` inputs would."""
         self.linear.reset_parameters(random)
+
+    def message(self, h: Tensor) -> Tensor:
+        """What every node sends, along all its edges."""
+        return h
 
     def weigh(self, *hops: Tensor) -> Tensor:
         """Multiply the features of every hop, ``(..., in, nodes, N)``, by their weights and add the bias."""
@@ -79,9 +84,9 @@ class StackedConv(MessagePassing):  # type: ignore[misc]
 class LinearConv(StackedConv):
     """Base of the layers that are affine in what they receive."""
 
-    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
-        """What every node receives from its neighbours; PyG calls this with the edges of :meth:`propagate`."""
-        return torch.matmul(self.neighbours, h)
+    def aggregate(self, inputs: Tensor) -> Tensor:
+        """What every node receives from its neighbours."""
+        return torch.matmul(self.neighbours, inputs)
 
     def hop_matrices(self) -> Tensor:
         """Node-by-node matrix of every hop, shape ``(M or 1, hops, nodes, nodes)``."""
@@ -207,9 +212,9 @@ class EdgeConv(StackedConv):
         super().__init__(members, adjacency, orbits, bias)
         self.sources = sources_of(self._exact)
 
-    def message_and_aggregate(self, edges: Tensor, h: Tensor) -> Tensor:
+    def aggregate(self, inputs: Tensor) -> Tensor:
         """The largest value that each node receives, feature by feature; 0 where it receives none."""
-        nodes = h.unbind(-2)
+        nodes = inputs.unbind(-2)
         return torch.stack([self._largest([nodes[j] for j in sources], nodes[0]) for sources in self.sources], dim=-2)
 
     @staticmethod
@@ -258,12 +263,11 @@ class GATConv(StackedConv):
         for attention in (self.from_source, self.from_target):
             attention.reset_parameters(attention.shape[0] ** -0.5, random)
 
-    def message_and_aggregate(self, edges: Tensor, h: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    def aggregate(self, inputs: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """Mean of what each node receives, weighed by attention.
 
         Args:
-            edges: the edges, which PyG hands over.
-            h: what every node sends, shape ``(M, out, nodes, N)``.
+            inputs: what every node sends, shape ``(M, out, nodes, N)``.
             source: what a node adds to the attention paid to it, shape ``(M, nodes, N)``.
             target: what a node adds to the attention that it pays.
         """
@@ -271,11 +275,11 @@ class GATConv(StackedConv):
         # target by target, so that no tensor has features, sources and targets at once
         for i, sources in enumerate(self.sources):
             if len(sources) == 1:
-                received.append(h[:, :, sources[0]])  # all attention is on one
+                received.append(inputs[:, :, sources[0]])  # all attention is on one
                 continue
             chosen = consecutive(sources)
             score = functional.leaky_relu(target[:, i, None] + source[:, chosen], self.negative_slope)
-            received.append((score.softmax(dim=1).unsqueeze(1) * h[:, :, chosen]).sum(dim=2))
+            received.append((score.softmax(dim=1).unsqueeze(1) * inputs[:, :, chosen]).sum(dim=2))
         return torch.stack(received, dim=2)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -164,6 +166,21 @@ def test_a_layer_of_single_precision_can_be_made_double(layer: str) -> None:
     conv = build(layer, "star", "free", 1)
     there_and_back = build(layer, "star", "free", 1).float().double()
     assert torch.equal(there_and_back.neighbours, conv.neighbours)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_is_one_graph_of_the_compiler(layer: str) -> None:
+    conv, h = build(layer, "any", "free", 1), inputs_of("any", 1)
+    torch._dynamo.reset()
+    compiled = torch.compile(conv, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(h), conv(h))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_can_be_copied_and_sent_to_other_processes(layer: str) -> None:
+    conv, h = build(layer, "any", "free", 1), inputs_of("any", 1)
+    for twin in (copy.deepcopy(conv), pickle.loads(pickle.dumps(conv))):
+        assert torch.equal(twin(h), conv(h))
 
 
 AFFINE = ["graph_conv", "gcn", "sage", "gin"]
