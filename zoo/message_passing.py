@@ -1,9 +1,10 @@
 r"""Message-passing layers of all members at once, on one small graph that is part of the layer.
 
 Hidden values have shape ``(M, features, nodes, N)``: the graph is an axis of the tensor, so that a batch needs no batch of
-graphs. The layers are torch_geometric's :class:`~torch_geometric.nn.MessagePassing` with ``node_dim=-2``; a message is
-the same along all edges that leave a node, so that it is not copied for each of them, and ``aggregate`` is a dense product with a
-matrix of a few nodes, many times faster than to gather and scatter along the edges. With the same weights, each equals torch_geometric's convolution of the same name.
+graphs. The layers are torch_geometric's :class:`~torch_geometric.nn.MessagePassing` with ``node_dim=-2``. A message is the same
+along all edges that leave a node, so that it is not copied for each of them, and ``aggregate`` is a dense product with a
+matrix of a few nodes: many times faster than to gather and scatter along the edges. With the same weights, each layer equals
+torch_geometric's convolution of the same name.
 
 Importing this module imports torch_geometric; nothing else in renorm does.
 """
