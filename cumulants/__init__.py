@@ -3,6 +3,31 @@
 if __name__ != "renorm.cumulants":
     raise ImportError("this folder is the package renorm.cumulants: import it by that name")
 
-from .kstatistics import kstat
+from .clt import clt_eigenvalues, clt_fixed_point, clt_flow, clt_step, clt_step_joint
+from .joint import JointSums, joint_kstat, joint_sums, merge_joint
+from .kstatistics import kstat, kstat_stderr
+from .metrics import CumulantResult, Cumulants, JointCumulants
+from .moments import cumulants_to_moments, moments_to_cumulants
+from .summaries import PowerSums, merge, power_sums
 
-__all__ = ["kstat"]
+__all__ = [
+    "CumulantResult",
+    "Cumulants",
+    "JointCumulants",
+    "JointSums",
+    "PowerSums",
+    "clt_eigenvalues",
+    "clt_fixed_point",
+    "clt_flow",
+    "clt_step",
+    "clt_step_joint",
+    "cumulants_to_moments",
+    "joint_kstat",
+    "joint_sums",
+    "kstat",
+    "kstat_stderr",
+    "merge",
+    "merge_joint",
+    "moments_to_cumulants",
+    "power_sums",
+]

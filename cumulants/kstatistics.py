@@ -1,38 +1,77 @@
-"""Unbiased estimators of cumulants."""
+"""Unbiased estimators of cumulants, and their standard errors."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from .summaries import MAX_ORDER, NanPolicy, power_sums
 
-def kstat(x: Tensor, order: int = 4, dim: int = 0) -> Tensor:
-    r"""The k-statistics :math:`k_1, \dots, k_4`, unbiased estimators of the cumulants.
+MAX_STDERR_ORDER = 4
 
-    With :math:`S_p = \sum (x - \bar x)^p`: :math:`k_2 = S_2/(n-1)`, :math:`k_3 = n S_3/[(n-1)(n-2)]`,
-    :math:`k_4 = n(n+1) S_4/[(n-1)(n-2)(n-3)] - 3 S_2^2/[(n-2)(n-3)]`.
+
+def check_order(order: int, highest: int) -> None:
+    """Raise a ValueError unless ``order`` is a whole number from 1 to ``highest``."""
+    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= highest:
+        raise ValueError(f"order={order!r} is out of range; allowed: whole numbers from 1 to {highest}")
+
+
+def kstat(x: Tensor, order: int = 4, dim: int = 0, nan_policy: NanPolicy = "propagate") -> Tensor:
+    r"""The k-statistics :math:`k_1, \dots, k_r`, the unbiased estimators of the cumulants.
+
+    With :math:`S_p = \sum (x - \bar x)^p`: :math:`k_1 = \bar x`, :math:`k_2 = S_2/(n-1)`, :math:`k_3 = n S_3/[(n-1)(n-2)]`,
+    :math:`k_4 = n(n+1) S_4/[(n-1)(n-2)(n-3)] - 3 S_2^2/[(n-2)(n-3)]`, and so on; the coefficients are computed exactly.
+    Works in float64 whatever the type of the sample, on its device, and is differentiable.
 
     Args:
         x: sample.
-        order: highest order, 1 to 4.
-        dim: the axis of the sample.
+        order: highest order, 1 to 8.
+        dim: the axis of the sample; all others are features.
+        nan_policy: ``propagate`` NaN and infinity, ``omit`` such values, or ``raise``.
 
     Returns:
-        Shape ``(order, ...)``, float64; NaN for orders above the sample's size.
+        Shape ``(order, ...features)``, float64; NaN for the orders above the number of values, exactly 0 from order 2 on
+        for values that are all equal.
+
+    Raises:
+        ValueError: for an order out of range, an unknown policy, or, with ``raise``, values that are not finite.
 
     Source:
         Fisher, Proceedings of the London Mathematical Society 30 (1930) 199.
 
     Example:
-        >>> kstat(torch.tensor([1.0, 2.0, 3.0, 6.0]), order=2)
-        tensor([3.0000, 4.6667], dtype=torch.float64)
+        >>> kstat(torch.tensor([1.0, 2.0, 3.0, 6.0]))
+        tensor([ 3.0000,  4.6667, 12.0000, 32.6667], dtype=torch.float64)
     """
-    n = x.shape[dim]
-    mean = x.double().mean(dim, keepdim=True)
-    centred = x.double() - mean
-    square = centred * centred
-    s2, s3, s4 = square.sum(dim), (square * centred).sum(dim), (square * square).sum(dim)
-    k = [mean.squeeze(dim), s2 / (n - 1) if n > 1 else s2 * torch.nan]
-    k.append(n * s3 / ((n - 1) * (n - 2)) if n > 2 else s3 * torch.nan)
-    k.append((n * (n + 1) * s4 / (n - 1) - 3 * s2 * s2) / ((n - 2) * (n - 3)) if n > 3 else s4 * torch.nan)
-    return torch.stack(k[:order])
+    check_order(order, MAX_ORDER)
+    return power_sums(x, order, dim, nan_policy).kstat(order)
+
+
+def kstat_stderr(x: Tensor, order: int = 4, dim: int = 0, nan_policy: NanPolicy = "propagate") -> Tensor:
+    r"""Standard errors of :math:`k_1, \dots, k_r`: the root of the unbiased estimate of :math:`\mathrm{Var}(k_r)`.
+
+    .. math:: \widehat{\mathrm{Var}}(k_r) = k_r^2 - k_{r,r}
+
+    with the polykay :math:`k_{r,r}`, the unbiased estimator of :math:`\kappa_r^2`.
+
+    Args:
+        x: sample.
+        order: highest order, 1 to 4.
+        dim: the axis of the sample; all others are features.
+        nan_policy: ``propagate`` NaN and infinity, ``omit`` such values, or ``raise``.
+
+    Returns:
+        Shape ``(order, ...features)``, float64; NaN for order ``r`` where there are fewer than ``2 r`` values, and where the
+        estimate of the variance is negative, as may happen in small samples.
+
+    Raises:
+        ValueError: for an order out of range, an unknown policy, or, with ``raise``, values that are not finite.
+
+    Source:
+        Tukey, Journal of the American Statistical Association 45 (1950) 501.
+
+    Example:
+        >>> kstat_stderr(torch.tensor([1.0, 2.0, 3.0, 6.0]), order=2)
+        tensor([1.0801, 3.6893], dtype=torch.float64)
+    """
+    check_order(order, MAX_STDERR_ORDER)
+    return power_sums(x, 2 * order, dim, nan_policy).kstat_stderr(order)

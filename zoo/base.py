@@ -81,6 +81,11 @@ class StackedModel(LightningModule):
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "lr_scheduler_interval"])
         for key, value in self.hparams.items():
             self.hparams[key] = primitive(key, value)
+        # from here on the arguments themselves: a subclass may pass on other values than the hyperparameters it was given
+        block_size, replicas, seed = (
+            primitive(name, value)
+            for name, value in (("block_size", block_size), ("replicas", replicas), ("seed", seed))
+        )
         check_at_least("block_size", block_size, 2)
         check_at_least("replicas", replicas, 1)
         check_at_least("seed", seed, 0)
@@ -92,32 +97,38 @@ class StackedModel(LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
         self.loss = LOSSES[loss]
-        self._find_activation()
-        self._find_members()
+        self._seed = seed
+        self._weights = weights
+        self._activation_class = activations.find(activation)
+        self._activation_parameters = merge_parameters(
+            {
+                "alpha": alpha,
+                "negative_slope": negative_slope,
+                "degree": degree,
+                "knots": knots,
+                "extension": extension,
+                "per_unit": per_unit,
+                "spline": spline,
+            },
+            activation_args,
+        )
+        activations.check_parameters(self._activation_class, self._activation_parameters)
+        self._find_members(replicas, primitive("members", members))
         self.val_loss = MemberMean(self.num_members)
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
 
     # ---- who the members are -------------------------------------------------------------------------------------
 
-    def _find_activation(self) -> None:
-        own = ("alpha", "negative_slope", "degree", "knots", "extension", "per_unit", "spline")
-        given = {key: self.hparams[key] for key in own if self.hparams[key] is not None}
-        given |= self.hparams["activation_args"] or {}
-        self._activation_class = activations.find(self.hparams["activation"])
-        activations.check_parameters(self._activation_class, given)
-        self._activation_parameters = given
-
-    def _find_members(self) -> None:
+    def _find_members(self, replicas: int, chosen: Any) -> None:
         given = self._activation_parameters
         axes = {key: given[key] for key in self._activation_class.grid if isinstance(given.get(key), list)}
         points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-        replicas = self.hparams["replicas"]
         table = [{"member": m, **points[m // replicas], "replica": m % replicas} for m in range(len(points) * replicas)]
-        chosen = self.hparams["members"]
         if chosen is not None:
-            if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(len(table))):
+            numbers = chosen if isinstance(chosen, list) and all(type(m) is int for m in chosen) else []
+            if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(len(table))):
                 raise ValueError(f"members={chosen} is no choice; allowed: distinct numbers from 0 to {len(table) - 1}")
-            table = [table[m] for m in chosen]
+            table = [table[m] for m in numbers]
         self.grid_axes: list[str] = list(axes)
         self.member_table: list[dict[str, Any]] = table
 
@@ -136,7 +147,7 @@ class StackedModel(LightningModule):
         """
         groups: dict[str, list[int]] = {}
         for position, member in enumerate(self.member_table):
-            label = ", ".join(f"{axis}={member[axis]:g}" for axis in self.grid_axes) or "all"
+            label = ", ".join(f"{axis}={member[axis]:.12g}" for axis in self.grid_axes) or "all"
             groups.setdefault(label, []).append(position)
         return groups
 
@@ -150,13 +161,13 @@ class StackedModel(LightningModule):
 
     def reset_parameters(self) -> None:
         """Draw the initial weights of every member from its own generator, layer by layer."""
-        random = MemberRandom(self.hparams["seed"], [member["replica"] for member in self.member_table])
+        random = MemberRandom(self._seed, [member["replica"] for member in self.member_table])
         for layer in self.initialised_layers():
             if isinstance(layer, activations.Activation):
                 layer.reset_parameters(random.uniform)
             else:
                 layer.reset_parameters(random)
-                layer.requires_grad_(self.hparams["weights"] == "trained")
+                layer.requires_grad_(self._weights == "trained")
         if not any(p.requires_grad for p in self.parameters()):
             raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
 
@@ -301,6 +312,21 @@ class StackedModel(LightningModule):
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
 
 
+def merge_parameters(named: dict[str, Any], own: Any) -> dict[str, Any]:
+    """Parameters of an activation: those with a keyword of their own, and those of a user's activation.
+
+    Raises:
+        ValueError: where ``own`` is no dict, or names one of the keywords again.
+    """
+    given = {name: primitive(name, value) for name, value in named.items() if value is not None}
+    own = primitive("activation_args", {} if own is None else own)
+    if not isinstance(own, dict):
+        raise ValueError(f"activation_args={own!r} is unknown; allowed: a dict from names to values")
+    for name in named.keys() & own.keys():
+        raise ValueError(f"{name}={own[name]!r} stands in activation_args; allowed: the keyword {name} itself")
+    return given | own
+
+
 def primitive(name: str, value: Any) -> Any:
     """Turn a hyperparameter into numbers, strings, lists and dicts.
 
@@ -319,9 +345,8 @@ def primitive(name: str, value: Any) -> Any:
         return [primitive(name, v) for v in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: primitive(name, v) for key, v in value.items()}
-    raise ValueError(
-        f"{name}={value!r} is a {type(value).__name__}; allowed: numbers, strings, lists and dicts of them"
-    )
+    what = " ".join(repr(value).split())  # one line, also for a module that prints over several
+    raise ValueError(f"{name}={what} is a {type(value).__name__}; allowed: numbers, strings, lists and dicts of them")
 
 
 def check_at_least(name: str, value: int, low: int) -> None:
@@ -332,5 +357,5 @@ def check_at_least(name: str, value: int, low: int) -> None:
 
 def check_one_of(name: str, value: str, allowed: Iterable[str]) -> None:
     """Raise a ValueError unless ``value`` is one of ``allowed``."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}")

@@ -47,9 +47,11 @@ class MLP(StackedModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        width, depth = primitive("width", width), primitive("depth", depth)
+        width, depth, bias = primitive("width", width), primitive("depth", depth), primitive("bias", bias)
         check_at_least("width", width, 1)
         check_at_least("depth", depth, 1)
+        if not isinstance(bias, bool):
+            raise ValueError(f"bias={bias!r} is unknown; allowed: True, False")
         orbits = layer_orbits(symmetry, [self.block_size, *[width] * depth, 1])
         layers = [StackedLinear(self.num_members, w, b if bias else None) for w, b in orbits]
         self.hidden = nn.ModuleList(layers[:-1])

@@ -1,0 +1,230 @@
+r"""Joint cumulants of several variables: a mergeable summary of a sample, and the unbiased estimators from it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import string
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .kstatistics import check_order
+from .moments import block_product
+from .partitions import partition_counts, set_partitions, squared_coefficients, unbiased_coefficients
+from .summaries import NanPolicy, check_sample, power_sums, standard_error
+
+MAX_JOINT_ORDER = 6
+MAX_ENTRIES = 2**27  # of one tensor, 1 GiB
+BLOCK_CELLS = 2**20  # products of variables that are held at a time, 8 MiB
+GRAM_BANDS = 4
+
+
+class JointSums(NamedTuple):
+    r"""The summary :math:`(n, c, T_1, \dots, T_P)` of a sample, :math:`T_p = \sum_t (x_t - c)^{\otimes p}`.
+
+    Attributes:
+        n: number of values, shape ``()``, float64.
+        centre: :math:`c`, shape ``(d,)``, any point near the mean; what it misses is kept in :math:`T_1`.
+        sums: :math:`T_1, T_2, \dots` of shapes ``(d,)``, ``(d, d)``, and so on.
+    """
+
+    n: Tensor
+    centre: Tensor
+    sums: tuple[Tensor, ...]
+
+    def moved_to(self, centre: Tensor) -> JointSums:
+        r"""About another centre, :math:`T'_I = \sum_{J \subseteq I} T_J \prod_{i \in I \setminus J} (c - c')_i`."""
+        return JointSums(self.n, centre, self._moved_by(self.centre - centre))
+
+    def central(self) -> tuple[Tensor, ...]:
+        """Sums about the mean."""
+        return self._moved_by(-self.sums[0] / self.n)
+
+    def _moved_by(self, delta: Tensor) -> tuple[Tensor, ...]:
+        powers = [torch.ones_like(self.n)]  # tensor powers of delta
+        for _ in self.sums:
+            powers.append(torch.tensordot(powers[-1], delta, dims=0))
+        moved = []
+        for p in range(1, len(self.sums) + 1):
+            total = self.sums[p - 1] + self.n * powers[p]
+            for k in range(1, p):
+                for chosen in itertools.combinations(range(p), k):
+                    rest = [i for i in range(p) if i not in chosen]
+                    product = torch.tensordot(self.sums[k - 1], powers[p - k], dims=0)
+                    total = total + product.permute(_inverse([*chosen, *rest]))
+            moved.append(total)
+        return tuple(moved)
+
+    def kstat(self, order: int) -> Tensor:
+        """The joint k-statistic, see :func:`renorm.cumulants.joint_kstat`."""
+        n = int(self.n)
+        if n < order:
+            return torch.full_like(self.sums[order - 1], torch.nan)
+        if order == 1:
+            return self.centre + self.sums[0] / self.n
+        central = dict(enumerate(self.central(), start=1))
+        exact, counts = unbiased_coefficients((order,), n), partition_counts(order)
+        total = torch.zeros_like(central[order])
+        for blocks in set_partitions(order, smallest=2):
+            sizes = tuple(sorted(map(len, blocks), reverse=True))
+            total = total + float(exact[sizes] / counts[sizes]) * block_product(central, blocks)
+        return total
+
+    def kstat_variance(self, order: int) -> Tensor:
+        r"""Unbiased estimates of its variances, :math:`k_I^2 - k_{I,I}`; needs sums to twice the order."""
+        n = int(self.n)
+        if n < 2 * order:
+            return torch.full_like(self.sums[order - 1], torch.nan)
+        central = self.central()
+        letters = string.ascii_lowercase[:order] * 2  # both copies of a variable have one letter
+        k = self.kstat(order) if order > 1 else torch.zeros_like(self.centre)  # about the mean
+        variance = k * k
+        for blocks, coefficient in squared_coefficients(order, n).items():
+            terms = ["".join(letters[i] for i in block) for block in blocks]
+            sums = [central[len(block) - 1] for block in blocks]
+            variance = variance - float(coefficient) * torch.einsum(f"{','.join(terms)}->{letters[:order]}", *sums)
+        return variance
+
+    def kstat_stderr(self, order: int) -> Tensor:
+        """Its standard errors; NaN below twice as many values as the order, and where the variance's estimate is negative."""
+        scale = block_product({1: self.central()[1].diagonal() / self.n}, [(i,) for i in range(order)])
+        return standard_error(self.kstat_variance(order), scale)
+
+
+def _inverse(permutation: list[int]) -> list[int]:
+    return sorted(range(len(permutation)), key=permutation.__getitem__)
+
+
+def merge_joint(*parts: JointSums) -> JointSums:
+    """The summary of several samples together, from their summaries; those of no values change nothing.
+
+    Raises:
+        ValueError: for no summaries, or summaries of other shapes.
+    """
+    shapes = [tuple(part.sums[-1].shape) for part in parts]
+    if len(set(shapes)) != 1:
+        raise ValueError(f"parts have shapes {shapes}; allowed: one or more of the same shape")
+    filled = [part for part in parts if part.n > 0] or [parts[0]]
+    n = torch.stack([part.n for part in filled]).sum(0)
+    first = filled[0].centre
+    shift = sum((part.n * (part.centre - first) for part in filled), torch.zeros_like(first)) / n.clamp(min=1)
+    centre = (first + shift).detach()
+    moved = [part.moved_to(centre).sums for part in filled]
+    return JointSums(n, centre, tuple(torch.stack(sums).sum(0) for sums in zip(*moved, strict=True)))
+
+
+def joint_sums(x: Tensor, order: int, nan_policy: NanPolicy = "propagate") -> JointSums:
+    r"""Sums of tensor powers about the mean, in float64, as matrix products of products of variables.
+
+    Args:
+        x: sample of shape ``(N, d)``.
+        order: highest power, 1 to 6.
+        nan_policy: ``propagate`` NaN and infinity, ``omit`` rows that have one, or ``raise``.
+
+    Raises:
+        ValueError: for another shape, an order out of range, or a tensor that would not fit into memory.
+    """
+    check_order(order, MAX_JOINT_ORDER)
+    check_sample(x, nan_policy)
+    if x.ndim != 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (N, d), one vector a row")
+    check_entries(x.shape[1], order)
+    if nan_policy != "propagate":
+        finite = x.isfinite().all(dim=1)
+        if nan_policy == "raise" and not finite.all():
+            raise ValueError(f"x has {int((~finite).sum())} rows with NaN or infinity; allowed: finite numbers")
+        x = x[finite]
+    rows, d = x.shape
+    centre = power_sums(x.detach(), order=1).mean if rows else torch.zeros(d, dtype=torch.float64, device=x.device)
+    height = max(1, BLOCK_CELLS // math.comb(d + (order + 1) // 2 - 1, (order + 1) // 2))
+    totals: list[Tensor] | None = None
+    for block in torch.split(x, height):
+        products = list(_products_of_powers(block.double() - centre, order))
+        totals = products if totals is None else [a + b for a, b in zip(totals, products, strict=True)]
+    assert totals is not None
+    sums = (_unpack(total, d, p) for p, total in enumerate(totals, start=1))
+    return JointSums(torch.full((), float(rows), dtype=torch.float64, device=x.device), centre, tuple(sums))
+
+
+def check_entries(d: int, order: int) -> None:
+    """Raise a ValueError where a tensor of ``d`` variables would not fit into memory."""
+    if d**order > MAX_ENTRIES:
+        raise ValueError(f"order={order} of d={d} variables has {d**order} entries; allowed: at most {MAX_ENTRIES}")
+
+
+@functools.lru_cache(maxsize=64)
+def _multisets(d: int, size: int) -> tuple[Tensor, Tensor]:
+    """Increasing index tuples ``(count, size)``, and where each tuple of indices stands among them, ``(d,) * size``."""
+    tuples = torch.tensor(list(itertools.combinations_with_replacement(range(d), size)), dtype=torch.long)
+    tuples = tuples.reshape(-1, size)
+    where = torch.empty((d,) * size, dtype=torch.long)
+    for order in itertools.permutations(range(size)):
+        where[tuple(tuples[:, i] for i in order)] = torch.arange(len(tuples))
+    return tuples, where
+
+
+def _products_of_powers(deviation: Tensor, order: int) -> Iterator[Tensor]:
+    """For each p, the matrix of sums of products: about half of the factors along its rows, the rest along its columns."""
+    # variables first: their products are then taken of rows that lie whole in memory
+    factors = {1: deviation.T.contiguous()}
+    d = len(factors[1])
+    for size in range(2, (order + 1) // 2 + 1):
+        tuples = _multisets(d, size)[0].to(deviation.device)
+        shorter = _multisets(d, size - 1)[1].to(deviation.device)[tuple(tuples[:, :-1].T)]
+        factors[size] = factors[size - 1][shorter] * factors[1][tuples[:, -1]]
+    yield factors[1].sum(1)
+    for p in range(2, order + 1):
+        yield factors[p // 2 + 1] @ factors[p // 2].mT if p % 2 else _upper_gram(factors[p // 2])
+
+
+def _upper_gram(rows: Tensor) -> Tensor:
+    """``rows @ rows.T``, of which what lies well below the diagonal is not computed: it would say the same again."""
+    gram = rows.new_zeros(len(rows), len(rows))
+    height = -(-len(rows) // GRAM_BANDS)
+    for start in range(0, len(rows), height):
+        gram[start : start + height, start:] = rows[start : start + height] @ rows[start:].mT
+    return gram
+
+
+def _unpack(compact: Tensor, d: int, p: int) -> Tensor:
+    """The symmetric tensor of shape ``(d,) * p`` from its matrix of sums of products."""
+    if p == 1:
+        return compact
+    rows = _multisets(d, p - p // 2)[1].to(compact.device).flatten()[:, None]
+    columns = _multisets(d, p // 2)[1].to(compact.device).flatten()
+    if p % 2 == 0:
+        rows, columns = torch.minimum(rows, columns), torch.maximum(rows, columns)
+    return compact[rows, columns].view((d,) * p)
+
+
+def joint_kstat(x: Tensor, order: int, nan_policy: NanPolicy = "propagate") -> Tensor:
+    r"""The joint k-statistics of one order, unbiased estimators of the joint cumulants.
+
+    .. math:: k(i_1, \dots, i_r) = \sum_\pi c_\pi \prod_{C \in \pi} \sum_t \prod_{j \in C} (x_{t, i_j} - \bar x_{i_j})
+
+    over the set partitions without singletons; :math:`c_\pi` depends on the sizes of the blocks and on the number of values.
+
+    Args:
+        x: sample of shape ``(N, d)``.
+        order: which order, 1 to 6.
+        nan_policy: ``propagate`` NaN and infinity, ``omit`` rows that have one, or ``raise``.
+
+    Returns:
+        The symmetric tensor, shape ``(d,) * order``, float64; NaN for fewer values than the order.
+
+    Raises:
+        ValueError: for another shape, an order out of range, or a tensor that would not fit into memory.
+
+    Source:
+        McCullagh, Tensor Methods in Statistics (1987), chapter 4.
+
+    Example:
+        >>> joint_kstat(torch.tensor([[1.0, 0.0], [2.0, 2.0], [3.0, 1.0]]), order=2)
+        tensor([[1.0000, 0.5000],
+                [0.5000, 1.0000]], dtype=torch.float64)
+    """
+    return joint_sums(x, order, nan_policy).kstat(order)
