@@ -359,3 +359,9 @@ def check_one_of(name: str, value: str, allowed: Iterable[str]) -> None:
     """Raise a ValueError unless ``value`` is one of ``allowed``."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}")
+
+
+def check_bool(name: str, value: bool) -> None:
+    """Raise a ValueError unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} is unknown; allowed: True, False")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .activations import find
-from .base import StackedModel, check_at_least, check_one_of, primitive
+from .base import StackedModel, check_at_least, check_bool, check_one_of, primitive
 from .graph_symmetry import HOPS, graph_orbits
 from .graphs import adjacency, edge_list
 from .layers import StackedLinear
@@ -69,10 +69,12 @@ class GNN(StackedModel):
     ) -> None:
         super().__init__(**kwargs)
         graph, width, depth = primitive("graph", graph), primitive("width", width), primitive("depth", depth)
+        bias = primitive("bias", bias)
         check_one_of("layer", layer, HOPS)
         check_one_of("readout", readout, READOUTS)
         check_at_least("width", width, 1)
         check_at_least("depth", depth, 1)
+        check_bool("bias", bias)
         self.edges = edge_list(graph, self.block_size)
         self.readout_kind = readout
         orbits, weight, offset = graph_orbits(layer, symmetry, [1, *[width] * depth, 1])

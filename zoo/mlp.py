@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import StackedModel, check_at_least, primitive
+from .base import StackedModel, check_at_least, check_bool, primitive
 from .layers import StackedLinear
 from .symmetry import layer_orbits
 
@@ -50,8 +50,7 @@ class MLP(StackedModel):
         width, depth, bias = primitive("width", width), primitive("depth", depth), primitive("bias", bias)
         check_at_least("width", width, 1)
         check_at_least("depth", depth, 1)
-        if not isinstance(bias, bool):
-            raise ValueError(f"bias={bias!r} is unknown; allowed: True, False")
+        check_bool("bias", bias)
         orbits = layer_orbits(symmetry, [self.block_size, *[width] * depth, 1])
         layers = [StackedLinear(self.num_members, w, b if bias else None) for w, b in orbits]
         self.hidden = nn.ModuleList(layers[:-1])

@@ -12,16 +12,20 @@ import torch
 from lightning.pytorch import Trainer
 
 from renorm import create_model, list_models
-from renorm.zoo import MLP, list_activations
+from renorm.zoo import GNN, StackedModel, list_activations
+from renorm.zoo.graph_symmetry import GRAPH_SYMMETRIES, HOPS, symmetries_of
 from renorm.zoo.registry import find_variant
 from renorm.zoo.symmetry import SYMMETRIES
+
+CONVOLUTIONS = [(layer, symmetry) for layer in HOPS for symmetry in symmetries_of(layer)]
 
 
 def test_every_combination_is_named_once() -> None:
     names = list_models()
     assert len(set(names)) == len(names)
     expected = {f"mlp_{a}_{s}" for a, s in itertools.product(list_activations(), SYMMETRIES)}
-    fixed = {f"mlp_spline_{s}_fixed_{what}" for s in SYMMETRIES for what in ("weights", "spline")}
+    expected |= {f"gnn_{layer}_{a}_{s}" for (layer, s), a in itertools.product(CONVOLUTIONS, list_activations())}
+    fixed = {f"{name}_fixed_{what}" for name in expected if "_spline_" in name for what in ("weights", "spline")}
     assert set(names) == expected | fixed
     assert {"mlp_quadratic_full", "mlp_leaky_relu_free", "mlp_spline_free_fixed_weights"} <= set(names)
 
@@ -33,7 +37,8 @@ def test_every_name_builds_a_network_that_trains(name: str) -> None:
     y = model(x)
     assert y.shape == (2, 8)
     assert y.isfinite().all()
-    assert f"mlp_{model.hparams['activation']}_{model.hparams['symmetry']}" in name
+    family = f"gnn_{model.hparams['layer']}" if isinstance(model, GNN) else "mlp"
+    assert name.startswith(f"{family}_{model.hparams['activation']}_{model.hparams['symmetry']}")
     model.configure_optimizers()
     y.square().sum().backward()
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
@@ -48,12 +53,24 @@ def test_every_name_is_described_in_one_line(name: str) -> None:
     assert variant.name == name
     assert variant.description.strip()
     assert "\n" not in variant.description
-    assert SYMMETRIES[variant.arguments["symmetry"]] in variant.description
+    meanings = GRAPH_SYMMETRIES if name.startswith("gnn") else SYMMETRIES
+    assert meanings[variant.arguments["symmetry"]] in variant.description
+    assert variant.arguments.get("layer", "") in variant.description
 
 
 @pytest.mark.parametrize(
     ("pattern", "count"),
-    [("*", 54), ("mlp_tanh_*", 6), ("*_full", 7), ("mlp_relu_f*", 2), ("*fixed*", 12), ("gnn*", 0)],
+    # 6 symmetries of an MLP; 34 of graph networks, since attention cannot be odd; 7 activations, and splines half fixed
+    [
+        ("*", 54 + 306),
+        ("mlp_*", 54),
+        ("mlp_tanh_*", 6),
+        ("*_full", 49),
+        ("mlp_relu_f*", 2),
+        ("*fixed*", 80),
+        ("gnn_*", 306),
+        ("gnn_gat_*_odd*", 0),
+    ],
 )
 def test_patterns(pattern: str, count: int) -> None:
     assert len(list_models(pattern)) == count
@@ -95,7 +112,7 @@ def test_refuses_in_one_line(name: str, arguments: dict[str, Any], says: str) ->
     assert "\n" not in str(error.value)
 
 
-def saved(model: MLP, path: Path) -> Path:
+def saved(model: StackedModel, path: Path) -> Path:
     trainer = Trainer(
         accelerator="cpu",
         logger=False,
@@ -110,7 +127,10 @@ def saved(model: MLP, path: Path) -> Path:
 
 
 ROUND_TRIPS = [(f"mlp_{a}_{s}", {}) for a, s in itertools.product(list_activations(), SYMMETRIES)]
+ROUND_TRIPS += [(f"gnn_{layer}_spline_{s}", {"depth": 2}) for layer, s in CONVOLUTIONS]
 ROUND_TRIPS += [
+    ("gnn_gin_relu_free", {"graph": [[0, 2], [1, 2]], "block_size": 3, "replicas": 2}),
+    ("gnn_sage_relu_free", {"graph": "ring", "block_size": 4, "readout": "sum", "bias": False}),
     ("mlp_leaky_relu_free", {"negative_slope": [0.1, 0.9], "replicas": 2, "depth": 2, "members": [3, 0]}),
     ("mlp_quadratic_odd", {"alpha": 0.3, "depth": 2, "bias": False, "block_size": 4}),
     ("mlp_tanh_free", {"depth": 2, "symmetry": ["input", "hidden"], "seed": 2**40}),
@@ -129,7 +149,7 @@ def test_a_model_comes_back_from_its_checkpoint(name: str, arguments: dict[str, 
     path = saved(model, tmp_path / "model.ckpt")
     content = torch.load(path, weights_only=True)
     assert content["renorm"]["recipe"]["model"]["init_args"] == dict(model.hparams)
-    copied = MLP.load_from_checkpoint(path, weights_only=True)
+    copied = type(model).load_from_checkpoint(path, weights_only=True)
     x = torch.randn(20, model.block_size)
     assert torch.equal(copied(x), model(x))
     assert dict(copied.hparams) == dict(model.hparams)
