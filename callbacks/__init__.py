@@ -4,18 +4,26 @@ if __name__ != "renorm.callbacks":
     raise ImportError("this folder is the package renorm.callbacks: import it by that name")
 
 from .checkpoints import BestCheckpoint, LastCheckpoint
+from .cumulant_diagnostics import CumulantDiagnostics
 from .generalization import Generalization
 from .hyperparameters import LogHyperparameters
 from .predictions import WritePredictions
 from .progress import ProgressBar
 from .results import TestReport
+from .rg_flow import RGFlow
+from .scalar_layout import ScalarLayout
+from .symmetry_breaking import SymmetryBreaking
 
 __all__ = [
     "BestCheckpoint",
+    "CumulantDiagnostics",
     "Generalization",
     "LastCheckpoint",
     "LogHyperparameters",
     "ProgressBar",
+    "RGFlow",
+    "ScalarLayout",
+    "SymmetryBreaking",
     "TestReport",
     "WritePredictions",
 ]

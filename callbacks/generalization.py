@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -13,6 +12,7 @@ from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
 from ..zoo.metrics import METRICS, generalization_metrics, quantiles
 from .figures import error_by_grid_point, log_figure
+from .tables import log_scalars
 
 Stage = Literal["val", "test"]
 
@@ -113,9 +113,7 @@ class Generalization(Callback):
             for metric, values in metrics.items():
                 tag = f"{prefix}generalization/{law}/{metric}"
                 tags[f"{tag}_q10"], tags[tag], tags[f"{tag}_q90"] = quantiles(values)
-        scalars = {tag: float(value) for tag, value in tags.items() if torch.isfinite(value)}
-        for logger in trainer.loggers:
-            logger.log_metrics(scalars, step=trainer.global_step)
+        log_scalars(trainer, {tag: float(value) for tag, value in tags.items()})
 
     def state_dict(self) -> dict[str, Any]:
         """How many validations there were, so that a resumed run draws figures at the same ones."""

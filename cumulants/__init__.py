@@ -8,6 +8,7 @@ from .joint import JointSums, joint_kstat, joint_sums, merge_joint
 from .kstatistics import kstat, kstat_stderr
 from .metrics import CumulantResult, Cumulants, JointCumulants
 from .moments import cumulants_to_moments, moments_to_cumulants
+from .renormalisation import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
 from .summaries import PowerSums, merge, power_sums
 
 __all__ = [
@@ -16,12 +17,14 @@ __all__ = [
     "JointCumulants",
     "JointSums",
     "PowerSums",
+    "RGFlowResult",
     "clt_eigenvalues",
     "clt_fixed_point",
     "clt_flow",
     "clt_step",
     "clt_step_joint",
     "cumulants_to_moments",
+    "eigenvalues",
     "joint_kstat",
     "joint_sums",
     "kstat",
@@ -30,4 +33,6 @@ __all__ = [
     "merge_joint",
     "moments_to_cumulants",
     "power_sums",
+    "rg_flow",
+    "rg_spectrum",
 ]

@@ -14,7 +14,7 @@ from .partitions import monomials, unbiased_coefficients
 NanPolicy = Literal["propagate", "omit", "raise"]
 NAN_POLICIES = ("propagate", "omit", "raise")
 MAX_ORDER = 8
-BLOCK_CELLS = 2**17  # values in a block, 1 MiB of float64: its temporaries stay in the processor's cache
+BLOCK_CELLS = 2**16  # values in a block, half a MiB of float64: its temporaries stay in the processor's cache
 WIDEST_BLOCK = 2048  # features in a block of rows that lie one after another
 FOLD = 64  # blocks that are kept before they are merged
 SAMPLE = 64  # rows of a block whose mean is its centre
@@ -244,10 +244,12 @@ def _centre(x: Tensor) -> Tensor:
 
 
 def _sums(deviation: Tensor, order: int) -> Iterator[Tensor]:
+    yield deviation.sum(-2)
     power = deviation
-    yield power.sum(-2)
-    for _ in range(2, order + 1):
-        power = power * deviation
+    for p in range(2, order + 1):
+        # in place where nobody needs the lower power any more: new memory would cost as much as the product
+        keep = p == 2 or deviation.requires_grad or torch.compiler.is_compiling()
+        power = power * deviation if keep else power.mul_(deviation)
         yield power.sum(-2)
 
 

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from .laws import Law, parse
-from .sampling import SPLITS, BlockLoader, Split, draw_blocks, shard
+from .sampling import BlockLoader, Split, draw_blocks, shard
 
 DEFAULT_TRAIN_LAWS = ["uniform()"]
 DEFAULT_HELD_OUT_LAWS = [
@@ -119,8 +119,8 @@ class CLTDataModule(LightningDataModule):
         Raises:
             ValueError: for an unknown split, or a rank that does not exist.
         """
-        if split not in SPLITS:
-            raise ValueError(f"split={split!r} is unknown; allowed: {', '.join(SPLITS)}")
+        if split != "train" and split not in self.eval_samples:
+            raise ValueError(f"split={split!r} is unknown; allowed: {', '.join(('train', *self.eval_samples))}")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank={rank} is out of range; allowed: 0 to {world_size - 1}")
         rows = self.batch_size if split == "train" else self._eval_rows(split, step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -17,6 +17,10 @@ from . import activations
 from .layers import MemberRandom, StackedLinear
 from .losses import LOSSES, clt_map
 from .metrics import MemberMean, quantiles
+from .symmetry import Orbits
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of the standard library from Python 3.11 on
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
@@ -183,6 +187,16 @@ class StackedModel(LightningModule):
         """Weight ``(M, out, in)`` and bias ``(M, out)`` of every affine layer, ties written out; differentiable."""
         return [(layer.weight(), None if layer.bias is None else layer.bias()) for layer in self.affine_layers()]
 
+    def symmetric_subspaces(self) -> dict[str, list[Orbits]]:
+        """For each symmetry that the architecture can have, the orbits of the weight of every affine layer."""
+        return {}
+
+    def double_copy(self) -> Self:
+        """The same members in float64, for exact work; the model itself keeps its precision."""
+        twin = type(self)(**self.hparams).to(next(self.parameters()).device).double()
+        twin.load_state_dict(self.state_dict())
+        return twin
+
     # ---- what the members compute --------------------------------------------------------------------------------
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -190,12 +204,12 @@ class StackedModel(LightningModule):
         raise NotImplementedError(f"{type(self).__name__} must say how it computes its layers")
 
     def trace(self, x: Tensor) -> dict[str, Tensor]:
-        """Values of all layers on a batch of blocks ``(N, b)``: hidden ones ``(M, units, ..., N)``, ``out`` ``(M, N)``."""
+        """Values of all layers on blocks, see :meth:`forward`: hidden ones ``(M, units, ..., N)``, ``out`` ``(M, N)``."""
         self._check_input(x)
         return dict(self.walk(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs of all members, ``(N, b) -> (M, N)``, also for one member."""
+        """Outputs of all members, ``(N, b) -> (M, N)``, also for one member; or ``(M, N, b)``, each member its own blocks."""
         self._check_input(x)
         value = x
         for _, layer in self.walk(x):
@@ -203,8 +217,12 @@ class StackedModel(LightningModule):
         return value
 
     def _check_input(self, x: Tensor) -> None:
-        if x.ndim != 2 or x.shape[1] != self.block_size:
-            raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (N, {self.block_size}), one block a row")
+        leading = (self.num_members,) if x.ndim == 3 else ()
+        if x.ndim not in (2, 3) or x.shape[-1] != self.block_size or x.shape[:-2] != leading:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; allowed: (N, {self.block_size}), one block a row, "
+                f"or ({self.num_members}, N, {self.block_size})"
+            )
 
     # ---- training ------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,30 @@ class TiedTensor(nn.Module):
         return entries.view(-1, *self.shape)
 
 
+def project(tensor: Tensor, orbits: Orbits) -> Tensor:
+    r"""Nearest tensor with a symmetry: the mean over each orbit, signs taken into account, and 0 where the sign is 0.
+
+    Args:
+        tensor: one tensor a member, shape ``(M, *shape)``.
+        orbits: orbits of the entries, shape ``shape``.
+
+    Returns:
+        The projections, same shape.
+
+    Example:
+        >>> from renorm.zoo.symmetry import layer_orbits
+        >>> project(torch.tensor([[[1.0, 3.0]]]), layer_orbits("input", [2, 1, 1])[0][0])
+        tensor([[[2., 2.]]])
+    """
+    if orbits.count == 0:
+        return torch.zeros_like(tensor)
+    index = torch.from_numpy(orbits.index).flatten().to(tensor.device)
+    sign = torch.from_numpy(orbits.sign).flatten().to(tensor)
+    sums = tensor.new_zeros(len(tensor), orbits.count).index_add_(1, index, tensor.flatten(1) * sign)
+    sizes = tensor.new_zeros(orbits.count).index_add_(0, index, sign.square())
+    return ((sums / sizes)[:, index] * sign).view_as(tensor)
+
+
 class StackedLinear(nn.Module):
     r"""One affine layer of every member, :math:`z_m = W_m h_m + b_m`.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .base import StackedModel, check_at_least, check_bool, primitive
 from .layers import StackedLinear
-from .symmetry import layer_orbits
+from .symmetry import SYMMETRIES, Orbits, layer_orbits
 
 
 class MLP(StackedModel):
@@ -24,7 +24,7 @@ class MLP(StackedModel):
         **kwargs: see :class:`renorm.zoo.StackedModel`.
 
     Shapes:
-        ``(N, b) -> (M, N)``.
+        ``(N, b) -> (M, N)``, or ``(M, N, b) -> (M, N)``.
 
     Raises:
         ValueError: for a value out of range, in one line that names it and what is allowed.
@@ -68,9 +68,17 @@ class MLP(StackedModel):
         """Hidden layers, then the readout."""
         return [*self.hidden, self.readout]
 
+    def symmetric_subspaces(self) -> dict[str, list[Orbits]]:
+        """Orbits of every layer's weight, for each symmetry but ``free``; odd ones need an even number of units."""
+        sizes = [layer.weight.shape[1] for layer in self.affine_layers()] + [1]
+        names = [name for name in SYMMETRIES if name != "free"]
+        if any(width % 2 for width in sizes[1:-1]):
+            names = [name for name in names if not name.startswith("odd")]
+        return {name: [weight for weight, _ in layer_orbits(name, sizes)] for name in names}
+
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Name and value of every layer in turn, batch last."""
-        h = x.T
+        h = x.mT
         for i, (layer, activation) in enumerate(zip(self.hidden, self.activations, strict=True)):
             z = layer(h)
             yield f"pre{i}", z

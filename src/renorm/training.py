@@ -19,10 +19,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from .callbacks import (
     BestCheckpoint,
+    CumulantDiagnostics,
     Generalization,
     LastCheckpoint,
     LogHyperparameters,
     ProgressBar,
+    RGFlow,
+    ScalarLayout,
+    SymmetryBreaking,
     TestReport,
     WritePredictions,
 )
@@ -154,6 +158,9 @@ class RenormCLI(LightningCLI):
         parser.add_lightning_class_args(Generalization, "generalization")
         if self.command == "fit":
             parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+            parser.add_lightning_class_args(CumulantDiagnostics, "cumulants")
+            parser.add_lightning_class_args(SymmetryBreaking, "symmetry_breaking")
+            parser.add_lightning_class_args(RGFlow, "rg_flow")
         if self.command == "test":
             parser.add_argument("--allow_untrained", type=bool, default=False, help="test random weights, on purpose")
         if self.command == "predict":
@@ -208,7 +215,7 @@ class RenormCLI(LightningCLI):
         settings = self._get(self.config_init, "trainer")
         callbacks: list[Any] = []
         if self.command == "fit":
-            callbacks = [BestCheckpoint(), LogHyperparameters()]
+            callbacks = [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
         elif self.command == "test":
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
         elif self.command == "predict":

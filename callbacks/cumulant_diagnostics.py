@@ -1,0 +1,164 @@
+"""Cumulants of every layer, every epoch: scalars, figures and a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..cumulants import clt_step, kstat
+from ..datamodules import CLTDataModule, laws
+from ..datamodules.sampling import draw_blocks
+from ..zoo.base import StackedModel
+from ..zoo.losses import clt_map
+from .cumulant_figures import draw_flow, draw_history
+from .cumulant_table import write_table
+from .figures import log_figure, shorten
+from .layer_cumulants import ORDER, LayerCumulants, integrated_cumulants, sampled_cumulants
+from .tables import is_due, log_scalars, mean_and_quantiles, table_folder
+
+METHODS = ("sampling", "quadrature")
+
+
+class CumulantDiagnostics(Callback):
+    r"""Measure the cumulants of every layer under chosen laws, against the exact recursion for ``out``.
+
+    Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles. A
+    Parquet file an epoch in the run's folder ``cumulants`` has every member and unit, see
+    :func:`renorm.callbacks.cumulant_table.write_table`. Members that have diverged are left out.
+
+    Args:
+        laws: which laws; by default those trained on.
+        every_n_epochs: how often to measure; 0 for never.
+        samples: blocks of a probe batch; the same ones every time.
+        method: ``sampling``, or ``quadrature`` for numbers without noise, which needs blocks of 2 variables.
+        figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
+        table: whether to write the Parquet files.
+
+    Attributes:
+        results: law -> layer -> what was last measured.
+
+    Raises:
+        ValueError: for a value out of range or an unknown law.
+    """
+
+    def __init__(
+        self,
+        laws: list[str] | str | None = None,
+        every_n_epochs: int = 1,
+        samples: int = 256,
+        method: str = "sampling",
+        figure_every_n_epochs: int = 50,
+        table: bool = True,
+    ) -> None:
+        sizes = {"every_n_epochs": (every_n_epochs, 0), "figure_every_n_epochs": (figure_every_n_epochs, 0)}
+        for name, (value, low) in (sizes | {"samples": (samples, ORDER)}).items():
+            if value < low:
+                raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+        if method not in METHODS:
+            raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
+        self.laws = None if laws is None else parse_laws([laws] if isinstance(laws, str) else laws)
+        self.every_n_epochs = every_n_epochs
+        self.samples = samples
+        self.method = method
+        self.figure_every_n_epochs = figure_every_n_epochs
+        self.table = table
+        self.results: dict[str, dict[str, LayerCumulants]] = {}
+        self._probes: dict[str, Tensor] = {}
+        # law -> one row an epoch measured: the epoch, then the medians of each layer and order
+        self._history: dict[str, list[list[float]]] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check that model, data and method go together.
+
+        Raises:
+            ValueError: for quadrature with blocks of more than two variables.
+        """
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, StackedModel) or not isinstance(data, CLTDataModule):
+            raise TypeError("CumulantDiagnostics needs a StackedModel and a CLTDataModule")
+        if self.method == "quadrature" and data.block_size != 2:
+            raise ValueError(
+                f"method='quadrature' with block_size={data.block_size}; allowed: block_size=2, or sampling"
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure, log, draw and write, on the first process only: the probe is small and needs no sharing."""
+        epoch = trainer.current_epoch
+        if not self.every_n_epochs or (epoch + 1) % self.every_n_epochs or not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, StackedModel)
+        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        self.results = {str(law): self.measure(pl_module, law, data) for law in self.laws or data.train_laws}
+        self._log(trainer)
+        for law, layers in self.results.items():
+            medians = [value for layer in layers.values() for value in median_of_units(layer.k)]
+            self._history.setdefault(law, []).append([epoch, *medians])
+        if is_due(epoch, self.figure_every_n_epochs, trainer.max_epochs):
+            self._draw(trainer, pl_module, data.block_size)
+        folder = table_folder(trainer, "cumulants") if self.table else None
+        if folder is not None:
+            write_table(folder, epoch, trainer.global_step, self.results, data.block_size)
+
+    def measure(self, model: StackedModel, law: laws.Law, data: CLTDataModule) -> dict[str, LayerCumulants]:
+        """Cumulants of every layer under one law, by name."""
+        if self.method == "quadrature":
+            return integrated_cumulants(model, law)
+        if str(law) not in self._probes:
+            probe = draw_blocks([law], self.samples, data.block_size, seed=data.seed, split="probe", epoch=0, step=0)
+            self._probes[str(law)] = probe.to(next(model.parameters()))
+        return sampled_cumulants(model, self._probes[str(law)])
+
+    def _log(self, trainer: Trainer) -> None:
+        scalars: dict[str, float] = {}
+        for law, layers in self.results.items():
+            for name, layer in layers.items():
+                for n in range(ORDER):
+                    scalars |= mean_and_quantiles(f"cumulants/{law}/{name}/k{n + 1}", layer.k[n])
+        log_scalars(trainer, scalars)
+
+    def _draw(self, trainer: Trainer, model: StackedModel, block_size: int) -> None:
+        for law, layers in self.results.items():
+            flow = {
+                group: {name: np.array(median_of_units(layer.k[:, positions])) for name, layer in layers.items()}
+                for group, positions in model.grid_groups().items()
+            }
+            start = laws.parse(law).cumulants(ORDER)
+            exact = torch.stack([start, clt_step(start, block_size)]).numpy()
+            log_figure(
+                trainer, f"cumulant_flow/{law}", draw_flow(flow, exact, self._probe_cumulants(law), shorten(law))
+            )
+            rows = np.array(self._history[law])
+            history = rows[:, 1:].reshape(len(rows), len(layers), ORDER)
+            epochs = [int(epoch) for epoch in rows[:, 0]]
+            log_figure(trainer, f"cumulant_history/{law}", draw_history(epochs, history, list(layers), shorten(law)))
+
+    def _probe_cumulants(self, law: str) -> NDArray[np.float64] | None:
+        if law not in self._probes:
+            return None
+        probe = self._probes[law]
+        return torch.stack([kstat(probe.flatten(), ORDER), kstat(clt_map(probe), ORDER)]).cpu().numpy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history that figures show, so that a resumed run draws the same ones."""
+        return {"history": self._history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the history."""
+        self._history = state_dict["history"]
+
+
+def parse_laws(texts: list[str]) -> list[laws.Law]:
+    """Laws from their strings."""
+    return [laws.parse(text) for text in texts]
+
+
+def median_of_units(k: Tensor) -> list[float]:
+    """Median over members and units of each order, ``(4, M, units) -> 4`` numbers; diverged members are left out."""
+    flat = k.flatten(1)
+    medians: list[float] = flat.masked_fill(~flat.isfinite(), torch.nan).nanmedian(dim=1).values.tolist()
+    return medians

@@ -1,0 +1,81 @@
+"""Figures of the cumulant diagnostics: the flow through the layers, and its history over training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import SymLogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+MOST_LABELS = 8
+ORDINALS = ("first", "second", "third", "fourth")
+
+
+def draw_flow(
+    flow: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    exact: NDArray[np.float64],
+    probe: NDArray[np.float64] | None,
+    law: str,
+) -> Figure:
+    """Cumulants from layer to layer, one line a group of members, and the exact recursion on top.
+
+    Args:
+        flow: group -> layer -> median over its members and units of each order, shape ``(4,)``.
+        exact: exact cumulants of the law and of its image under the map, shape ``(2, 4)``.
+        probe: those of the probe batch, which differ from the exact ones by its noise; None where nothing was sampled.
+        law: for the title.
+    """
+    figure = Figure(figsize=(11, 3.2))
+    figure.subplots_adjust(
+        0.05, 0.18, 0.99, 0.82, wspace=0.25
+    )  # a layout engine would take longer than all the drawing
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(flow)))
+    start = exact[0] if probe is None else probe[0]
+    for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):
+        for (group, layers), colour in zip(flow.items(), colours, strict=True):
+            path = [start[n], *(values[n] for values in layers.values())]
+            axes.plot(["in", *layers], path, marker=".", color=colour, label=group, linewidth=1)
+        ends = ["in", list(next(iter(flow.values())))[-1]]
+        axes.plot(ends, exact[:, n], "k*--", linewidth=0.7, label="exact recursion")
+        if probe is not None:
+            axes.plot(ends, probe[:, n], "*", color="tab:red", markerfacecolor="none", label="exact map, this sample")
+        axes.set_title(f"{ORDINALS[n]} cumulant", fontsize="medium")
+        axes.tick_params(axis="x", rotation=45)
+        axes.grid(alpha=0.3, linewidth=0.5)
+    if len(flow) <= MOST_LABELS:
+        axes.legend(fontsize="x-small")
+    figure.suptitle(f"cumulants through the layers, median over members and units: {law}", fontsize="medium")
+    return figure
+
+
+def draw_history(epochs: list[int], history: NDArray[np.float64], layers: list[str], law: str) -> Figure:
+    """Cumulants of every layer over training: one panel an order, a row a layer, a column an epoch.
+
+    Args:
+        epochs: the epochs measured.
+        history: medians over members and units, shape ``(epochs, layers, 4)``.
+        layers: names of the layers.
+        law: for the title.
+    """
+    height = 1.6 + 0.3 * len(layers)
+    figure = Figure(figsize=(11, height))
+    figure.subplots_adjust(0.05, 0.5 / height, 0.97, 1 - 0.65 / height, wspace=0.2)
+    for n, axes in enumerate(figure.subplots(1, len(ORDINALS), sharey=True)):
+        values = history[:, :, n].T
+        largest = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-12)
+        norm = SymLogNorm(linthresh=largest / 100, vmin=-largest, vmax=largest)
+        edges = (epochs[0] - 0.5, epochs[-1] + 0.5, len(layers) - 0.5, -0.5)
+        image = axes.imshow(values, aspect="auto", norm=norm, cmap="RdBu_r", extent=edges, interpolation="nearest")
+        axes.set_title(f"{ORDINALS[n]} cumulant", fontsize="medium")
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_yticks(range(len(layers)), layers)
+        bar = figure.colorbar(image, ax=axes, ticks=[-largest, 0, largest])
+        bar.ax.set_yticklabels([f"{-largest:.2g}", "0", f"{largest:.2g}"])
+        bar.ax.minorticks_off()
+    figure.suptitle(f"cumulants over training, median over members and units: {law}", fontsize="medium")
+    return figure

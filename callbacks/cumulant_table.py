@@ -1,0 +1,68 @@
+"""The table of the cumulant diagnostics: every member, unit, layer and law of an epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..cumulants import clt_step
+from ..datamodules import laws
+from .layer_cumulants import ORDER, LayerCumulants
+from .tables import write_epoch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_table(
+    folder: Path, epoch: int, step: int, results: dict[str, dict[str, LayerCumulants]], block_size: int
+) -> Path:
+    """Write one epoch's rows as ``epoch_00007.parquet``, whole or not at all; read all epochs by giving the folder.
+
+    Columns: ``epoch, step, law, layer, member, unit``; ``k1 ... k4`` and their standard errors ``stderr1 ... stderr4``;
+    ``exact1 ... exact4``, the exact recursion, for layer ``out``, else NaN; ``skewness``, ``excess_kurtosis``; and
+    ``covariance``, the unit's row of the layer's matrix of second joint cumulants.
+
+    Args:
+        folder: where to write; made if it does not exist.
+        epoch: number of the epoch.
+        step: number of the step.
+        results: law -> layer -> cumulants.
+        block_size: number of variables in a block.
+
+    Returns:
+        The file.
+    """
+    import pyarrow as pa
+
+    tables = []
+    for law, layers in results.items():
+        exact = clt_step(laws.parse(law).cumulants(ORDER), block_size).tolist()
+        for name, layer in layers.items():
+            tables.append(_layer_table(epoch, step, law, name, layer, exact if name == "out" else [np.nan] * ORDER))
+    return write_epoch(folder, epoch, pa.concat_tables(tables).unify_dictionaries())
+
+
+def _layer_table(epoch: int, step: int, law: str, name: str, layer: LayerCumulants, exact: list[float]) -> pa.Table:
+    import pyarrow as pa
+
+    members, units = layer.k.shape[1:]
+    rows = members * units
+    columns: dict[str, Any] = {
+        "epoch": np.full(rows, epoch),
+        "step": np.full(rows, step),
+        "law": pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [law]),
+        "layer": pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [name]),
+        "member": np.repeat(np.arange(members), units),
+        "unit": np.tile(np.arange(units), members),
+    }
+    values = {"k": layer.k, "stderr": layer.stderr}
+    columns |= {f"{key}{n + 1}": v[n].flatten().cpu().numpy() for key, v in values.items() for n in range(ORDER)}
+    columns |= {f"exact{n}": np.full(rows, value) for n, value in enumerate(exact, start=1)}
+    columns["skewness"] = layer.skewness.flatten().cpu().numpy()
+    columns["excess_kurtosis"] = layer.excess_kurtosis.flatten().cpu().numpy()
+    offsets = np.arange(0, rows * units + 1, units, dtype=np.int32)
+    columns["covariance"] = pa.ListArray.from_arrays(offsets, layer.covariance.flatten().cpu().numpy())
+    return pa.table(columns)

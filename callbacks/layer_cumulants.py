@@ -1,0 +1,121 @@
+"""Cumulants of every unit of every layer under a law: measured on a sample, or integrated without noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..cumulants import PowerSums, power_sums
+from ..datamodules.laws import Law
+from ..datamodules.quadrature import block_rule
+from ..zoo.base import StackedModel
+
+ORDER = 4
+CHUNK_CELLS = 2**22  # values of a layer that quadrature holds at a time
+
+
+@dataclass(frozen=True)
+class LayerCumulants:
+    r"""Cumulants of one layer under one law, of every member and unit (for graphs, every unit of every node).
+
+    Attributes:
+        k: :math:`k_1, \dots, k_4`, shape ``(4, M, units)``, float64.
+        stderr: standard errors, same shape; 0 where the law is integrated and nothing is sampled.
+        covariance: joint second cumulants of the units, shape ``(M, units, units)``.
+    """
+
+    k: Tensor
+    stderr: Tensor
+    covariance: Tensor
+
+    @property
+    def skewness(self) -> Tensor:
+        r"""Standardised third cumulant :math:`k_3 / k_2^{3/2}`, shape ``(M, units)``; NaN for a constant unit."""
+        return self.k[2] / self.k[1] ** 1.5
+
+    @property
+    def excess_kurtosis(self) -> Tensor:
+        r"""Standardised fourth cumulant :math:`k_4 / k_2^2`, shape ``(M, units)``; NaN for a constant unit."""
+        return self.k[3] / self.k[1] ** 2
+
+
+def sampled_cumulants(model: StackedModel, x: Tensor) -> dict[str, LayerCumulants]:
+    """Unbiased estimates from a sample of blocks.
+
+    Args:
+        model: the stack.
+        x: blocks, shape ``(N, b)``.
+
+    Returns:
+        Layer name -> estimates.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> found = sampled_cumulants(MLP(width=3, replicas=5), torch.randn(100, 2))
+        >>> list(found), found["act0"].k.shape, found["act0"].covariance.shape
+        (['pre0', 'act0', 'out'], torch.Size([4, 5, 3]), torch.Size([5, 3, 3]))
+    """
+    with torch.no_grad():
+        return {name: _estimate(units_last(values)) for name, values in model.trace(x).items()}
+
+
+def units_last(values: Tensor) -> Tensor:
+    """A layer's values as ``(M, N, units)``, from ``(M, units, ..., N)`` or, for the output, ``(M, N)``."""
+    return values.reshape(values.shape[0], -1, values.shape[-1]).mT
+
+
+def _estimate(values: Tensor) -> LayerCumulants:
+    values = values.double()
+    sums = power_sums(values, 2 * ORDER, dim=1)
+    deviation = values - sums.mean.unsqueeze(1)
+    covariance = deviation.mT @ deviation / (values.shape[1] - 1)
+    return LayerCumulants(sums.kstat(ORDER), sums.kstat_stderr(ORDER), covariance)
+
+
+def integrated_cumulants(model: StackedModel, law: Law) -> dict[str, LayerCumulants]:
+    r"""The same without noise, by quadrature over a block's law, in float64.
+
+    Exact to about 1e-10 for smooth activations, and to about 1e-5 where they have kinks.
+
+    Args:
+        model: the stack, with blocks of 2 or 3 variables.
+        law: law of the variables, with a variance.
+
+    Raises:
+        ValueError: for larger blocks and laws that quadrature cannot do.
+
+    Example:
+        >>> from renorm.datamodules import laws
+        >>> from renorm.zoo import MLP
+        >>> found = integrated_cumulants(MLP(activation="linear", symmetry="odd", width=2), laws.parse("gaussian()"))
+        >>> bool(found["out"].k[2:].abs().max() < 1e-10)
+        True
+    """
+    blocks, weights = block_rule(law, model.block_size)
+    device = next(model.parameters()).device
+    twin = model.double_copy()
+    blocks, weights = blocks.to(device), weights.to(device)
+    with torch.no_grad():
+        centres = {name: units_last(value)[:, 0] for name, value in twin.trace(weights[None] @ blocks).items()}
+        widest = max(centre.numel() for centre in centres.values())
+        parts = torch.split(blocks, max(1, CHUNK_CELLS // widest)), torch.split(weights, max(1, CHUNK_CELLS // widest))
+        sums = {name: torch.zeros(ORDER, *centre.shape).to(centre) for name, centre in centres.items()}
+        squares = {name: torch.zeros(*c.shape, c.shape[-1]).to(c) for name, c in centres.items()}
+        for x, w in zip(*parts, strict=True):
+            for name, value in twin.trace(x).items():
+                deviation = units_last(value) - centres[name].unsqueeze(1)
+                squares[name] += deviation.mT @ (w[:, None] * deviation)
+                power = torch.ones_like(deviation)
+                for p in range(ORDER):
+                    power = power * deviation
+                    sums[name][p] += torch.einsum("n,mnu->mu", w, power)
+    return {name: _exact(centres[name], sums[name], squares[name]) for name in centres}
+
+
+def _exact(centre: Tensor, sums: Tensor, squares: Tensor) -> LayerCumulants:
+    expectations = PowerSums(torch.ones_like(centre), centre, sums)
+    _, second, third, fourth = expectations.central()
+    k = torch.stack([expectations.mean, second, third, fourth - 3 * second.square()])
+    return LayerCumulants(k, torch.zeros_like(k), squares - sums[0].unsqueeze(-1) * sums[0].unsqueeze(-2))

@@ -1,0 +1,82 @@
+"""Figures of the renormalisation-group flow and spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..cumulants import RGFlowResult
+from ..zoo.metrics import quantiles
+
+MOST_LABELS = 8
+
+
+def draw_flow(flow: RGFlowResult, exact: NDArray[np.float64], groups: Mapping[str, Sequence[int]], law: str) -> Figure:
+    """Cumulants and the distance to the Gaussian against steps: a line a grid point, the exact flow on top.
+
+    Args:
+        flow: of the learned map.
+        exact: the exact recursion's cumulants, shape ``(steps + 1, 4)``.
+        groups: label -> members of each grid point.
+        law: for the title.
+    """
+    figure = Figure(figsize=(13, 3.2), layout="constrained")
+    panels = figure.subplots(1, 5, sharex=True)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(groups)))
+    learned = [*(flow.k[:, n] for n in range(4)), flow.wasserstein]
+    references = [*exact.T, flow.exact_wasserstein.cpu().numpy()]
+    titles = ["mean", "variance", "third cumulant", "fourth cumulant", "Wasserstein-1 to Gaussian"]
+    for axes, values, reference, title in zip(panels, learned, references, titles, strict=True):
+        steps = np.arange(len(reference))
+        for (label, members), colour in zip(groups.items(), colours, strict=True):
+            rows = values[:, list(members)].cpu()
+            low, median, high = (np.array([float(quantiles(row)[i]) for row in rows]) for i in range(3))
+            axes.plot(steps, median, color=colour, linewidth=1, marker=".", label=label)
+            if len(groups) <= MOST_LABELS:
+                axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(steps, reference, "k--", linewidth=1, label="exact map")
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3, linewidth=0.5)
+    panels[4].set_yscale("log")
+    for axes, reference in zip(panels[:4], references, strict=False):
+        # a member that blows up must not hide the others
+        span = max(float(np.ptp(reference)), 0.2)
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(max(bottom, float(reference.min()) - span), min(top, float(reference.max()) + span))
+    if len(groups) <= MOST_LABELS:
+        panels[0].legend(fontsize="x-small")
+    figure.suptitle(f"flow of the learned map, median over members, from {law}", fontsize="medium")
+    return figure
+
+
+def draw_spectrum(spectrum: Tensor, exact: NDArray[np.float64]) -> Figure:
+    """The matrix in Hermite polynomials, median over members, and its difference to the exact map's.
+
+    Args:
+        spectrum: shape ``(M, n, n)``.
+        exact: diagonal of the exact map's matrix, shape ``(n,)``.
+    """
+    median = spectrum.nanmedian(dim=0).values.numpy()
+    figure = Figure(figsize=(9.5, 4), layout="constrained")
+    for axes, matrix, title in zip(
+        figure.subplots(1, 2), (median, median - np.diag(exact)), ("learned map", "learned − exact"), strict=True
+    ):
+        finite = np.abs(matrix[np.isfinite(matrix)])
+        largest = float(finite.max(initial=0.0)) or 1.0
+        image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest)
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel("n, of the input's density")
+        axes.set_ylabel("m, of the output's density")
+        for (m, n), value in np.ndenumerate(matrix):
+            if abs(value) > 0.005 * largest:
+                shade = "white" if abs(value) > 0.6 * largest else "black"
+                axes.text(n, m, f"{value:.2g}", ha="center", va="center", fontsize=6, color=shade)
+        figure.colorbar(image, ax=axes)
+    figure.suptitle("spectrum at the Gaussian fixed point, median over members", fontsize="medium")
+    return figure

@@ -1,0 +1,165 @@
+"""Is the learned map a renormalisation-group step? Its flow and its spectrum, over training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from ..cumulants import RGFlowResult, clt_eigenvalues, clt_flow, eigenvalues, rg_flow, rg_spectrum
+from ..datamodules import CLTDataModule, laws
+from ..datamodules.sampling import stream
+from ..zoo.base import StackedModel
+from ..zoo.metrics import quantiles
+from .figures import log_figure, shorten
+from .rg_figures import draw_flow, draw_spectrum
+from .tables import is_due, log_scalars, table_folder, write_epoch
+
+MOST_VARIABLES = 5  # of a block, for the spectrum's product quadrature
+
+
+class RGFlow(Callback):
+    r"""Compare the learned map's flow and spectrum with the exact map's, every so often and at the end of training.
+
+    The flow starts from a sample of each chosen law, standardised, see :func:`renorm.cumulants.rg_flow`; the spectrum is that
+    of :func:`renorm.cumulants.rg_spectrum`. Logged are, as medians over members with quantiles, ``rg/eigenvalue/<n>`` beside
+    ``rg/eigenvalue/<n>_exact``, and ``rg/flow/<law>/k<n>`` and ``rg/flow/<law>/wasserstein`` after the last step beside
+    ``..._exact``. A Parquet file in the run's folder ``rg_flow`` has every member and step.
+
+    Args:
+        laws: laws that flows start from; by default those trained on that have a variance.
+        every_n_epochs: how often, besides at the end of training; 0 for never.
+        steps: steps of the flow.
+        samples: size of the sample.
+        order: highest order of the spectrum.
+        table: whether to write the Parquet files.
+
+    Attributes:
+        results: law -> what was last measured.
+        spectrum: the last matrix of each member, shape ``(M, order + 1, order + 1)``.
+
+    Raises:
+        ValueError: for a value out of range, an unknown law, or one without a variance.
+    """
+
+    def __init__(
+        self,
+        laws: list[str] | str | None = None,
+        every_n_epochs: int = 50,
+        steps: int = 10,
+        samples: int = 4096,
+        order: int = 6,
+        table: bool = True,
+    ) -> None:
+        ranges = {
+            "every_n_epochs": (every_n_epochs, 0),
+            "steps": (steps, 1),
+            "samples": (samples, 8),
+            "order": (order, 1),
+        }
+        for name, (value, low) in ranges.items():
+            if value < low:
+                raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+        self.laws = None if laws is None else standardised_laws([laws] if isinstance(laws, str) else laws)
+        self.every_n_epochs = every_n_epochs
+        self.steps = steps
+        self.samples = samples
+        self.order = order
+        self.table = table
+        self.results: dict[str, RGFlowResult] = {}
+        self.spectrum: Tensor | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check that this is a model and data that have a flow."""
+        if not isinstance(pl_module, StackedModel) or not isinstance(trainer.datamodule, CLTDataModule):  # type: ignore[attr-defined]
+            raise TypeError("RGFlow needs a StackedModel and a CLTDataModule")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure, log, draw and write, on the first process only: the sample is small and needs no sharing."""
+        epoch = trainer.current_epoch
+        if not is_due(epoch, self.every_n_epochs, trainer.max_epochs) or not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, StackedModel)
+        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        chosen = self.laws if self.laws is not None else [law for law in data.train_laws if has_variance(law)]
+        self.results = {str(law): self.flow(pl_module, law, data.seed) for law in map(standardised, chosen)}
+        scalars: dict[str, float] = {}
+        for law, flow in self.results.items():
+            scalars |= self._flow_scalars(law, flow, data.block_size)
+            exact = clt_flow(laws.parse(law).cumulants(4), self.steps, data.block_size).numpy()
+            log_figure(trainer, f"rg_flow/{law}", draw_flow(flow, exact, pl_module.grid_groups(), shorten(law)))
+        if data.block_size <= MOST_VARIABLES:
+            self.spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
+            found, exact = eigenvalues(self.spectrum), self._exact_eigenvalues(data.block_size)
+            for n in range(self.order + 1):
+                scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", found[:, n])
+                scalars[f"rg/eigenvalue/{n}_exact"] = float(exact[n])
+            log_figure(trainer, "rg_spectrum", draw_spectrum(self.spectrum.cpu(), exact))
+        log_scalars(trainer, scalars)
+        if self.table:
+            self._write(trainer, epoch)
+
+    def flow(self, model: StackedModel, law: laws.Law, seed: int) -> RGFlowResult:
+        """The flow from a law, always from the same sample and with the same shuffles."""
+        generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
+        x = law.sample(self.samples, generator=generator, dtype=torch.float64)
+        # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
+        return rg_flow(model, (x - x.mean()) / x.std(), self.steps, generator)
+
+    def _exact_eigenvalues(self, block_size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.concatenate([[float(block_size)], clt_eigenvalues(self.order, block_size).numpy()])
+
+    def _flow_scalars(self, law: str, flow: RGFlowResult, block_size: int) -> dict[str, float]:
+        scalars: dict[str, float] = {}
+        for n in range(1, 5):
+            scalars |= median_and_quantiles(f"rg/flow/{law}/k{n}", flow.k[-1, n - 1])
+            scalars[f"rg/flow/{law}/k{n}_exact"] = float(flow.exact_k[-1, n - 1])
+        scalars |= median_and_quantiles(f"rg/flow/{law}/wasserstein", flow.wasserstein[-1])
+        scalars[f"rg/flow/{law}/wasserstein_exact"] = float(flow.exact_wasserstein[-1])
+        return scalars
+
+    def _write(self, trainer: Trainer, epoch: int) -> None:
+        folder = table_folder(trainer, "rg_flow")
+        if folder is None or not self.results:
+            return
+        import pyarrow as pa
+
+        tables = []
+        for law, flow in self.results.items():
+            steps, _, members = flow.k.shape
+            columns = {
+                "epoch": np.full(steps * members, epoch),
+                "law": np.repeat([law], steps * members),
+                "t": np.repeat(np.arange(steps), members),
+                "member": np.tile(np.arange(members), steps),
+                "wasserstein": flow.wasserstein.flatten().cpu().numpy(),
+                "exact_wasserstein": flow.exact_wasserstein.repeat_interleave(members).cpu().numpy(),
+            }
+            for n in range(4):
+                columns[f"k{n + 1}"] = flow.k[:, n].flatten().cpu().numpy()
+                columns[f"exact_k{n + 1}"] = flow.exact_k[:, n].repeat_interleave(members).cpu().numpy()
+            tables.append(pa.table(columns))
+        write_epoch(folder, epoch, pa.concat_tables(tables))
+
+
+def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
+    """Median, ``_q10`` and ``_q90`` over members under their tags: a few members that blow up would spoil a mean."""
+    low, median, high = (float(q) for q in quantiles(values))
+    return {tag: median, f"{tag}_q10": low, f"{tag}_q90": high}
+
+
+def has_variance(law: laws.Law) -> bool:
+    """Whether a law can be standardised."""
+    return bool(torch.isfinite(law.cumulants(2)[1]))
+
+
+def standardised(law: laws.Law) -> laws.Law:
+    """The law with mean 0 and variance 1; one that has them to rounding stays as it is, with its name."""
+    mean, variance = law.cumulants(2).tolist()
+    return law if abs(mean) < 1e-12 and abs(variance - 1) < 1e-12 else law.standardised()
+
+
+def standardised_laws(texts: list[str]) -> list[laws.Law]:
+    """Laws from their strings, refused where they have no variance."""
+    return [standardised(laws.parse(text)) for text in texts]

@@ -1,0 +1,78 @@
+"""Figures of symmetry breaking: over training, and by grid point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from .symmetry_breaking import OrderParameter
+
+MOST_LABELS = 8
+
+
+def draw_asymmetry_history(
+    history: Mapping[int, Mapping[str, Mapping[str, Sequence[float]]]], groups: Sequence[str]
+) -> Figure:
+    """Mean asymmetry over epochs: a row a layer, a panel a symmetry, a line a grid point.
+
+    Args:
+        history: epoch -> layer -> symmetry -> mean over the members of each grid point.
+        groups: labels of the grid points.
+    """
+    layers = next(iter(history.values()))
+    columns = max(len(found) for found in layers.values())
+    figure = Figure(figsize=(1.5 + 2.3 * columns, 0.8 + 2.0 * len(layers)), layout="constrained")
+    grid = figure.subplots(len(layers), columns, sharex=True, sharey=True, squeeze=False)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(groups)))
+    for row, (layer, found) in zip(grid, layers.items(), strict=True):
+        for axes in row[len(found) :]:
+            axes.set_axis_off()
+        for axes, name in zip(row, found, strict=False):
+            lines = np.array([measured[layer][name] for measured in history.values()])
+            for line, colour, group in zip(lines.T, colours, groups, strict=True):
+                axes.plot(list(history), line, color=colour, marker=".", markersize=3, linewidth=1, label=group)
+            axes.set_title(f"{layer}: distance to {name}", fontsize="small")
+            axes.set_ylim(-0.03, 1.03)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.tick_params(labelbottom=True)
+            axes.grid(alpha=0.3, linewidth=0.5)
+    figure.supxlabel("epoch", fontsize="small")
+    figure.supylabel("asymmetry |W − PW| / |W|", fontsize="small")
+    if 1 < len(groups) <= MOST_LABELS:
+        grid[0, 0].legend(fontsize="xx-small")
+    elif len(groups) > MOST_LABELS:
+        figure.suptitle(f"dark to bright: {groups[0]} to {groups[-1]}", fontsize="small")
+    return figure
+
+
+def draw_order_parameter(
+    abscissa: Sequence[float], by_point: Mapping[str, Mapping[str, Sequence[OrderParameter]]], axis: str
+) -> Figure:
+    """Mean, variance and Binder cumulant of the asymmetry against the grid's first parameter.
+
+    Args:
+        abscissa: its value at each grid point.
+        by_point: layer -> symmetry -> statistics at each grid point.
+        axis: name of the parameter.
+    """
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    panels = figure.subplots(1, 3, sharex=True)
+    titles = ("mean asymmetry", "variance over members", "Binder cumulant")
+    order = np.argsort(abscissa, kind="stable")
+    for layer, found in by_point.items():
+        for name, points in found.items():
+            table = np.array(points)[order]
+            for axes, column in zip(panels, table.T, strict=True):
+                axes.plot(np.array(abscissa)[order], column, marker=".", linewidth=1, label=f"{layer}, {name}")
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel(axis.replace("_", " "))
+        axes.grid(alpha=0.3, linewidth=0.5)
+    panels[2].legend(fontsize="xx-small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure

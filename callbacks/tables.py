@@ -1,0 +1,57 @@
+"""Scalars and tables of the callbacks: numbers to the loggers, rows to Parquet files."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from ..zoo.metrics import HIGH, LOW
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
+    """Send numbers straight to every logger of the run; those that are not finite are left out."""
+    finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
+    for logger in trainer.loggers:
+        logger.log_metrics(finite, step=trainer.global_step)
+
+
+def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
+    """Mean, ``_q10`` and ``_q90`` of those values that are finite, under their tags."""
+    finite = values.detach().double().flatten()
+    finite = finite.masked_fill(~finite.isfinite(), torch.nan)
+    levels = torch.tensor([LOW, HIGH], dtype=finite.dtype, device=finite.device)
+    row = [*finite.nanmean().view(1).tolist(), *finite.nanquantile(levels).tolist()]
+    return dict(zip((tag, f"{tag}_q10", f"{tag}_q90"), row, strict=True))
+
+
+def table_folder(trainer: Trainer, name: str) -> Path | None:
+    """Folder for tables within the run's folder; None for a run that has none."""
+    # the logger's own folder: the trainer's is asked for by all processes together
+    folder = getattr(trainer.logger, "log_dir", None)
+    return None if folder is None else Path(folder) / name
+
+
+def write_epoch(folder: Path, epoch: int, table: pa.Table) -> Path:
+    """Write the rows of one epoch, whole or not at all; read all epochs as one table by giving the folder."""
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"epoch_{epoch:05d}.parquet"
+    partial = path.with_suffix(".partial")
+    pq.write_table(table, partial)
+    os.replace(partial, path)
+    return path
+
+
+def is_due(epoch: int, every: int, last: int | None) -> bool:
+    """Whether the epoch numbered from 0 is one of every ``every``, or the last; never for 0."""
+    return bool(every) and ((epoch + 1) % every == 0 or epoch + 1 == last)
