@@ -14,7 +14,7 @@ from ..zoo.base import StackedModel
 from .cumulant_diagnostics import CumulantDiagnostics
 from .figures import shorten
 from .rg_flow import RGFlow
-from .symmetry_breaking import SymmetryBreaking, layer_names, subspaces_by_layer
+from .symmetry_breaking import SymmetryBreaking, subspaces_by_layer
 
 Charts = dict[str, tuple[str, list[str]]]
 
@@ -57,11 +57,9 @@ def scalar_layout(model: StackedModel, data: CLTDataModule, callbacks: Sequence[
                     f"k{n} by layer": lines(*(f"cumulants/{law}/{name}/k{n}" for name in names)) for n in range(1, 5)
                 }
         if isinstance(callback, SymmetryBreaking) and callback.every_n_epochs:
-            subspaces = subspaces_by_layer(model)
             charts = {
                 f"{layer}: distance to each symmetry": lines(*(f"symmetry/{layer}/asymmetry/{name}" for name in found))
-                for layer, found in zip(layer_names(len(subspaces)), subspaces, strict=True)
-                if found
+                for layer, found in subspaces_by_layer(model).items()
             }
             layout |= {"4 symmetry": charts} if charts else {}
         if isinstance(callback, RGFlow) and callback.every_n_epochs:

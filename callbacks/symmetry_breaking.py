@@ -103,7 +103,7 @@ class SymmetryBreaking(Callback):
         self.figure_every_n_epochs = figure_every_n_epochs
         self.table = table
         self.results: dict[str, dict[str, Tensor]] = {}
-        self._subspaces: list[dict[str, Orbits]] = []
+        self._subspaces: dict[str, dict[str, Orbits]] = {}
         # epoch -> layer -> symmetry -> mean over the members of each grid point
         self._history: dict[int, dict[str, dict[str, list[float]]]] = {}
 
@@ -143,10 +143,10 @@ class SymmetryBreaking(Callback):
         """Asymmetry of every member, by layer and symmetry."""
         with torch.no_grad():
             weights = [weight for weight, _ in model.dense()]
+            named = dict(zip(layer_names(len(weights)), weights, strict=True))
             return {
-                name: {symmetry: asymmetry(weight, orbits).cpu() for symmetry, orbits in found.items()}
-                for name, weight, found in zip(layer_names(len(weights)), weights, self._subspaces, strict=True)
-                if found
+                layer: {symmetry: asymmetry(named[layer], orbits).cpu() for symmetry, orbits in found.items()}
+                for layer, found in self._subspaces.items()
             }
 
     def _log(self, trainer: Trainer, by_point: dict[str, dict[str, list[OrderParameter]]]) -> None:
@@ -196,20 +196,15 @@ def layer_names(count: int) -> list[str]:
     return [*(f"pre{i}" for i in range(count - 1)), "out"]
 
 
-def subspaces_by_layer(model: StackedModel) -> list[dict[str, Orbits]]:
+def subspaces_by_layer(model: StackedModel) -> dict[str, dict[str, Orbits]]:
     """For every affine layer, the symmetries that tie its weight, each subspace once, by the first name it goes by."""
-    subspaces = model.symmetric_subspaces()
-    if not subspaces:
-        return []
-    layers: list[dict[str, Orbits]] = []
-    for i in range(len(next(iter(subspaces.values())))):
-        found: dict[str, Orbits] = {}
-        for name, by_layer in subspaces.items():
-            orbits = by_layer[i]
+    layers: dict[str, dict[str, Orbits]] = {}
+    for symmetry, by_layer in model.symmetric_subspaces().items():
+        for layer, orbits in zip(layer_names(len(by_layer)), by_layer, strict=True):
+            found = layers.setdefault(layer, {})
             if not orbits.is_free and not any(same_orbits(orbits, other) for other in found.values()):
-                found[name] = orbits
-        layers.append(found)
-    return layers
+                found[symmetry] = orbits
+    return {layer: found for layer, found in layers.items() if found}
 
 
 def same_orbits(one: Orbits, other: Orbits) -> bool:

@@ -96,7 +96,7 @@ class GNN(StackedModel):
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Name and value of every layer in turn, batch last."""
-        h = x.T.unsqueeze(0)  # (1 feature, nodes, N), shared by all members
+        h = x.mT.unsqueeze(-3)  # (1 feature, nodes, N), shared by all members, or (M, 1 feature, nodes, N)
         for i, (layer, activation) in enumerate(zip(self.hidden, self.activations, strict=True)):
             z = layer(h)
             yield f"pre{i}", z
@@ -111,7 +111,7 @@ class GNN(StackedModel):
         return h.mean(dim=2) if self.readout_kind == "mean" else h.sum(dim=2)
 
     def forward(self, x: Tensor | Data) -> Tensor:
-        """Outputs of all members, ``(N, b) -> (M, N)``; also of a torch_geometric ``Data`` or ``Batch`` of N graphs."""
+        """Outputs of all members, ``(N, b)`` or ``(M, N, b) -> (M, N)``; also of torch_geometric's ``Data`` or ``Batch``."""
         return super().forward(self._blocks(x))
 
     def trace(self, x: Tensor | Data) -> dict[str, Tensor]:

@@ -334,3 +334,17 @@ def test_bad_input_on_the_command_line(
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1
     assert says in error[0]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: GNN(graph="ring", block_size=3, replicas=2), lambda: MLP(block_size=3, replicas=2)]
+)
+def test_each_member_may_have_blocks_of_its_own(make: Any) -> None:
+    model, x = make().double(), torch.randn(2, 7, 3, dtype=torch.float64)
+    own = model(x)
+    for m in range(2):
+        torch.testing.assert_close(own[m], model(x[m])[m], rtol=1e-12, atol=1e-12)
+    with pytest.raises(
+        ValueError, match=r"x has shape \(3, 7, 3\); allowed: \(N, 3\), one block a row, or \(2, N, 3\)"
+    ):
+        model(torch.zeros(3, 7, 3))
