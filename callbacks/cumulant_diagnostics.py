@@ -19,7 +19,7 @@ from .cumulant_figures import draw_flow, draw_history
 from .cumulant_table import write_table
 from .figures import log_figure, shorten
 from .layer_cumulants import ORDER, LayerCumulants, integrated_cumulants, sampled_cumulants
-from .tables import is_due, log_scalars, mean_and_quantiles, table_folder
+from .tables import chart_tag, is_due, log_scalars, mean_and_quantiles, table_folder
 
 METHODS = ("sampling", "quadrature")
 
@@ -118,7 +118,9 @@ class CumulantDiagnostics(Callback):
         for law, layers in self.results.items():
             for name, layer in layers.items():
                 for n in range(ORDER):
-                    scalars |= mean_and_quantiles(f"cumulants/{law}/{name}/k{n + 1}", layer.k[n])
+                    tag = f"cumulants/{law}/{name}/k{n + 1}"
+                    scalars |= mean_and_quantiles(tag, layer.k[n])
+                    scalars[chart_tag(tag)] = scalars[tag]
         log_scalars(trainer, scalars)
 
     def _draw(self, trainer: Trainer, model: StackedModel, block_size: int) -> None:

@@ -12,7 +12,7 @@ from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
 from ..zoo.metrics import METRICS, generalization_metrics, quantiles
 from .figures import error_by_grid_point, log_figure
-from .tables import log_scalars
+from .tables import chart_tag, log_scalars
 
 Stage = Literal["val", "test"]
 
@@ -113,6 +113,9 @@ class Generalization(Callback):
             for metric, values in metrics.items():
                 tag = f"{prefix}generalization/{law}/{metric}"
                 tags[f"{tag}_q10"], tags[tag], tags[f"{tag}_q90"] = quantiles(values)
+            if not prefix:
+                tag = f"generalization/{law}/relative_mse"
+                tags |= {chart_tag(name): tags[name] for name in (tag, f"{tag}_q10", f"{tag}_q90")}
         log_scalars(trainer, {tag: float(value) for tag, value in tags.items()})
 
     def state_dict(self) -> dict[str, Any]:

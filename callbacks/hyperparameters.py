@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard.summary import hparams
 
 
 class LogHyperparameters(Callback):
@@ -22,11 +23,12 @@ class LogHyperparameters(Callback):
         values = flat("model", dict(pl_module.hparams))
         values |= flat("data", dict(getattr(trainer.datamodule, "hparams", {})))  # type: ignore[attr-defined]
         for logger in trainer.loggers:
-            metrics = {"loss/val": float(trainer.callback_metrics["loss/val"])}
+            logger.log_hyperparams(values)
             if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(values, metrics, step=trainer.global_step)
-            else:
-                logger.log_hyperparams(values)
+                # the tab then shows the curve that is there; through the logger its value would be one more point of it
+                loss = float(trainer.callback_metrics["loss/val"])
+                for summary in hparams(values, {"loss/val": loss}):  # type: ignore[no-untyped-call]
+                    logger.experiment.file_writer.add_summary(summary)
 
     def state_dict(self) -> dict[str, Any]:
         """Whether they are logged."""

@@ -15,6 +15,7 @@ from .cumulant_diagnostics import CumulantDiagnostics
 from .figures import shorten
 from .rg_flow import RGFlow
 from .symmetry_breaking import SymmetryBreaking, subspaces_by_layer
+from .tables import chart_tag
 
 Charts = dict[str, tuple[str, list[str]]]
 
@@ -73,9 +74,9 @@ def scalar_layout(model: StackedModel, data: CLTDataModule, callbacks: Sequence[
 
 def lines(*tags: str) -> tuple[str, list[str]]:
     """A chart of several curves; TensorBoard takes tags as regular expressions here."""
-    return "Multiline", [f"^{re.escape(tag)}$" for tag in tags]
+    return "Multiline", [f"^{re.escape(chart_tag(tag))}$" for tag in tags]
 
 
 def band(tag: str) -> tuple[str, list[str]]:
     """A chart of one curve between its quantiles."""
-    return "Margin", [tag, f"{tag}_q10", f"{tag}_q90"]
+    return "Margin", [chart_tag(name) for name in (tag, f"{tag}_q10", f"{tag}_q90")]

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..zoo.metrics import HIGH, LOW
 
+BRACKETS = str.maketrans("()", "[]")
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -22,6 +24,19 @@ def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
     finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
     for logger in trainer.loggers:
         logger.log_metrics(finite, step=trainer.global_step)
+
+
+def chart_tag(tag: str) -> str:
+    """The tag under which the custom-scalars tab finds a curve.
+
+    TensorBoard takes the run's name there from what stands between parentheses, and a curve whose tag has some, as the
+    strings of laws do, is drawn without a colour. Such a curve is logged once more, under ``overview``, in brackets.
+
+    Example:
+        >>> chart_tag("generalization/student_t(df=10)/relative_mse"), chart_tag("loss/val")
+        ('overview/generalization/student_t[df=10]/relative_mse', 'loss/val')
+    """
+    return f"overview/{tag.translate(BRACKETS)}" if "(" in tag else tag
 
 
 def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:

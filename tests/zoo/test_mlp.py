@@ -327,7 +327,7 @@ def test_shape_is_members_by_blocks(replicas: int, b: int, n: int, activation: s
     assert model(torch.zeros(n, b)).shape == (replicas, n)
 
 
-@pytest.mark.parametrize("shape", [(2,), (5, 3), (5, 1), (1, 5, 2), (2, 5), ()])
+@pytest.mark.parametrize("shape", [(2,), (5, 3), (5, 1), (2, 5, 2), (1, 5, 3), (2, 5), ()])
 @pytest.mark.parametrize("method", ["forward", "trace"])
 def test_wrong_shapes_are_refused_in_one_line(shape: tuple[int, ...], method: str) -> None:
     with pytest.raises(ValueError, match=r"x has shape \(.*\); allowed: \(N, 2\), one block a row") as error:
