@@ -51,8 +51,9 @@ def test_all_commands_run_in_order(folder: Path) -> None:
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert (folder / "error_against_slope.png").stat().st_size > 10_000
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
     checks = "\nassert y.shape == (16, 1000) and list(layers) == ['pre0', 'act0', 'out'], (y.shape, list(layers))"
+    checks += "\nassert k.shape == error.shape == (4, 3) and torch.allclose(metric.compute().k, k)"
     done = subprocess.run(
         [sys.executable, "-c", code + checks], cwd=folder, capture_output=True, text=True, check=False
     )
