@@ -24,7 +24,7 @@ class LogHyperparameters(Callback):
         values |= flat("data", dict(getattr(trainer.datamodule, "hparams", {})))  # type: ignore[attr-defined]
         for logger in trainer.loggers:
             logger.log_hyperparams(values)
-            if isinstance(logger, TensorBoardLogger):
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 # the tab then shows the curve that is there; through the logger its value would be one more point of it
                 loss = float(trainer.callback_metrics["loss/val"])
                 for summary in hparams(values, {"loss/val": loss}):  # type: ignore[no-untyped-call]
