@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..cumulants import clt_step, kstat
 from ..datamodules import CLTDataModule, laws
+from ..datamodules.quadrature import law_rule
 from ..datamodules.sampling import draw_blocks
 from ..zoo.base import StackedModel
 from ..zoo.losses import clt_map
@@ -76,15 +77,18 @@ class CumulantDiagnostics(Callback):
         """Check that model, data and method go together.
 
         Raises:
-            ValueError: for quadrature with blocks of more than two variables.
+            ValueError: for quadrature with blocks of more than two variables, or laws that it cannot integrate.
         """
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(pl_module, StackedModel) or not isinstance(data, CLTDataModule):
             raise TypeError("CumulantDiagnostics needs a StackedModel and a CLTDataModule")
-        if self.method == "quadrature" and data.block_size != 2:
-            raise ValueError(
-                f"method='quadrature' with block_size={data.block_size}; allowed: block_size=2, or sampling"
-            )
+        if self.method == "quadrature":
+            if data.block_size != 2:
+                raise ValueError(
+                    f"method='quadrature' with block_size={data.block_size}; allowed: block_size=2, or sampling"
+                )
+            for law in self.laws or data.train_laws:
+                law_rule(law)  # refuses a law that it cannot integrate now, and not after the first epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, log, draw and write, on the first process only: the probe is small and needs no sharing."""

@@ -207,3 +207,9 @@ def test_refuses_wrong_arguments(arguments: dict[str, Any], message: str) -> Non
 def test_quadrature_needs_blocks_of_two(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="method='quadrature' with block_size=3; allowed: block_size=2, or sampling"):
         fit(CumulantDiagnostics(method="quadrature"), tmp_path, MLP(block_size=3), block_size=3)
+
+
+def test_quadrature_refuses_a_law_before_training(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no variance; allowed: laws with one, or sampling"):
+        fit(CumulantDiagnostics(method="quadrature", laws=["uniform()", "cauchy()"]), tmp_path)
+    assert not (tmp_path / "cumulants").exists()
