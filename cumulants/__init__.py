@@ -8,6 +8,7 @@ from .joint import JointSums, joint_kstat, joint_sums, merge_joint
 from .kstatistics import kstat, kstat_stderr
 from .metrics import CumulantResult, Cumulants, JointCumulants
 from .moments import cumulants_to_moments, moments_to_cumulants
+from .propagation import Propagation, propagate
 from .renormalisation import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
 from .summaries import PowerSums, merge, power_sums
 
@@ -17,6 +18,7 @@ __all__ = [
     "JointCumulants",
     "JointSums",
     "PowerSums",
+    "Propagation",
     "RGFlowResult",
     "clt_eigenvalues",
     "clt_fixed_point",
@@ -33,6 +35,7 @@ __all__ = [
     "merge_joint",
     "moments_to_cumulants",
     "power_sums",
+    "propagate",
     "rg_flow",
     "rg_spectrum",
 ]

@@ -157,7 +157,7 @@ def check_entries(d: int, order: int) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _multisets(d: int, size: int) -> tuple[Tensor, Tensor]:
+def multisets(d: int, size: int) -> tuple[Tensor, Tensor]:
     """Increasing index tuples ``(count, size)``, and where each tuple of indices stands among them, ``(d,) * size``."""
     tuples = torch.tensor(list(itertools.combinations_with_replacement(range(d), size)), dtype=torch.long)
     tuples = tuples.reshape(-1, size)
@@ -173,8 +173,8 @@ def _products_of_powers(deviation: Tensor, order: int) -> Iterator[Tensor]:
     factors = {1: deviation.T.contiguous()}
     d = len(factors[1])
     for size in range(2, (order + 1) // 2 + 1):
-        tuples = _multisets(d, size)[0].to(deviation.device)
-        shorter = _multisets(d, size - 1)[1].to(deviation.device)[tuple(tuples[:, :-1].T)]
+        tuples = multisets(d, size)[0].to(deviation.device)
+        shorter = multisets(d, size - 1)[1].to(deviation.device)[tuple(tuples[:, :-1].T)]
         factors[size] = factors[size - 1][shorter] * factors[1][tuples[:, -1]]
     yield factors[1].sum(1)
     for p in range(2, order + 1):
@@ -194,8 +194,8 @@ def _unpack(compact: Tensor, d: int, p: int) -> Tensor:
     """The symmetric tensor of shape ``(d,) * p`` from its matrix of sums of products."""
     if p == 1:
         return compact
-    rows = _multisets(d, p - p // 2)[1].to(compact.device).flatten()[:, None]
-    columns = _multisets(d, p // 2)[1].to(compact.device).flatten()
+    rows = multisets(d, p - p // 2)[1].to(compact.device).flatten()[:, None]
+    columns = multisets(d, p // 2)[1].to(compact.device).flatten()
     if p % 2 == 0:
         rows, columns = torch.minimum(rows, columns), torch.maximum(rows, columns)
     return compact[rows, columns].view((d,) * p)

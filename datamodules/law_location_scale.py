@@ -14,10 +14,6 @@ from .law_base import Law, LawError, number, positive
 from .law_draws import open_uniform
 from .law_exact import Number, cumulants_of, euler_gamma, product, shifted, to_float, total, zeta
 
-# κ_n of a uniform law of width 1: Bernoulli number B_n over n
-_UNIFORM = [Fraction(0), Fraction(1, 12), Fraction(0), Fraction(-1, 120), Fraction(0), Fraction(1, 252), Fraction(0)]
-_UNIFORM += [Fraction(-1, 240)]
-
 
 @dataclass(frozen=True)
 class Gaussian(Law):
@@ -45,7 +41,7 @@ class Gaussian(Law):
 
     def exact_cumulants(self, order: int) -> list[Number]:
         """Two, then zeros."""
-        return [Fraction(self.mean), Fraction(self.std) ** 2, *[Fraction(0)] * 6][:order]
+        return [Fraction(self.mean), Fraction(self.std) ** 2, *[Fraction(0)] * (order - 2)][:order]
 
     def affine(self, shift: Number, scale: Number) -> Law:
         """A Gaussian again."""
@@ -88,9 +84,11 @@ class Uniform(Law):
         return x.uniform_(self.low, self.high, generator=generator)
 
     def exact_cumulants(self, order: int) -> list[Number]:
-        """From Bernoulli numbers."""
+        """From the moments about the middle."""
         low, high = Fraction(self.low), Fraction(self.high)
-        return [(low + high) / 2, *(c * (high - low) ** n for n, c in enumerate(_UNIFORM[1:], 2))][:order]
+        half = (high - low) / 2
+        moments = [half**n / (n + 1) if n % 2 == 0 else Fraction(0) for n in range(order + 1)]
+        return shifted(cumulants_of(moments), low + half)
 
     def affine(self, shift: Number, scale: Number) -> Law:
         """A uniform law again."""

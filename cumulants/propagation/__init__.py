@@ -1,0 +1,6 @@
+"""Cumulants propagated through the layers of a network, by theory instead of sampling."""
+
+from .propagate import Gap, Propagation, propagate
+from .tensors import VectorLaw, law_of_block, law_of_data
+
+__all__ = ["Gap", "Propagation", "VectorLaw", "law_of_block", "law_of_data", "propagate"]

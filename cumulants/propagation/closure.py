@@ -1,0 +1,272 @@
+r"""One nonlinear layer under a closure: what is kept of the law of its pre-activations, and what follows for its output.
+
+Pre-activations are taken to have no cumulants above the closure order K. K = 2 is a Gaussian. Above it, expectations are those
+of Edgeworth's second-order density, which takes :math:`\kappa_4` and :math:`\kappa_3^2` together,
+
+.. math:: E[f] = E_G\Big[f\,\Big(1 + \frac{\lambda_3}{6} He_3 + \frac{\lambda_4}{24} He_4 + \frac{\lambda_3^2}{72} He_6\Big)\Big],
+
+and its analogue for several units. Polynomials need no such series: for them all terms are summed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from ..joint import check_entries
+from ..kstatistics import check_order
+from ..moments import moments_to_cumulants
+from ..partitions import set_partitions
+from .diagrams import Limits, sum_diagrams
+from .gaussian import TINY, affine_pieces_covariance, leaky_cumulants, piecewise_cumulants
+from .grid import NODES, edgeworth_points
+from .hermite import hermite_coefficients
+from .network import Nonlinearity
+from .tensors import BlockLaw, PointLaw, TensorLaw, VectorLaw, contract, with_mean
+
+MAX_ORDER = 4
+HERMITE_DEGREE = 40  # of the covariance's series where there is no closed form
+UNLIMITED = 99
+CHUNK_CELLS = 2**22  # values that are held at a time
+# for functions that are no polynomials: enough terms that the closure itself, and not the series, limits the accuracy
+LIMITS = {
+    1: Limits(legs=6, size=MAX_ORDER, excess=2, pairs=(0,)),
+    2: Limits(legs=16, size=MAX_ORDER, excess=2, pairs=(10, 8, 6)),
+    3: Limits(legs=10, size=MAX_ORDER, excess=2, pairs=(5, 3, 2)),
+    4: Limits(legs=8, size=MAX_ORDER, excess=2, pairs=(4, 3, 2)),
+}
+
+
+class ActivatedLaw(VectorLaw):
+    """The output of a nonlinearity, given the cumulants of its input up to the closure order.
+
+    Cumulants of single units are exact under the closure, and so are those of a network's first layer where the block is
+    small. Between units of other layers diagrams are summed, for polynomials all of them.
+
+    Args:
+        pre: law of the pre-activations.
+        nonlinearity: what acts on each of them.
+        closure: highest order of ``pre`` that is used, 2 to 4.
+    """
+
+    def __init__(self, pre: VectorLaw, nonlinearity: Nonlinearity, closure: int) -> None:
+        self.members, self.units, self.order = pre.members, pre.units, MAX_ORDER
+        self._pre, self._nonlinearity, self._closure = pre, nonlinearity, closure
+        self._mean = pre.marginal(1)
+        self._std = pre.marginal(2).clamp(min=TINY**2).sqrt()
+        polynomial = nonlinearity.polynomial()
+        self._degree = None if polynomial is None else polynomial.shape[-1] - 1
+        self._has_grid = self._degree is None and isinstance(pre, BlockLaw) and pre.block_size in NODES
+        self._tensors: dict[int, Tensor] = {}
+
+    # ---- single units --------------------------------------------------------------------------------------------
+
+    def marginal(self, n: int) -> Tensor:
+        """Exact under the closure."""
+        check_order(n, self.order)
+        return self._marginals[n - 1]
+
+    @functools.cached_property
+    def _marginals(self) -> Tensor:
+        if self._closure == 2 and self._nonlinearity.pieces is not None:
+            return self._closed_forms()
+        # every unit by itself is a vector of one variable
+        single = [self._pre.marginal(n) / self._std**n for n in range(2, self._closure + 1)]
+        joint = [self._mean.view(-1, 1), *(k.view(-1, *[1] * n) for n, k in enumerate(single, start=2))]
+        moments = [
+            self._diagrams((power,), joint, self._functions.flatten(2).unsqueeze(-1)).view_as(self._mean)
+            for power in range(1, MAX_ORDER + 1)
+        ]
+        # all powers but the first are about the Gaussian's mean
+        shift = moments[0] - self._functions[0, 0]
+        return with_mean(moments_to_cumulants(torch.stack([shift, *moments[1:]])), moments[0])
+
+    def _closed_forms(self) -> Tensor:
+        pieces = self._nonlinearity.pieces
+        if self._nonlinearity.is_leaky:
+            return leaky_cumulants(self._mean, self._std, pieces.coefficients[:, :, 0, 1], MAX_ORDER)
+        return piecewise_cumulants(self._nonlinearity.pieces_by_unit(), self._mean, self._std, MAX_ORDER)
+
+    @functools.cached_property
+    def _functions(self) -> Tensor:
+        """Averages of the centred powers with Hermite polynomials, shape ``(powers, degree + 1, M, d)``."""
+        on_grid = self._has_grid and self._closure > 2
+        degree = MAX_ORDER * self._degree if self._degree is not None else LIMITS[1].legs if on_grid else HERMITE_DEGREE
+        normalised = hermite_coefficients(
+            self._nonlinearity, self._mean, self._std, self._nonlinearity.breaks, degree, powers=MAX_ORDER
+        )
+        roots = [math.sqrt(math.factorial(k)) for k in range(degree + 1)]
+        return normalised * normalised.new_tensor(roots)[:, None, None]
+
+    # ---- several units -------------------------------------------------------------------------------------------
+
+    def cumulants(self, n: int) -> Tensor:
+        """Joint cumulants, see the class."""
+        check_order(n, self.order)
+        if n not in self._tensors:
+            check_entries(self.units, n)
+            self._tensors[n] = self._joint_cumulants(n)
+        return self._tensors[n]
+
+    def _joint_cumulants(self, n: int) -> Tensor:
+        if n == 1 or self.units == 1:
+            return self.marginal(n).view(self.members, *[self.units] * n)
+        if self._degree is not None:
+            return self._diagrams((1,) * n)
+        exact: dict[tuple[int, ...], Tensor] = {(n,): self.marginal(n)}
+        if n == 2:
+            return place_coincident(self._covariance(), exact)
+        if self._has_grid:
+            return place_coincident(self._on_grid().cumulants(n), exact)
+        distinct = self._diagrams((1,) * n)
+        return place_coincident(distinct, exact | (self._threefold() if n == 3 else self._fourfold()))
+
+    @functools.cached_property
+    def _joint(self) -> list[Tensor]:
+        """Standardised joint cumulants of the input."""
+        scale = torch.diag_embed(1 / self._std)
+        higher = [contract(self._pre.cumulants(n), scale) for n in range(2, self._closure + 1)]
+        return [self._mean, *higher]
+
+    def _diagrams(
+        self, powers: tuple[int, ...], joint: list[Tensor] | None = None, functions: Tensor | None = None
+    ) -> Tensor:
+        """Joint cumulants of powers of the function at as many units."""
+        joint = self._joint if joint is None else joint
+        functions = self._functions if functions is None else functions
+        if self._degree is None:
+            limits = LIMITS[len(powers)]._replace(size=self._closure)
+        else:
+            legs = max(powers) * self._degree
+            limits = Limits(legs, self._closure, UNLIMITED, (legs * len(powers) // 2,))
+        return sum_diagrams([functions[power - 1] for power in powers], powers, joint, limits)
+
+    def _covariance(self) -> Tensor:
+        """The Gaussian's in closed form or as a long series, and what the closure adds to it."""
+        gaussian = self._gaussian_covariance()
+        if self._closure == 2:
+            return gaussian
+        if self._has_grid:
+            return gaussian + self._beyond_gaussian()
+        lines = LIMITS[2]._replace(size=2)
+        functions = [self._functions[0]] * 2
+        return gaussian + self._diagrams((1, 1)) - sum_diagrams(functions, (1, 1), self._joint, lines)
+
+    def _gaussian_covariance(self) -> Tensor:
+        nonlinearity = self._nonlinearity
+        if nonlinearity.is_piecewise_affine and nonlinearity.is_continuous:
+            return affine_pieces_covariance(nonlinearity.pieces_by_unit(), self._mean, self._pre.cumulants(2))
+        return hermite_series(self._functions[0], self._joint[1])
+
+    def _threefold(self) -> dict[tuple[int, ...], Tensor]:
+        r"""Third cumulants with two equal indices, through the square of the function there."""
+        shift, pair = self._shift.unsqueeze(2), self.cumulants(2)
+        return {(2, 1): self._diagrams((2, 1)) - 2 * shift * pair}
+
+    def _fourfold(self) -> dict[tuple[int, ...], Tensor]:
+        """Fourth cumulants with equal indices, through powers of the function there."""
+        pair, triple = self.cumulants(2), self.cumulants(3)
+        a, b = self._shift.unsqueeze(2), self._shift.unsqueeze(1)
+        twice = triple.diagonal(dim1=1, dim2=2).mT  # (i, i, j) at [i, j]
+        wedge = torch.einsum("mij,mik->mijk", pair, pair)
+        variance = self.marginal(2).unsqueeze(2)
+        return {
+            (2, 1, 1): self._diagrams((2, 1, 1)) - 2 * a.unsqueeze(3) * triple - 2 * wedge,
+            (2, 2): self._diagrams((2, 2)) - 2 * a * twice.mT - 2 * b * twice - 2 * pair**2 - 4 * a * b * pair,
+            (3, 1): self._diagrams((3, 1)) - 3 * a * twice - 3 * variance * pair - 3 * a**2 * pair,
+        }
+
+    @property
+    def _shift(self) -> Tensor:
+        """The mean less the Gaussian's, about which powers are taken."""
+        return self.marginal(1) - self._functions[0, 0]
+
+    # ---- through the next affine map -----------------------------------------------------------------------------
+
+    def affine(self, weight: Tensor, bias: Tensor) -> TensorLaw:
+        r"""Joint cumulants of :math:`W f + b` of orders 1 to 4, ``weight (M, out, d)`` and ``bias (M, out)``."""
+        if not self._has_grid:
+            return TensorLaw([self.cumulants(n) for n in range(1, MAX_ORDER + 1)]).affine(weight, bias)
+        # the fourth cumulants of many units would not fit where those of a few outputs do
+        outputs = self._on_grid(weight)
+        low = TensorLaw([self.cumulants(1), self.cumulants(2)]).affine(weight, bias)
+        return TensorLaw([*low.tensors, outputs.cumulants(3), outputs.cumulants(4)])
+
+    def _on_grid(self, weight: Tensor | None = None) -> PointLaw:
+        """The function's values on the grid of blocks, or their image under a linear map."""
+        rows = [value if weight is None else weight @ value for value, _, _ in self._grid_values()]
+        return PointLaw(torch.cat(rows, dim=-1), self._block_law(self._closure)[1], MAX_ORDER)
+
+    def _beyond_gaussian(self) -> Tensor:
+        """Covariances on the grid, less those of the Gaussian there: the grid's error is nearly the same for both."""
+        second = torch.zeros_like(self._pre.cumulants(2))
+        mean, gaussian_mean = torch.zeros_like(self._mean), torch.zeros_like(self._mean)
+        centre = self._functions[0, 0].unsqueeze(-1)
+        for value, weights, gaussian in self._grid_values():
+            deviation = value - centre
+            second = second + (deviation * (weights - gaussian)) @ deviation.mT
+            mean, gaussian_mean = mean + deviation @ weights, gaussian_mean + deviation @ gaussian
+        return second - mean.unsqueeze(2) * mean.unsqueeze(1) + gaussian_mean.unsqueeze(2) * gaussian_mean.unsqueeze(1)
+
+    def _grid_values(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The function's values ``(M, d, P)`` at some of the points, their weights, and those of the Gaussian."""
+        assert isinstance(self._pre, BlockLaw)
+        (x, weights), (_, gaussian) = self._block_law(self._closure), self._block_law(2)
+        size = max(1, CHUNK_CELLS // (self.members * self.units))
+        for points, w, g in zip(*(torch.split(table, size, -1) for table in (x, weights, gaussian)), strict=True):
+            yield self._nonlinearity(self._pre.weight @ points + self._pre.bias.unsqueeze(-1)), w, g
+
+    def _block_law(self, closure: int) -> tuple[Tensor, Tensor]:
+        assert isinstance(self._pre, BlockLaw)
+        return edgeworth_points(self._pre, closure)
+
+
+def hermite_series(functions: Tensor, correlation: Tensor) -> Tensor:
+    r"""Covariances of functions of a Gaussian vector by Mehler's formula, :math:`\sum_k F_{ik} F_{jk} \rho_{ij}^k / k!`.
+
+    Args:
+        functions: :math:`F_k = E[f\,He_k]`, shape ``(degree + 1, M, d)``.
+        correlation: shape ``(M, d, d)``.
+    """
+    total, power = torch.zeros_like(correlation), torch.ones_like(correlation)
+    for k, row in enumerate(functions):
+        if k:
+            power = power * correlation / k
+            total = total + row.unsqueeze(2) * row.unsqueeze(1) * power
+    return total
+
+
+def place_coincident(tensor: Tensor, values: Mapping[tuple[int, ...], Tensor]) -> Tensor:
+    """Replace the entries of a symmetric tensor that have equal indices.
+
+    Args:
+        tensor: shape ``(M, d, ..., d)``.
+        values: for each pattern of equal indices, such as ``(2, 1)`` for ``(i, i, j)``, one axis for each distinct index.
+
+    Example:
+        >>> place_coincident(torch.zeros(1, 2, 2), {(2,): torch.ones(1, 2)})
+        tensor([[[1., 0.],
+                 [0., 1.]]])
+    """
+    n, units = tensor.ndim - 1, tensor.shape[1]
+    eye = torch.eye(units, dtype=torch.bool, device=tensor.device)
+    # entries with more equal indices come later, and stay
+    for blocks in sorted(set_partitions(n), key=len, reverse=True):
+        ordered = sorted(blocks, key=len, reverse=True)
+        value = values.get(tuple(map(len, ordered)))
+        if value is None:
+            continue
+        first = [block[0] for block in ordered]
+        axes = sorted(range(len(first)), key=first.__getitem__)
+        shape = [len(tensor)] + [units if axis in first else 1 for axis in range(n)]
+        aligned = value.permute(0, *(1 + axis for axis in axes)).reshape(shape)
+        mask = torch.ones([1] * (n + 1), dtype=torch.bool, device=tensor.device)
+        for block in ordered:
+            for other in block[1:]:
+                mask = mask & eye.view([1] + [units if axis in (block[0], other) else 1 for axis in range(n)])
+        tensor = torch.where(mask, aligned, tensor)
+    return tensor

@@ -1,0 +1,233 @@
+r"""Cumulants of every layer of a network from the law of its input: exact, or under a stated closure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..kstatistics import check_order
+from .closure import MAX_ORDER, ActivatedLaw
+from .edgeworth_law import EdgeworthLaw
+from .exact import exact, in_fractions
+from .network import Network, read_network
+from .plane import quadrature
+from .tensors import BlockLaw, TensorLaw, VectorLaw, law_of_block
+
+CLOSURES = ("edgeworth", "gaussian", "independent_nodes")
+METHODS = (*CLOSURES, "exact", "quadrature")
+EXACT_ORDER = 8  # highest order of the methods without a closure
+
+
+@dataclass(frozen=True)
+class Gap:
+    r"""Prediction and measurement side by side, for one layer.
+
+    Attributes:
+        predicted: cumulants of orders 1 to r of every unit, shape ``(r, M, units)``.
+        measured: the same, measured or integrated.
+        stderr: standard errors of the measurement, same shape; 0 for an integral.
+    """
+
+    predicted: Tensor
+    measured: Tensor
+    stderr: Tensor
+
+    @property
+    def gap(self) -> Tensor:
+        """Predicted minus measured."""
+        return self.predicted - self.measured
+
+    @property
+    def relative(self) -> Tensor:
+        r"""The gap in units of :math:`\sigma^n`, with the measured :math:`\sigma`."""
+        orders = torch.arange(1, len(self.gap) + 1, device=self.gap.device).view(-1, 1, 1)
+        return self.gap / self.measured[1].clamp(min=0).sqrt() ** orders
+
+
+class Propagation(Mapping[str, VectorLaw]):
+    """Laws of all layers, by name, as one method predicts them.
+
+    Attributes:
+        method: how they were found.
+        closure: highest order of the pre-activations' cumulants that was kept; None where nothing was left out.
+        order: highest order that was asked for.
+        law: the law of the input, as a string.
+    """
+
+    def __init__(
+        self, layers: Mapping[str, VectorLaw], method: str, closure: int | None, order: int, law: str, closed_at: str
+    ) -> None:
+        self._layers = layers
+        self.method, self.closure, self.order, self.law = method, closure, order, law
+        self._closed_at = closed_at
+
+    def __getitem__(self, layer: str) -> VectorLaw:
+        if layer not in self._layers:
+            raise ValueError(f"layer={layer!r} is unknown; allowed: {', '.join(self._layers)}")
+        return self._layers[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def marginals(self, layer: str) -> Tensor:
+        """Cumulants of orders 1 to ``order`` of every unit of a layer, shape ``(order, M, units)``."""
+        law = self[layer]
+        return torch.stack([law.marginal(n) for n in range(1, self.order + 1)])
+
+    def compare(self, measured: Mapping[str, Any]) -> dict[str, Gap]:
+        """Every prediction beside its measurement.
+
+        Args:
+            measured: another :class:`Propagation`, such as ``quadrature``'s, or layer -> anything with ``k`` and ``stderr`` of
+                shape ``(r, M, units)``, such as :func:`renorm.callbacks.sampled_cumulants` gives.
+
+        Returns:
+            Layer -> :class:`Gap`, to the lower of the two orders.
+        """
+        gaps = {}
+        for layer in self:
+            predicted = self.marginals(layer)
+            if isinstance(measured, Propagation):
+                found = measured.marginals(layer)
+                stderr = torch.zeros_like(found)
+            else:
+                found, stderr = measured[layer].k, measured[layer].stderr
+            order = min(len(predicted), len(found))
+            gaps[layer] = Gap(predicted[:order], found[:order].to(predicted), stderr[:order].to(predicted))
+        return gaps
+
+    def __str__(self) -> str:
+        if self.closure is None:
+            how = f"{self.method}, nothing left out"
+        else:
+            where = "every layer" if self._closed_at == "layers" else "the input"
+            how = f"{self.method}, closed at order {self.closure} at {where}"
+        return f"cumulants to order {self.order} of {', '.join(self)} under {self.law}: {how}"
+
+
+def propagate(
+    model: Any,
+    law: Any,
+    order: int = 4,
+    closure: int = 4,
+    method: str = "edgeworth",
+    *,
+    closed_at: str = "layers",
+    rational: bool = False,
+) -> Propagation:
+    r"""Predict the cumulants of every layer of every member of a stack.
+
+    ``quadrature`` integrates the law of a block of two variables over the plane, split at the network's kinks, and ``exact``
+    sums over the law's Gauss points, for polynomial activations: neither leaves anything out. The closures keep at every
+    layer the joint cumulants of the pre-activations up to an order: ``gaussian`` two, ``edgeworth`` up to ``closure``, and
+    ``independent_nodes``, for graph networks, those within one node only. With ``closed_at="input"`` only the law of the
+    input is closed, and what the network makes of it is integrated as ``quadrature`` does: the expansion about the fixed
+    point of the central-limit map.
+
+    Args:
+        model: a stack such as :class:`renorm.zoo.MLP`, or a graph network whose layers are linear in the messages.
+        law: law of the variables, :class:`renorm.datamodules.laws.Law` or its string.
+        order: highest order of the cumulants: to 4 for closures, to 8 otherwise.
+        closure: highest order that ``edgeworth`` and ``independent_nodes`` keep, 2 to 4.
+        method: ``edgeworth``, ``gaussian``, ``independent_nodes``, ``exact`` or ``quadrature``.
+        closed_at: ``layers`` or ``input``.
+        rational: whether ``exact`` works in fractions, see :class:`renorm.cumulants.propagation.exact.RationalLaw`.
+
+    Returns:
+        For each of ``pre0, act0, ..., out`` a law with ``cumulants(n)``, shape ``(M, d, ..., d)``, and ``marginal(n)``, shape
+        ``(M, d)``, float64 and differentiable with respect to the model's parameters; NaN where a cumulant does not exist.
+
+    Raises:
+        ValueError: for a value out of range, or a model or a law that the method cannot do.
+
+    Source:
+        McCullagh, Tensor Methods in Statistics (1987), chapters 3 and 5; the derivation is in ``docs/theory.md``.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> result = propagate(MLP(activation="quadratic", seed=1), "gamma(shape=2)", method="exact")
+        >>> result["pre0"].cumulants(2).shape
+        torch.Size([1, 8, 8])
+        >>> print(result)
+        cumulants to order 4 of pre0, act0, out under gamma(shape=2, scale=1): exact, nothing left out
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
+    if closed_at not in ("layers", "input"):
+        raise ValueError(f"closed_at={closed_at!r} is unknown; allowed: layers, input")
+    if closure not in (2, 3, 4) or isinstance(closure, bool):
+        raise ValueError(f"closure={closure!r} is out of range; allowed: 2 to {MAX_ORDER}")
+    check_order(order, MAX_ORDER if method in CLOSURES else EXACT_ORDER)
+    law = _parsed(law)
+    network = read_network(model)
+    kept = None if method not in CLOSURES else 2 if method == "gaussian" else closure
+    layers = _layers(network, law, order, method, kept, closed_at, rational)
+    return Propagation(layers, method, kept, order, str(law), closed_at)
+
+
+def _parsed(law: Any) -> Any:
+    if not isinstance(law, str):
+        return law
+    # the one place where a name is turned into a law; everything below takes any object that behaves like one
+    from ...datamodules import laws
+
+    return laws.parse(law)
+
+
+def _layers(
+    network: Network, law: Any, order: int, method: str, kept: int | None, closed_at: str, rational: bool
+) -> Mapping[str, VectorLaw]:
+    if rational and method != "exact":
+        raise ValueError(f"rational=True is for method='exact'; allowed with {method!r}: rational=False")
+    if kept is None:
+        if closed_at != "layers":
+            raise ValueError(f"closed_at={closed_at!r} is for closures; allowed with {method!r}: layers")
+        return (in_fractions if rational else exact if method == "exact" else quadrature)(network, law, order)
+    if not bool(law.cumulants(2).isfinite().all()):
+        raise ValueError(f"law={str(law)!r} has no variance; allowed: laws with one")
+    if closed_at == "input":
+        if method == "independent_nodes":
+            raise ValueError("closed_at='input' keeps nodes dependent; allowed with 'independent_nodes': layers")
+        return quadrature(network, EdgeworthLaw.of(law, kept), order)
+    return layerwise(network, law, kept, method == "independent_nodes")
+
+
+def layerwise(network: Network, law: Any, closure: int, independent: bool = False) -> dict[str, VectorLaw]:
+    """Close the law of the pre-activations at every layer.
+
+    Args:
+        network: the members.
+        law: law of the variables.
+        closure: highest order that is kept.
+        independent: whether nodes of a graph are taken to be independent of each other, too.
+    """
+    pre: VectorLaw = BlockLaw(law_of_block(law, network.block_size, MAX_ORDER).kappas, *network.affine[0])
+    found: dict[str, VectorLaw] = {}
+    for layer, nonlinearity in enumerate(network.nonlinear):
+        if independent:
+            pre = without_cross_nodes(pre, network.nodes)
+        act = ActivatedLaw(pre, nonlinearity, closure)
+        found |= {f"pre{layer}": pre, f"act{layer}": act}
+        pre = act.affine(*network.affine[layer + 1])
+    return found | {"out": pre}
+
+
+def without_cross_nodes(pre: VectorLaw, nodes: int) -> TensorLaw:
+    """The same cumulants within every node, and none between nodes; units are ``(feature, node)`` pairs."""
+    tensors = [pre.cumulants(1)]
+    for n in range(2, MAX_ORDER + 1):
+        tensor = pre.cumulants(n)
+        node = torch.arange(pre.units, device=tensor.device) % nodes
+        same = torch.ones([1] * n, dtype=torch.bool, device=tensor.device)
+        for axis in range(1, n):
+            one, other = (node.view([-1 if a == at else 1 for a in range(n)]) for at in (0, axis))
+            same = same & (one == other)
+        tensors.append(torch.where(same, tensor, 0.0))
+    return TensorLaw(tensors)

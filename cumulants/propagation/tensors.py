@@ -1,0 +1,262 @@
+r"""Joint cumulant tensors of small random vectors: from a law, from points, from tensors, and through affine maps.
+
+A vector of :math:`d` variables has at order :math:`n` a symmetric tensor of shape ``(M, d, ..., d)``, one for each member of
+a stack. Whoever holds the law of a vector is a :class:`VectorLaw`, and computes a tensor only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..joint import check_entries, multisets
+from ..kstatistics import check_order
+from ..moments import block_product, moments_to_cumulants
+from ..partitions import moebius, set_partitions
+
+CHUNK_CELLS = 2**22  # of products of points that are held at a time
+
+
+class VectorLaw(ABC):
+    """The joint law of the variables of one layer, as far as its cumulants are known.
+
+    Attributes:
+        members: number of members ``M``.
+        units: number of variables ``d``.
+        order: highest order that is known.
+    """
+
+    members: int
+    units: int
+    order: int
+
+    @abstractmethod
+    def cumulants(self, n: int) -> Tensor:
+        """Joint cumulants of order ``n``, shape ``(M, d, ..., d)``, float64; NaN where they do not exist.
+
+        Raises:
+            ValueError: for an order out of range, or a tensor that would not fit into memory.
+        """
+
+    def marginal(self, n: int) -> Tensor:
+        """Cumulant of order ``n`` of every variable by itself, the tensor's diagonal, shape ``(M, d)``."""
+        return diagonal(self.cumulants(n))
+
+
+class TensorLaw(VectorLaw):
+    """Joint cumulants that are held as tensors.
+
+    Args:
+        tensors: the tensors of order 1, 2, ..., of shapes ``(M, d)``, ``(M, d, d)``, ...
+
+    Example:
+        >>> pair = TensorLaw([torch.zeros(1, 2), torch.eye(2)[None]])
+        >>> pair.affine(torch.ones(1, 1, 2), torch.zeros(1, 1)).cumulants(2)
+        tensor([[[2.]]])
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.tensors = list(tensors)
+        self.members, self.units = tensors[0].shape
+        self.order = len(self.tensors)
+
+    def cumulants(self, n: int) -> Tensor:
+        """The tensor that is held."""
+        check_order(n, self.order)
+        return self.tensors[n - 1]
+
+    def affine(self, weight: Tensor, bias: Tensor) -> TensorLaw:
+        r"""The law of :math:`W x + b`, :math:`\kappa_n(x) \times_1 W \cdots \times_n W`, with the bias for n = 1.
+
+        Args:
+            weight: shape ``(M, out, d)``.
+            bias: shape ``(M, out)``.
+        """
+        mapped = [contract(tensor, weight) for tensor in self.tensors]
+        return TensorLaw([mapped[0] + bias, *mapped[1:]])
+
+
+class BlockLaw(VectorLaw):
+    """An affine image of ``b`` i.i.d. variables: cheap at every order, because its tensors are sums of powers.
+
+    Args:
+        kappas: cumulants of one variable, shape ``(order,)``.
+        weight: the map, shape ``(M, d, b)``.
+        bias: shape ``(M, d)``.
+
+    Example:
+        >>> block = BlockLaw(torch.tensor([0.0, 1.0, 2.0]), torch.ones(1, 1, 2), torch.zeros(1, 1))
+        >>> [block.cumulants(n).item() for n in (1, 2, 3)]
+        [0.0, 2.0, 4.0]
+    """
+
+    def __init__(self, kappas: Tensor, weight: Tensor, bias: Tensor) -> None:
+        self.kappas, self.weight, self.bias = kappas, weight, bias
+        self.members, self.units, self.block_size = weight.shape
+        self.order = len(kappas)
+
+    def cumulants(self, n: int) -> Tensor:
+        r""":math:`\kappa_n \sum_j W_{i_1 j} \cdots W_{i_n j}`, plus the bias for n = 1."""
+        check_order(n, self.order)
+        check_entries(self.units, n)
+        power = self.weight
+        for _ in range(n - 1):
+            power = torch.einsum("m...j,mkj->m...kj", power, self.weight)
+        total = self.kappas[n - 1] * power.sum(dim=-1)
+        return total + self.bias if n == 1 else total
+
+    def marginal(self, n: int) -> Tensor:
+        r""":math:`\kappa_n \sum_j W_{ij}^n`."""
+        check_order(n, self.order)
+        total = self.kappas[n - 1] * self.weight.pow(n).sum(dim=-1)
+        return total + self.bias if n == 1 else total
+
+
+class PointLaw(VectorLaw):
+    r"""The law of a vector as weighted points: a quadrature rule, the atoms of a discrete law, or data.
+
+    Args:
+        values: shape ``(M, d, P)``.
+        weights: shape ``(P,)`` or ``(M, P)``, with sum 1; they may be negative.
+        order: highest order that may be asked for.
+        exists: highest order that exists; cumulants above it are NaN. All of them by default.
+
+    Example:
+        >>> signs = PointLaw(torch.tensor([[[-1.0, 1.0]]]).double(), torch.tensor([0.5, 0.5]).double(), order=4)
+        >>> [signs.marginal(n).item() for n in (1, 2, 3, 4)]
+        [0.0, 1.0, 0.0, -2.0]
+    """
+
+    def __init__(self, values: Tensor, weights: Tensor, order: int = 8, exists: int | None = None) -> None:
+        self.values, self.weights, self.order = values, weights, order
+        self.exists = order if exists is None else exists
+        self.members, self.units = values.shape[:2]
+        self._marginals: Tensor | None = None
+
+    def cumulants(self, n: int) -> Tensor:
+        """From central joint moments."""
+        check_order(n, self.order)
+        if n == 1 or self.units == 1:
+            return self.marginal(n).view(self.members, *[self.units] * n)
+        check_entries(self.units, n)
+        if n > self.exists:
+            return self.values.new_full((self.members, *[self.units] * n), math.nan)
+        centred = self.values - self.marginal(1).unsqueeze(-1)
+        sizes = {len(block) for blocks in set_partitions(n, 2) for block in blocks}
+        return cumulants_from_central({p: joint_moment(centred, self.weights, p) for p in sizes}, n)
+
+    def marginal(self, n: int) -> Tensor:
+        """From central moments of every variable."""
+        check_order(n, self.order)
+        if self._marginals is None:
+            self._marginals = marginal_cumulants(self.values, self.weights, self.exists)
+        if n > self.exists:
+            return self.values.new_full((self.members, self.units), math.nan)
+        return self._marginals[n - 1]
+
+
+def diagonal(tensor: Tensor) -> Tensor:
+    """The entries of equal indices of ``(M, d, ..., d)``, shape ``(M, d)``."""
+    while tensor.ndim > 2:
+        tensor = tensor.diagonal(dim1=-2, dim2=-1)
+    return tensor
+
+
+def contract(tensor: Tensor, weight: Tensor) -> Tensor:
+    """Apply ``weight (M, out, d)`` to every axis but the first of ``tensor (M, d, ..., d)``."""
+    for _ in range(tensor.ndim - 1):
+        # each product takes the first variable's axis and appends its image at the end
+        tensor = torch.einsum("mi...,moi->m...o", tensor, weight)
+    return tensor
+
+
+def marginal_cumulants(values: Tensor, weights: Tensor, order: int) -> Tensor:
+    """Cumulants of every variable from weighted points, ``(M, d, P)`` and ``(P,)`` or ``(M, P)`` -> ``(order, M, d)``."""
+    weights = weights.expand(len(values), -1).unsqueeze(-1)
+    mean = (values @ weights).squeeze(-1)
+    centred = values - mean.unsqueeze(-1)
+    power, central = centred, [torch.zeros_like(mean)]
+    for _ in range(order - 1):
+        power = power * centred
+        central.append((power @ weights).squeeze(-1))
+    return with_mean(moments_to_cumulants(torch.stack(central)), mean)
+
+
+def with_mean(kappas: Tensor, mean: Tensor) -> Tensor:
+    """Cumulants about the mean, shape ``(order, ...)``, with the mean put in."""
+    return torch.cat([mean.unsqueeze(0), kappas[1:]])
+
+
+def joint_moment(values: Tensor, weights: Tensor, n: int) -> Tensor:
+    r"""Joint moments :math:`\sum_t w_t\, x_{i_1 t} \cdots x_{i_n t}`, as a matrix product of products of about n/2 variables.
+
+    Args:
+        values: shape ``(M, d, P)``.
+        weights: shape ``(P,)`` or ``(M, P)``.
+        n: order, 2 or more.
+
+    Returns:
+        Shape ``(M, d, ..., d)``.
+    """
+    members, units, count = values.shape
+    (left, rows), (right, columns) = multisets(units, n - n // 2), multisets(units, n // 2)
+    weights = weights.expand(members, count)
+    total = values.new_zeros(members, len(left), len(right))
+    size = max(1, CHUNK_CELLS // (members * len(left)))
+    for x, w in zip(torch.split(values, size, -1), torch.split(weights, size, -1), strict=True):
+        products = x[:, left].prod(dim=2) * w.unsqueeze(1)
+        total = total + products @ x[:, right].prod(dim=2).mT
+    return total[:, rows.flatten()][:, :, columns.flatten()].view(members, *[units] * n)
+
+
+def cumulants_from_central(moments: Mapping[int, Tensor], n: int) -> Tensor:
+    r"""Joint cumulants from central joint moments, :math:`\sum_\pi (-1)^{|\pi| - 1} (|\pi| - 1)! \prod_{B \in \pi} m(B)`.
+
+    Partitions with singletons are left out because central moments of order 1 vanish.
+
+    Args:
+        moments: the moment tensor ``(M, d, ..., d)`` of every order that a block may have.
+        n: order, 2 or more.
+    """
+    terms = [moebius(len(blocks)) * block_product(moments, blocks) for blocks in set_partitions(n, 2)]
+    return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
+
+
+def law_of_block(law: Any, block_size: int, order: int = 8) -> BlockLaw:
+    """The joint cumulants of a block of i.i.d. variables.
+
+    Args:
+        law: anything with ``cumulants(order) -> Tensor``, such as :class:`renorm.datamodules.laws.Law`.
+        block_size: number of variables ``b``.
+        order: highest order, 1 to 8.
+
+    Example:
+        >>> from renorm.datamodules import laws
+        >>> law_of_block(laws.parse("gamma(shape=2)"), block_size=2).cumulants(3)[0, 1]
+        tensor([[0., 0.],
+                [0., 4.]], dtype=torch.float64)
+    """
+    weight = torch.eye(block_size, dtype=torch.float64).unsqueeze(0)
+    return BlockLaw(law.cumulants(order), weight, torch.zeros(1, block_size, dtype=torch.float64))
+
+
+def law_of_data(values: Tensor, order: int = 4) -> PointLaw:
+    """The joint cumulants of the empirical law of data; for unbiased estimates see :func:`renorm.cumulants.joint_kstat`.
+
+    Args:
+        values: ``(N, d)``, or ``(M, N, d)`` for several members.
+        order: highest order, 1 to 8.
+
+    Example:
+        >>> law_of_data(torch.tensor([[0.0], [1.0], [2.0]])).marginal(2)
+        tensor([[0.6667]], dtype=torch.float64)
+    """
+    check_order(order, 8)
+    by_member = (values if values.ndim == 3 else values.unsqueeze(0)).double()
+    count = by_member.shape[1]
+    return PointLaw(by_member.mT, torch.full((count,), 1 / count, dtype=torch.float64), order)
