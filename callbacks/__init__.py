@@ -13,6 +13,7 @@ from .results import TestReport
 from .rg_flow import RGFlow
 from .scalar_layout import ScalarLayout
 from .symmetry_breaking import SymmetryBreaking
+from .theory_gap import TheoryGap
 
 __all__ = [
     "BestCheckpoint",
@@ -25,5 +26,6 @@ __all__ = [
     "ScalarLayout",
     "SymmetryBreaking",
     "TestReport",
+    "TheoryGap",
     "WritePredictions",
 ]

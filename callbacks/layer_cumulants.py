@@ -41,12 +41,13 @@ class LayerCumulants:
         return self.k[3] / self.k[1] ** 2
 
 
-def sampled_cumulants(model: StackedModel, x: Tensor) -> dict[str, LayerCumulants]:
+def sampled_cumulants(model: StackedModel, x: Tensor, members: list[int] | None = None) -> dict[str, LayerCumulants]:
     """Unbiased estimates from a sample of blocks.
 
     Args:
         model: the stack.
         x: blocks, shape ``(N, b)``.
+        members: positions in the stack of the members that are wanted; all by default.
 
     Returns:
         Layer name -> estimates.
@@ -58,7 +59,8 @@ def sampled_cumulants(model: StackedModel, x: Tensor) -> dict[str, LayerCumulant
         (['pre0', 'act0', 'out'], torch.Size([4, 5, 3]), torch.Size([5, 3, 3]))
     """
     with torch.no_grad():
-        return {name: _estimate(units_last(values)) for name, values in model.trace(x).items()}
+        layers = {name: units_last(values) for name, values in model.trace(x).items()}
+        return {name: _estimate(values if members is None else values[members]) for name, values in layers.items()}
 
 
 def units_last(values: Tensor) -> Tensor:

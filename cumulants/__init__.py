@@ -3,7 +3,7 @@
 if __name__ != "renorm.cumulants":
     raise ImportError("this folder is the package renorm.cumulants: import it by that name")
 
-from .clt import clt_eigenvalues, clt_fixed_point, clt_flow, clt_step, clt_step_joint
+from .clt import clt_eigenvalues, clt_fixed_point, clt_flow, clt_step, clt_step_joint, recursion_residual
 from .joint import JointSums, joint_kstat, joint_sums, merge_joint
 from .kstatistics import kstat, kstat_stderr
 from .metrics import CumulantResult, Cumulants, JointCumulants
@@ -36,6 +36,7 @@ __all__ = [
     "moments_to_cumulants",
     "power_sums",
     "propagate",
+    "recursion_residual",
     "rg_flow",
     "rg_spectrum",
 ]

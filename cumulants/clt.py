@@ -3,6 +3,7 @@ r"""The central-limit map as a recursion of cumulants: exact, diagonal, with the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,3 +118,33 @@ def clt_step_joint(joint: Sequence[Tensor]) -> Tensor:
     if shapes != [(b,) * n for n in range(1, len(joint) + 1)]:
         raise ValueError(f"joint has shapes {shapes}; allowed: (b,), (b, b), ..., with the same b")
     return torch.stack([tensor.double().sum() / b ** (n / 2) for n, tensor in enumerate(joint, start=1)])
+
+
+def recursion_residual(model: Any, law: Any, order: int = 4, method: str = "quadrature") -> Tensor:
+    r"""How far a network's own cumulant map is from the recursion, order by order.
+
+    .. math:: r_n = \kappa_n(f(x_1, \dots, x_b)) - b^{1 - n/2} \kappa_n(x)
+
+    Args:
+        model: a stack with ``block_size``, see :func:`renorm.cumulants.propagate`.
+        law: law of the variables, or its string.
+        order: highest order ``r``.
+        method: how the output's cumulants are found; ``quadrature`` needs ``b = 2``, ``exact`` polynomial activations.
+
+    Returns:
+        Shape ``(r, M)``, float64, differentiable with respect to the model's parameters: 0 for a network that is the map.
+
+    Raises:
+        ValueError: for a value out of range, or a model or a law that the method cannot do.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> recursion_residual(MLP(activation="linear", replicas=3), "gamma(shape=2)").shape
+        torch.Size([4, 3])
+    """
+    from .propagation import propagate  # which imports this module's neighbours
+
+    result = propagate(model, law, order, method=method)
+    found = result.marginals("out")[:, :, 0]
+    wanted = clt_step(result.input_cumulants.to(found.device), model.block_size)
+    return found - wanted.unsqueeze(1)

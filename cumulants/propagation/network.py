@@ -28,7 +28,7 @@ class Nonlinearity:
         given = {name: getattr(self._module, name) for name in getattr(module, "_exact", ())}
         self._tensors = given | {name: p.double() for name, p in module.named_parameters()}
 
-    def part(self, members: slice) -> Nonlinearity:
+    def part(self, members: slice | list[int]) -> Nonlinearity:
         """The activation of some of the members."""
         part = copy.copy(self)
         part._tensors = {name: tensor[members] for name, tensor in self._tensors.items()}
@@ -142,7 +142,7 @@ class Network:
         hidden = [weight.shape[1] for weight, _ in self.affine[:-1] for _ in ("pre", "act")]
         return [*hidden, self.affine[-1][0].shape[1]]
 
-    def part(self, members: slice) -> Network:
+    def part(self, members: slice | list[int]) -> Network:
         """Some of the members."""
         affine = [(weight[members], bias[members]) for weight, bias in self.affine]
         return Network(affine, [nonlinearity.part(members) for nonlinearity in self.nonlinear], self.nodes)

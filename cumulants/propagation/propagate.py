@@ -2,7 +2,7 @@ r"""Cumulants of every layer of a network from the law of its input: exact, or u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,13 +56,15 @@ class Propagation(Mapping[str, VectorLaw]):
         closure: highest order of the pre-activations' cumulants that was kept; None where nothing was left out.
         order: highest order that was asked for.
         law: the law of the input, as a string.
+        input_cumulants: its cumulants of orders 1 to ``order``.
     """
 
     def __init__(
-        self, layers: Mapping[str, VectorLaw], method: str, closure: int | None, order: int, law: str, closed_at: str
+        self, layers: Mapping[str, VectorLaw], method: str, closure: int | None, order: int, law: Any, closed_at: str
     ) -> None:
         self._layers = layers
-        self.method, self.closure, self.order, self.law = method, closure, order, law
+        self.method, self.closure, self.order, self.law = method, closure, order, str(law)
+        self.input_cumulants: Tensor = law.cumulants(order)
         self._closed_at = closed_at
 
     def __getitem__(self, layer: str) -> VectorLaw:
@@ -121,6 +123,7 @@ def propagate(
     *,
     closed_at: str = "layers",
     rational: bool = False,
+    members: Sequence[int] | None = None,
 ) -> Propagation:
     r"""Predict the cumulants of every layer of every member of a stack.
 
@@ -139,6 +142,7 @@ def propagate(
         method: ``edgeworth``, ``gaussian``, ``independent_nodes``, ``exact`` or ``quadrature``.
         closed_at: ``layers`` or ``input``.
         rational: whether ``exact`` works in fractions, see :class:`renorm.cumulants.propagation.exact.RationalLaw`.
+        members: positions in the stack of the members that are wanted; all by default.
 
     Returns:
         For each of ``pre0, act0, ..., out`` a law with ``cumulants(n)``, shape ``(M, d, ..., d)``, and ``marginal(n)``, shape
@@ -167,9 +171,18 @@ def propagate(
     check_order(order, MAX_ORDER if method in CLOSURES else EXACT_ORDER)
     law = _parsed(law)
     network = read_network(model)
+    if members is not None:
+        network = network.part(_checked_members(members, network.members))
     kept = None if method not in CLOSURES else 2 if method == "gaussian" else closure
     layers = _layers(network, law, order, method, kept, closed_at, rational)
-    return Propagation(layers, method, kept, order, str(law), closed_at)
+    return Propagation(layers, method, kept, order, law, closed_at)
+
+
+def _checked_members(members: Sequence[int], count: int) -> list[int]:
+    chosen = list(members)
+    if not chosen or not all(type(m) is int and 0 <= m < count for m in chosen):
+        raise ValueError(f"members={members!r} is no choice; allowed: numbers from 0 to {count - 1}")
+    return chosen
 
 
 def _parsed(law: Any) -> Any:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
 
 from .zoo.registry import find_variant, list_models
+
+if TYPE_CHECKING:
+    from .zoo.base import StackedModel
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 BASE_CONFIG = CONFIGS / "base.yaml"
@@ -82,6 +85,24 @@ def recipe_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The settings of model and data that a checkpoint was trained with, in the form of a config."""
     recipe = checkpoint[RECIPE_KEY]["recipe"]
     return {"model": recipe["model"], "data": recipe["data"]}
+
+
+def load_model(path: Path) -> StackedModel:
+    """The model of a checkpoint, with its weights, on the CPU.
+
+    Raises:
+        ValueError: where the file is no checkpoint of renorm's, or its model is none of renorm's.
+    """
+    from . import zoo
+
+    model = recipe_of(load_checkpoint(path))["model"]
+    name = str(model["class_path"]).rpartition(".")[2]
+    known: dict[str, type[StackedModel]] = {"MLP": zoo.MLP, "GNN": zoo.GNN}
+    cls = known.get(name)
+    if cls is None:
+        raise ValueError(f"ckpt_path={str(path)!r} holds a {name}; allowed: MLP, GNN")
+    loaded: StackedModel = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    return loaded
 
 
 def find_checkpoint(word: str, root: Path) -> Path:

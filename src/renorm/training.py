@@ -28,6 +28,7 @@ from .callbacks import (
     ScalarLayout,
     SymmetryBreaking,
     TestReport,
+    TheoryGap,
     WritePredictions,
 )
 from .datamodules import CLTDataModule
@@ -161,6 +162,9 @@ class RenormCLI(LightningCLI):
             parser.add_lightning_class_args(CumulantDiagnostics, "cumulants")
             parser.add_lightning_class_args(SymmetryBreaking, "symmetry_breaking")
             parser.add_lightning_class_args(RGFlow, "rg_flow")
+            parser.add_lightning_class_args(TheoryGap, "theory_gap")
+            # a prediction can cost more than an epoch of training: it is made for those who ask for it
+            parser.set_defaults({"theory_gap.every_n_epochs": 0})
         if self.command == "test":
             parser.add_argument("--allow_untrained", type=bool, default=False, help="test random weights, on purpose")
         if self.command == "predict":

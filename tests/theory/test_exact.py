@@ -38,6 +38,9 @@ class ThreePoints:
     def atoms(self) -> list[tuple[Fraction, Fraction]]:
         return sorted(THREE_POINTS.items())
 
+    def cumulants(self, order: int) -> torch.Tensor:
+        return torch.tensor([float(kappa) for kappa in self.exact_cumulants(order)], dtype=torch.float64)
+
     def exact_cumulants(self, order: int) -> list[Fraction]:
         moments = [sum((p * x**n for x, p in THREE_POINTS.items()), Fraction(0)) for n in range(order + 1)]
         return cumulants_of(moments)

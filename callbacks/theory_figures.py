@@ -1,0 +1,42 @@
+"""Figures of predicted against measured cumulants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..cumulants.propagation import Gap
+
+ORDINALS = ("first", "second", "third", "fourth")
+
+
+def draw_gap(gaps: Mapping[str, Gap], title: str) -> Figure:
+    """Predicted against measured cumulants: a panel an order, a colour a layer, bars of one standard error.
+
+    Args:
+        gaps: layer -> prediction and measurement.
+        title: what law and what method.
+    """
+    figure = Figure(figsize=(11, 3.4))
+    figure.subplots_adjust(0.05, 0.16, 0.99, 0.8, wspace=0.25)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(gaps)))
+    for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):
+        for (layer, gap), colour in zip(gaps.items(), colours, strict=True):
+            measured, predicted, error = (
+                t[n].flatten().cpu().numpy() for t in (gap.measured, gap.predicted, gap.stderr)
+            )
+            axes.errorbar(
+                measured, predicted, xerr=error, fmt=".", color=colour, label=layer, markersize=3, elinewidth=0.5
+            )
+        ends = np.array([*axes.get_xlim(), *axes.get_ylim()])
+        axes.plot([ends.min(), ends.max()], [ends.min(), ends.max()], "k--", linewidth=0.7, zorder=0)
+        axes.set_title(f"{ORDINALS[n]} cumulant", fontsize="medium")
+        axes.set_xlabel("measured")
+        axes.grid(alpha=0.3, linewidth=0.5)
+    figure.axes[0].set_ylabel("predicted")
+    figure.axes[0].legend(fontsize="x-small")
+    figure.suptitle(f"predicted against measured cumulants: {title}", fontsize="medium")
+    return figure
