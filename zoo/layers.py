@@ -63,6 +63,19 @@ class TiedTensor(nn.Module):
         with torch.no_grad():
             self.theta.copy_((2 * entries - 1) * bound)
 
+    def fill(self, entries: Tensor) -> None:
+        """Set the free parameters so that every member's tensor is ``entries``, shape ``shape``.
+
+        Raises:
+            ValueError: where the entries do not have the symmetry.
+        """
+        with torch.no_grad():
+            self.theta.copy_(entries.flatten()[self._representatives].to(self.theta))
+            if not torch.equal(self()[0], entries.to(self.theta)):
+                raise ValueError(
+                    f"entries={entries.tolist()} do not have the symmetry of this tensor; allowed: its orbits"
+                )
+
     def forward(self) -> Tensor:
         """The tensor itself, shape ``(M, *shape)``."""
         if self.is_free:

@@ -123,9 +123,8 @@ class Spline(Activation):
         self.origins: Tensor
         self.to_cells: Tensor
         clamped = np.concatenate([[positions[0]] * (degree - 1), positions, [positions[-1]] * (degree - 1)])
-        # coefficients equal to f at the Greville points make the variation-diminishing approximation of f
-        greville = np.array([clamped[i : i + degree].mean() for i in range(to_cells.shape[-1])])
-        self._start = torch.from_numpy(np.maximum(greville, 0.0))
+        # coefficients equal to f at the Greville points make the variation-diminishing approximation of f, exact for lines
+        self.greville = torch.from_numpy(np.array([clamped[i : i + degree].mean() for i in range(to_cells.shape[-1])]))
         shape = (members, int(self.units.max()) + 1, to_cells.shape[-1])
         self.theta = nn.Parameter(torch.zeros(shape), requires_grad=spline == "trained")
 
@@ -133,7 +132,7 @@ class Spline(Activation):
         """A ReLU drawn by the spline, plus uniform noise of standard deviation 0.1."""
         noise = (uniform(tuple(self.theta.shape[1:])) - 0.5) * (0.1 * math.sqrt(12))
         with torch.no_grad():
-            self.theta.copy_(self._start + noise)
+            self.theta.copy_(self.greville.clamp(min=0.0) + noise)
 
     def forward(self, z: Tensor) -> Tensor:
         """Find each value's cell, then evaluate that cell's polynomial by Horner's rule."""

@@ -12,12 +12,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import callbacks, cumulants, datamodules, zoo
+    from .zoo.certificate import certify
     from .zoo.registry import create_model, list_models
 
 _SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
-_FUNCTIONS = {"create_model": "zoo.registry", "list_models": "zoo.registry"}
+_FUNCTIONS = {"certify": "zoo.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
 
-__all__ = ["__version__", "callbacks", "create_model", "cumulants", "datamodules", "list_models", "zoo"]
+__all__ = ["__version__", "callbacks", "certify", "create_model", "cumulants", "datamodules", "list_models", "zoo"]
 
 
 def __getattr__(name: str) -> Any:

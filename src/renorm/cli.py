@@ -17,6 +17,7 @@ COMMANDS = {
     "test": ("judge a checkpoint on laws that training never saw", "training:run"),
     "predict": ("write the outputs of a checkpoint to a Parquet file", "training:run"),
     "zoo": ("the named variants: list", "zoo_command:run"),
+    "certify": ("can these weights represent the map at all?", "certify_command:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate_command:run"),
     "plot": ("draw error against slope from test results", "plot_command:run"),
 }
