@@ -89,7 +89,8 @@ class CLTDataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         # strings in canonical form: what the checkpoint remembers is what the tags say
-        self.save_hyperparameters()
+        # for checkpoints; loggers get them with a prefix: model and data may have seeds that differ
+        self.save_hyperparameters(logger=False)
         self.hparams["train_laws"] = [str(law) for law in self.train_laws]
         self.hparams["held_out_laws"] = [str(law) for law in self.held_out_laws]
 

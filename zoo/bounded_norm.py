@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from .representability import Architecture
 
 BOUNDS = (1.0, 10.0, 100.0, 1000.0)
-REACH, NODES = 9.0, 1441  # of the standard normal variable; equal steps are exact for smooth functions
-COARSE = 41  # points an axis of the first search
-STARTS = 8  # of the second
+REACH, NODES = 9.0, 721  # of the standard normal variable; equal steps are exact for smooth functions
+COARSE = 25  # points an axis of the first search
+STARTS = 3  # of the second
 ROUNDING = 1e-30  # errors below it are not told from 0
 
 Array = NDArray[np.float64]
@@ -62,26 +62,28 @@ def _least(architecture: Architecture, phi: Callable[[Array], Array], bound: flo
     z = np.linspace(-REACH, REACH, NODES)
     weights = np.exp(-0.5 * z * z)
     weights /= weights.sum()
+    offset = bound if architecture.bias else 0.0
     b, most = architecture.block_size, architecture.width * bound
 
     def error(inner: Array) -> float:
         # z = S / sqrt(b) is standard normal, and w S = w sqrt(b) z
         w = min(math.exp(inner[0]), bound)
-        c = float(np.clip(inner[1], -bound, bound)) if architecture.bias else 0.0
-        return _outer(phi(w * math.sqrt(b) * z + c), z, weights, most, bound if architecture.bias else 0.0)
+        c = float(np.clip(inner[1], -offset, offset))
+        return _outer(phi(w * math.sqrt(b) * z + c), z, weights, most, offset)
+
+    def logarithm(inner: Array) -> float:
+        return math.log(max(error(inner), ROUNDING))
 
     scales = np.linspace(math.log(1e-4 / bound), math.log(bound), COARSE)
-    positive = np.geomspace(1e-3 * bound, bound, COARSE // 2)
+    positive = np.geomspace(0.01, bound, COARSE // 2)
     shifts = np.concatenate([-positive, [0.0], positive]) if architecture.bias else np.zeros(1)
-    starts = sorted((error(np.array([scale, shift])), scale, shift) for scale in scales for shift in shifts)[:STARTS]
-    found = [
-        minimize(
-            error, [scale, shift], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-300, "maxiter": 2000}
-        )
-        for _, scale, shift in starts
-    ]
-    least = float(min([starts[0][0], *(result.fun for result in found)]))
-    return least if least > ROUNDING else 0.0
+    tried = sorted((logarithm(np.array([scale, shift])), scale, shift) for scale in scales for shift in shifts)
+    starts = tried[:STARTS]
+    options: Any = {"xatol": 1e-8, "fatol": 1e-9, "maxiter": 400}
+    points = [np.array([scale, shift]) for _, scale, shift in starts]
+    found = [minimize(logarithm, point, method="Nelder-Mead", options=options) for point in points]
+    least = math.exp(min([starts[0][0], *(float(result.fun) for result in found)]))
+    return least if least > 2 * ROUNDING else 0.0
 
 
 def _outer(h: Array, z: Array, weights: Array, most: float, offset: float) -> float:

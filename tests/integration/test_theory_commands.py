@@ -1,0 +1,103 @@
+"""``renorm propagate`` and ``renorm certify`` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from renorm.cumulants import propagate
+from renorm.zoo.registry import create_model
+
+from ..conftest import Run
+
+
+def test_predictions_beside_measurements(renorm: Run, tmp_path: Path) -> None:
+    words = ["propagate", "--model", "mlp_quadratic_free", "--law", "gamma(shape=2)", "--law", "uniform()"]
+    done = renorm(*words, "--samples", 20000, "--json", "numbers.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in (
+        "law gamma(shape=2",
+        "gaussian 2",
+        "edgeworth 4",
+        "exact",
+        "quadrature",
+        "standard error",
+        "act0",
+        "k4",
+    ):
+        assert word in done.stdout
+    gamma, uniform = json.loads((tmp_path / "numbers.json").read_text())
+    assert uniform["law"].startswith("uniform")
+    exact = (
+        propagate(create_model("mlp_quadratic_free"), "gamma(shape=2)", method="exact").marginals("out")[:, 0].tolist()
+    )
+    for n in range(4):
+        assert gamma["predicted"]["exact"]["layers"]["out"][n] == pytest.approx(exact[n])
+        noise = gamma["measured"]["out"]["stderr"][n][0]
+        assert abs(gamma["measured"]["out"]["k"][n][0] - exact[n][0]) < 6 * noise
+
+
+def test_a_checkpoint_and_a_chosen_member(renorm: Run, tmp_path: Path) -> None:
+    fit = ["fit", "--config", "mlp_relu_free", "--model.replicas", 3, "--trainer.max_epochs", 1]
+    quick = ["--data.steps_per_epoch", 5, "--theory_gap.every_n_epochs", 1, "--theory_gap.samples", 64, "--name", "a"]
+    done = renorm(*fit, *quick, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("runs/a/version_0/theory_gap/*.parquet"))
+    options = ["--law", "laplace()", "--methods", "gaussian", "--closed_at", "input", "--member", 2, "--samples", 1000]
+    done = renorm("propagate", "--ckpt_path", "last", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "quadrature" not in done.stdout
+    done = renorm("propagate", "--ckpt_path", "last", *options[:-4], "--member", 3, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "renorm: error: member=3 is out of range; allowed: 0 to 2\n"
+    done = renorm("certify", "--ckpt_path", "last", cwd=tmp_path)
+    assert done.stdout.startswith("MLP 2-8-1, relu, free: representable")
+
+
+BAD = [
+    (["propagate", "--model", "mlp_relu_free", "--law", "gama()"], "law 'gama' is unknown"),
+    (["propagate", "--model", "mlp_relu_fre", "--law", "gamma()"], "mlp_relu_fre"),
+    (["propagate", "--ckpt_path", "nope.ckpt", "--law", "gamma()"], "ckpt_path='nope.ckpt' is no file"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--methods", "magic"], "methods='magic' is unknown"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--closure", "9"], "closure=9 is out of range"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--samples", "2"], "samples=2 is out of range"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "cauchy()"], "has no variance"),
+    (
+        ["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--methods", "exact"],
+        "is for polynomial activations",
+    ),
+    (["propagate", "--model", "gnn_gat_relu_tied", "--law", "gamma()"], "layer='gat' is not affine"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--json", "no/where.json"], "lies in no folder"),
+    (["certify"], "one is needed"),
+    (["certify", "--config", "nope"], "config='nope' is neither a file nor a known name"),
+    (["certify", "--config", "mlp_relu_free", "--model.width", "0"], "width=0 is out of range"),
+    (["certify", "--config", "mlp_relu_free", "--model.wdth", "3"], "wdth"),
+    (["certify", "--config", "mlp_relu_free", "--model.width"], "--model.width has no value"),
+    (["certify", "--config", "mlp_relu_free", "--fast"], "'--fast' is unknown"),
+    (["certify", "--ckpt_path", "best"], "finds no checkpoint"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD)
+def test_bad_input_is_one_line(renorm: Run, tmp_path: Path, words: list[str], message: str) -> None:
+    done = renorm(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_certificates_on_the_command_line(renorm: Run, tmp_path: Path) -> None:
+    done = renorm("certify", "--config", "mlp_quadratic_full", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "MLP 2-8-1, quadratic(alpha=0.5), full: not representable" in done.stdout
+    assert "Gröbner basis {1}" in done.stdout
+    done = renorm("certify", "-c", "slopes_full", "--model.negative_slope", "[0.5, 1]", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [c["verdict"] for c in found.values()] == ["not representable", "representable"]
+    (tmp_path / "mine.yaml").write_text("model: {init_args: {width: 1}}")
+    done = renorm("certify", "-c", "mlp_relu_free", "-c", "mine.yaml", cwd=tmp_path)
+    assert "MLP 2-1-1, relu, free: not representable" in done.stdout
