@@ -39,7 +39,8 @@ class EdgeworthLaw:
         std = math.sqrt(self.kappas[1])
         g = (torch.as_tensor(np.asarray(x, dtype=np.float64)) - self.kappas[0]) / std
         third, fourth = [*self.kappas[2:], 0.0, 0.0][:2]
-        ratio = edgeworth_ratio(g.reshape(1, -1), torch.tensor(third / std**3), torch.tensor(fourth / std**4))
+        standardised = torch.tensor([third / std**3, fourth / std**4], dtype=torch.float64)
+        ratio = edgeworth_ratio(g.reshape(1, -1), *standardised)
         density = torch.exp(-0.5 * g * g) / (std * math.sqrt(2 * math.pi)) * ratio.view_as(g)
         return np.asarray(density.numpy())
 

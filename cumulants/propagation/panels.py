@@ -92,7 +92,8 @@ def law_panels(law: Any, power: int) -> Panels:
     done, masses = _bisected(edges, weighted)
     whole = masses.sum(axis=0)
     order = np.argsort(done[:, 0])
-    return Panels(done[order], (masses / whole).sum(axis=1)[order], pdf)
+    # a density may be negative in places; what counts is how much a panel holds
+    return Panels(done[order], np.abs(masses / whole).sum(axis=1)[order], pdf)
 
 
 def gauss(edges: Array, nodes: int, function: Callable[[Array], Array]) -> Array:

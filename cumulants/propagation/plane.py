@@ -139,11 +139,15 @@ def product_points(values: Tensor, weights: Tensor, block_size: int) -> tuple[Te
     return values[index].T.unsqueeze(0), weights[index].prod(dim=1).unsqueeze(0)
 
 
-def is_polynomial_on_triangles(network: Network) -> bool:
-    """Whether all layers are polynomials between kinks, and those of deeper layers are straight lines too."""
+def has_straight_kinks(network: Network) -> bool:
+    """Whether all kinks are straight lines where no other kink crosses: the layers before them are affine there."""
     kinked = [layer for layer, nonlinearity in enumerate(network.nonlinear) if nonlinearity.breaks]
-    before = network.nonlinear[: max(kinked, default=0)]
-    return all(n.pieces is not None for n in network.nonlinear) and all(n.is_piecewise_affine for n in before)
+    return all(nonlinearity.is_piecewise_affine for nonlinearity in network.nonlinear[: max(kinked, default=0)])
+
+
+def is_polynomial_on_triangles(network: Network) -> bool:
+    """Whether all layers are polynomials between straight kinks."""
+    return has_straight_kinks(network) and all(nonlinearity.pieces is not None for nonlinearity in network.nonlinear)
 
 
 class CubatureLaw(VectorLaw):

@@ -14,10 +14,11 @@ from .closure import MAX_ORDER, ActivatedLaw
 from .edgeworth_law import EdgeworthLaw
 from .exact import exact, in_fractions
 from .network import Network, read_network
-from .plane import quadrature
+from .plane import has_straight_kinks, quadrature
 from .tensors import BlockLaw, TensorLaw, VectorLaw, law_of_block
 
 CLOSURES = ("edgeworth", "gaussian", "independent_nodes")
+PLACES = ("auto", "layers", "input")
 METHODS = (*CLOSURES, "exact", "quadrature")
 EXACT_ORDER = 8  # highest order of the methods without a closure
 
@@ -121,7 +122,7 @@ def propagate(
     closure: int = 4,
     method: str = "edgeworth",
     *,
-    closed_at: str = "layers",
+    closed_at: str = "auto",
     rational: bool = False,
     members: Sequence[int] | None = None,
 ) -> Propagation:
@@ -132,7 +133,8 @@ def propagate(
     layer the joint cumulants of the pre-activations up to an order: ``gaussian`` two, ``edgeworth`` up to ``closure``, and
     ``independent_nodes``, for graph networks, those within one node only. With ``closed_at="input"`` only the law of the
     input is closed, and what the network makes of it is integrated as ``quadrature`` does: the expansion about the fixed
-    point of the central-limit map.
+    point of the central-limit map. That is more accurate for deep networks, and ``auto`` takes it where it is possible: for
+    two hidden layers or more, blocks of two, and straight kinks.
 
     Args:
         model: a stack such as :class:`renorm.zoo.MLP`, or a graph network whose layers are linear in the messages.
@@ -140,7 +142,7 @@ def propagate(
         order: highest order of the cumulants: to 4 for closures, to 8 otherwise.
         closure: highest order that ``edgeworth`` and ``independent_nodes`` keep, 2 to 4.
         method: ``edgeworth``, ``gaussian``, ``independent_nodes``, ``exact`` or ``quadrature``.
-        closed_at: ``layers`` or ``input``.
+        closed_at: ``auto``, ``layers`` or ``input``.
         rational: whether ``exact`` works in fractions, see :class:`renorm.cumulants.propagation.exact.RationalLaw`.
         members: positions in the stack of the members that are wanted; all by default.
 
@@ -164,8 +166,8 @@ def propagate(
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
-    if closed_at not in ("layers", "input"):
-        raise ValueError(f"closed_at={closed_at!r} is unknown; allowed: layers, input")
+    if closed_at not in PLACES:
+        raise ValueError(f"closed_at={closed_at!r} is unknown; allowed: {', '.join(PLACES)}")
     if closure not in (2, 3, 4) or isinstance(closure, bool):
         raise ValueError(f"closure={closure!r} is out of range; allowed: 2 to {MAX_ORDER}")
     check_order(order, MAX_ORDER if method in CLOSURES else EXACT_ORDER)
@@ -174,6 +176,9 @@ def propagate(
     if members is not None:
         network = network.part(_checked_members(members, network.members))
     kept = None if method not in CLOSURES else 2 if method == "gaussian" else closure
+    if closed_at == "auto":
+        can = network.block_size == 2 and network.depth > 1 and has_straight_kinks(network)
+        closed_at = "input" if can and method in ("gaussian", "edgeworth") else "layers"
     layers = _layers(network, law, order, method, kept, closed_at, rational)
     return Propagation(layers, method, kept, order, law, closed_at)
 

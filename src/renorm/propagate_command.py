@@ -43,7 +43,7 @@ def run(words: list[str]) -> None:
     parser.add_argument("--law", action="append", required=True, help="law of the input; may be given several times")
     parser.add_argument("--methods", nargs="+", help=f"of {', '.join(METHODS)}; by default all that apply")
     parser.add_argument("--closure", type=int, default=4, help="cumulants that edgeworth keeps (default: 4)")
-    parser.add_argument("--closed_at", default="layers", help="'layers' or 'input' (default: layers)")
+    parser.add_argument("--closed_at", default="auto", help="where: 'layers', 'input' or 'auto' (default: auto)")
     parser.add_argument("--member", type=int, default=0, help="which network of the stack (default: 0)")
     parser.add_argument("--samples", type=int, default=1_000_000, help="blocks of the sample (default: 1000000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample (default: 0)")
@@ -97,7 +97,7 @@ def compared(model: StackedModel, law: laws.Law, arguments: argparse.Namespace) 
     methods = arguments.methods or methods_for(model, law)
     predictions = []
     for method in methods:
-        at = arguments.closed_at if method in ("gaussian", "edgeworth") else "layers"
+        at = arguments.closed_at if method in ("gaussian", "edgeworth") else "auto"
         options: dict[str, Any] = {"closure": arguments.closure, "closed_at": at, "members": [arguments.member]}
         predictions.append(propagate(model, law, ORDER, method=method, **options))
     found = measured(model, law, arguments.member, arguments.samples, arguments.seed)

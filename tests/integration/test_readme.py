@@ -69,3 +69,24 @@ def test_make_targets_that_the_readme_names_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"make (\w+)", README)) - {"the"}:
         assert f"\n{target}:" in makefile, target
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_tests_and_pages_that_are_named_exist(page: Path) -> None:
+    text = page.read_text()
+    tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
+    for name in re.findall(r"`(?:test_\w+\.py::)?(test_\w+)`", text):
+        assert f"def {name}(" in tests, name
+    for name in re.findall(r"`(test_\w+\.py)", text):
+        assert list((ROOT / "tests").rglob(name)), name
+    for link in re.findall(r"\]\(([\w/.-]+)\)", text):
+        assert (page.parent / link).exists(), link

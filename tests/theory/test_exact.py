@@ -176,7 +176,7 @@ def test_bigger_blocks_are_exact_as_long_as_points_are_few() -> None:
     ("arguments", "message"),
     [
         ({"method": "guess"}, "method='guess' is unknown; allowed: edgeworth, gaussian"),
-        ({"closed_at": "output"}, "closed_at='output' is unknown; allowed: layers, input"),
+        ({"closed_at": "output"}, "closed_at='output' is unknown; allowed: auto, layers, input"),
         ({"closure": 5}, "closure=5 is out of range; allowed: 2 to 4"),
         ({"order": 5}, "order=5 is out of range; allowed: whole numbers from 1 to 4"),
         ({"order": 9, "method": "exact"}, "order=9 is out of range; allowed: whole numbers from 1 to 8"),
