@@ -142,7 +142,7 @@ class SymmetryBreaking(Callback):
     def measure(self, model: StackedModel) -> dict[str, dict[str, Tensor]]:
         """Asymmetry of every member, by layer and symmetry."""
         with torch.no_grad():
-            weights = [weight for weight, _ in model.dense()]
+            weights = model.tied_weights()
             named = dict(zip(layer_names(len(weights)), weights, strict=True))
             return {
                 layer: {symmetry: asymmetry(named[layer], orbits).cpu() for symmetry, orbits in found.items()}

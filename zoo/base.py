@@ -187,8 +187,12 @@ class StackedModel(LightningModule):
         """Weight ``(M, out, in)`` and bias ``(M, out)`` of every affine layer, ties written out; differentiable."""
         return [(layer.weight(), None if layer.bias is None else layer.bias()) for layer in self.affine_layers()]
 
+    def tied_weights(self) -> list[Tensor]:
+        """The weight of every layer as symmetries act on it, ``(M, out, in)``; see :meth:`symmetric_subspaces`."""
+        return [layer.weight() for layer in self.affine_layers()]
+
     def symmetric_subspaces(self) -> dict[str, list[Orbits]]:
-        """For each symmetry that the architecture can have, the orbits of the weight of every affine layer."""
+        """For each symmetry that the architecture can have, the orbits of each of :meth:`tied_weights`."""
         return {}
 
     def double_copy(self) -> Self:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from .activations import find
 from .base import StackedModel, check_at_least, check_bool, check_one_of, primitive
-from .graph_symmetry import HOPS, graph_orbits
+from .graph_symmetry import HOPS, ODD, graph_orbits, symmetries_of
 from .graphs import adjacency, edge_list
 from .layers import StackedLinear
+from .symmetry import Orbits
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -120,6 +121,21 @@ class GNN(StackedModel):
 
     def _blocks(self, x: Tensor | Data) -> Tensor:
         return x if isinstance(x, Tensor) else blocks_of(x, self.edges, self.block_size)
+
+    def affine_layers(self) -> list[StackedLinear]:
+        """The weights of the message-passing layers, which all nodes share, then the readout."""
+        hidden: Iterable[Any] = self.hidden
+        return [*(layer.linear for layer in hidden), self.readout]
+
+    def symmetric_subspaces(self) -> dict[str, list[Orbits]]:
+        """Orbits of every layer's weight, for each symmetry but ``free``; odd ones need an even number of features."""
+        layer, width, depth = self.hparams["layer"], int(self.hparams["width"]), len(self.hidden)
+        names = [name for name in symmetries_of(layer) if name != "free" and not (name in ODD and width % 2)]
+        found = {}
+        for name in names:
+            layers, readout, _ = graph_orbits(layer, name, [1, *[width] * depth, 1])
+            found[name] = [*(conv.weight for conv in layers), readout]
+        return found
 
     def dense(self) -> list[tuple[Tensor, Tensor | None]]:
         r"""Every layer as a dense affine map of all nodes' features, the readout included; differentiable.

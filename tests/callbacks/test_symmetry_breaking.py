@@ -12,7 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from renorm.callbacks import SymmetryBreaking
 from renorm.callbacks.symmetry_breaking import asymmetry, order_parameter, subspaces_by_layer
-from renorm.zoo import MLP
+from renorm.zoo import GNN, MLP
+from renorm.zoo.graph_symmetry import symmetries_of
 from renorm.zoo.layers import project
 from renorm.zoo.symmetry import SYMMETRIES
 
@@ -101,3 +102,20 @@ def test_widths_without_pairs_have_no_odd_subspace() -> None:
 def test_refuses_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="every_n_epochs=-2 is out of range"):
         SymmetryBreaking(every_n_epochs=-2)
+
+
+@pytest.mark.parametrize("layer", ["graph_conv", "gcn", "sage", "gin", "edge_conv", "gat"])
+def test_a_graph_network_is_in_the_subspace_that_it_was_built_in(layer: str) -> None:
+    for symmetry in symmetries_of(layer):
+        model = GNN(layer=layer, symmetry=symmetry, width=4, depth=2, replicas=2, seed=1)
+        callback = SymmetryBreaking()
+        callback._subspaces = subspaces_by_layer(model)
+        found = callback.measure(model)
+        assert list(found) == ["pre0", "pre1", "out"]
+        for by_symmetry in found.values():
+            for name, values in by_symmetry.items():
+                assert values.shape == (2,)
+                if name == symmetry:
+                    assert (values < 1e-7).all()
+                elif symmetry == "free":
+                    assert (values > 1e-3).all()
