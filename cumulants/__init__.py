@@ -8,7 +8,7 @@ from .joint import JointSums, joint_kstat, joint_sums, merge_joint
 from .kstatistics import kstat, kstat_stderr
 from .metrics import CumulantResult, Cumulants, JointCumulants
 from .moments import cumulants_to_moments, moments_to_cumulants
-from .propagation import Propagation, propagate
+from .propagation import Propagation, law_of_block, law_of_data, propagate
 from .renormalisation import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
 from .summaries import PowerSums, merge, power_sums
 
@@ -31,6 +31,8 @@ __all__ = [
     "joint_sums",
     "kstat",
     "kstat_stderr",
+    "law_of_block",
+    "law_of_data",
     "merge",
     "merge_joint",
     "moments_to_cumulants",

@@ -57,7 +57,10 @@ class ActivatedLaw(VectorLaw):
         self.members, self.units, self.order = pre.members, pre.units, MAX_ORDER
         self._pre, self._nonlinearity, self._closure = pre, nonlinearity, closure
         self._mean = pre.marginal(1)
-        self._std = pre.marginal(2).clamp(min=TINY**2).sqrt()
+        variance = pre.marginal(2)
+        self._std = variance.clamp(min=TINY**2).sqrt()
+        # a truncated series may leave a variance that is not positive: such a unit is taken to be constant
+        self._inverse_std = torch.where(variance > 0, 1 / self._std, 0.0)
         polynomial = nonlinearity.polynomial()
         self._degree = None if polynomial is None else polynomial.shape[-1] - 1
         self._has_grid = self._degree is None and isinstance(pre, BlockLaw) and pre.block_size in NODES
@@ -75,7 +78,7 @@ class ActivatedLaw(VectorLaw):
         if self._closure == 2 and self._nonlinearity.pieces is not None:
             return self._closed_forms()
         # every unit by itself is a vector of one variable
-        single = [self._pre.marginal(n) / self._std**n for n in range(2, self._closure + 1)]
+        single = [self._pre.marginal(n) * self._inverse_std**n for n in range(2, self._closure + 1)]
         joint = [self._mean.view(-1, 1), *(k.view(-1, *[1] * n) for n, k in enumerate(single, start=2))]
         moments = [
             self._diagrams((power,), joint, self._functions.flatten(2).unsqueeze(-1)).view_as(self._mean)
@@ -128,7 +131,7 @@ class ActivatedLaw(VectorLaw):
     @functools.cached_property
     def _joint(self) -> list[Tensor]:
         """Standardised joint cumulants of the input."""
-        scale = torch.diag_embed(1 / self._std)
+        scale = torch.diag_embed(self._inverse_std)
         higher = [contract(self._pre.cumulants(n), scale) for n in range(2, self._closure + 1)]
         return [self._mean, *higher]
 

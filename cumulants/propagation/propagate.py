@@ -229,20 +229,21 @@ def layerwise(network: Network, law: Any, closure: int, independent: bool = Fals
     pre: VectorLaw = BlockLaw(law_of_block(law, network.block_size, MAX_ORDER).kappas, *network.affine[0])
     found: dict[str, VectorLaw] = {}
     for layer, nonlinearity in enumerate(network.nonlinear):
+        # what is within a node follows from what is within a node: to part the nodes after the activation is enough
+        act: ActivatedLaw | TensorLaw = ActivatedLaw(pre, nonlinearity, closure)
         if independent:
-            pre = without_cross_nodes(pre, network.nodes)
-        act = ActivatedLaw(pre, nonlinearity, closure)
+            pre, act = without_cross_nodes(pre, network.nodes), without_cross_nodes(act, network.nodes)
         found |= {f"pre{layer}": pre, f"act{layer}": act}
         pre = act.affine(*network.affine[layer + 1])
     return found | {"out": pre}
 
 
-def without_cross_nodes(pre: VectorLaw, nodes: int) -> TensorLaw:
+def without_cross_nodes(layer: VectorLaw, nodes: int) -> TensorLaw:
     """The same cumulants within every node, and none between nodes; units are ``(feature, node)`` pairs."""
-    tensors = [pre.cumulants(1)]
+    tensors = [layer.cumulants(1)]
     for n in range(2, MAX_ORDER + 1):
-        tensor = pre.cumulants(n)
-        node = torch.arange(pre.units, device=tensor.device) % nodes
+        tensor = layer.cumulants(n)
+        node = torch.arange(layer.units, device=tensor.device) % nodes
         same = torch.ones([1] * n, dtype=torch.bool, device=tensor.device)
         for axis in range(1, n):
             one, other = (node.view([-1 if a == at else 1 for a in range(n)]) for at in (0, axis))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .arguments import OneLineParser
 from .recipes import find_checkpoint, find_config, load_model
 from .zoo.base import StackedModel
 from .zoo.certificate import build_model, certify_grid
@@ -18,7 +18,7 @@ PREFIX = "--model."
 
 def run(words: list[str]) -> None:
     """Run ``renorm certify``."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="renorm certify",
         description="can this architecture represent the map for every law? 'representable' with weights, "
         "'not representable' with the reason, or 'undecided'",
@@ -85,7 +85,9 @@ def model_of(configs: list[str], overrides: dict[str, Any]) -> StackedModel:
     section: dict[str, Any] = {}
     for config in configs:
         text = config if config.startswith("{") else Path(config).read_text(encoding="utf-8")
-        model = (yaml.safe_load(text) or {}).get("model") or {}
+        model = (yaml.safe_load(text) or {}).get("model")
+        if model is None:
+            continue
         if not isinstance(model, dict) or not isinstance(model.get("init_args") or {}, dict):
             raise ValueError(
                 f"config={config!r} has no model that can be read; allowed: model: {{class_path, init_args}}"

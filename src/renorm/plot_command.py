@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .arguments import OneLineParser
 from .callbacks.figures import shorten
 from .datamodules.laws import parse
 
@@ -19,9 +19,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 def run(words: list[str]) -> None:
     """Run ``renorm plot``."""
-    parser = argparse.ArgumentParser(
-        prog="renorm plot", description="error against a grid parameter, from test results"
-    )
+    parser = OneLineParser(prog="renorm plot", description="error against a grid parameter, from test results")
     parser.add_argument("results", nargs="+", help="test_results.json files; one colour each")
     parser.add_argument("--metric", default="relative_mse", help="which metric (default: relative_mse)")
     parser.add_argument(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from .arguments import OneLineParser
 from .cumulants import Propagation, merge, power_sums, propagate
 from .cumulants.propagation.network import read_network
 from .cumulants.propagation.propagate import METHODS
@@ -33,7 +34,7 @@ class Measured(NamedTuple):
 
 def run(words: list[str]) -> None:
     """Run ``renorm propagate``."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="renorm propagate",
         description="predicted and measured cumulants of every layer, means over units; gap = predicted - measured",
     )
@@ -81,14 +82,15 @@ def find_model(arguments: argparse.Namespace) -> StackedModel:
 
 def methods_for(model: StackedModel, law: laws.Law) -> list[str]:
     """The methods that can do a model and a law."""
-    network = read_network(model)
     found = ["gaussian", "edgeworth"]
-    if network.nodes > 1:
+    if read_network(model).nodes > 1:
         found.insert(0, "independent_nodes")
-    if network.is_polynomial and model.block_size <= 4:
-        found.append("exact")
-    if model.block_size == 2:
-        found.append("quadrature")
+    for method in ("exact", "quadrature"):
+        try:
+            propagate(model, law, 1, method=method, members=[0])["pre0"].marginal(1)
+        except ValueError:
+            continue  # other activations, larger blocks, laws that are neither discrete nor continuous
+        found.append(method)
     return found
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-
 from rich.console import Console
 from rich.table import Table
 
+from .arguments import OneLineParser
 from .zoo import gnn
 from .zoo.registry import create_model, find_variant, list_models
 
 
 def run(words: list[str]) -> None:
     """Run ``renorm zoo list``."""
-    parser = argparse.ArgumentParser(prog="renorm zoo", description="the named variants")
+    parser = OneLineParser(prog="renorm zoo", description="the named variants")
     commands = parser.add_subparsers(dest="action", required=True)
     listing = commands.add_parser("list", help="every variant, with its size and one line")
     listing.add_argument("pattern", nargs="?", help="shell-style pattern, e.g. '*_full'")

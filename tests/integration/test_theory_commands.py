@@ -39,6 +39,14 @@ def test_predictions_beside_measurements(renorm: Run, tmp_path: Path) -> None:
         assert abs(gamma["measured"]["out"]["k"][n][0] - exact[n][0]) < 6 * noise
 
 
+def test_methods_that_cannot_do_a_law_are_left_out(renorm: Run, tmp_path: Path) -> None:
+    law = "mixture(1*bernoulli(p=0.5) + 1*gaussian())"
+    done = renorm("propagate", "--model", "mlp_relu_free", "--law", law, "--samples", 1000, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "edgeworth 4" in done.stdout
+    assert "quadrature" not in done.stdout
+
+
 def test_a_checkpoint_and_a_chosen_member(renorm: Run, tmp_path: Path) -> None:
     fit = ["fit", "--config", "mlp_relu_free", "--model.replicas", 3, "--trainer.max_epochs", 1]
     quick = ["--data.steps_per_epoch", 5, "--theory_gap.every_n_epochs", 1, "--theory_gap.samples", 64, "--name", "a"]
@@ -70,7 +78,12 @@ BAD = [
     ),
     (["propagate", "--model", "gnn_gat_relu_tied", "--law", "gamma()"], "layer='gat' is not affine"),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--json", "no/where.json"], "lies in no folder"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--samples", "many"], "invalid int value: 'many'"),
+    (["propagate", "--law", "gamma()"], "one of the arguments --ckpt_path --model is required"),
     (["certify"], "one is needed"),
+    (["certify", "--config", "heavy_tails"], "has no section 'model'"),
+    (["zoo", "show"], "invalid choice: 'show'"),
+    (["plot"], "the following arguments are required"),
     (["certify", "--config", "nope"], "config='nope' is neither a file nor a known name"),
     (["certify", "--config", "mlp_relu_free", "--model.width", "0"], "width=0 is out of range"),
     (["certify", "--config", "mlp_relu_free", "--model.wdth", "3"], "wdth"),

@@ -278,6 +278,27 @@ def test_points_have_the_joint_cumulants_of_the_full_moment_tensors() -> None:
         assert torch.allclose(law.marginal(n), diagonal(exact), rtol=1e-10, atol=1e-12)
 
 
+def test_tensors_reach_order_eight() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(30, 2, generator=generator, dtype=torch.float64) ** 2
+    law = law_of_data(x, order=8)
+    letters = "abcdefgh"
+    moments = [
+        torch.einsum(",".join(f"t{letter}" for letter in letters[:n]) + f"->{letters[:n]}", *[x] * n) / 30
+        for n in range(1, 9)
+    ]
+    for n, exact in enumerate(moments_to_cumulants(moments), start=1):
+        scale = float(law.marginal(2).max()) ** (n / 2)
+        assert torch.allclose(law.cumulants(n)[0], exact, rtol=1e-8, atol=1e-7 * scale)
+    block = law_of_block(laws.parse("exponential()"), 3, 8)
+    assert block.cumulants(8)[(0, *[1] * 8)] == math.factorial(7)
+    assert block.cumulants(8).count_nonzero() == 3
+    with pytest.raises(ValueError, match="order=9 is out of range"):
+        law_of_data(x, order=9)
+    with pytest.raises(ValueError, match="entries; allowed"):
+        law_of_data(torch.zeros(10, 40), order=8).cumulants(8)
+
+
 def test_a_linear_network_is_the_exact_recursion_under_every_method() -> None:
     model = MLP(width=1, activation="linear", symmetry="full", bias=False).double().requires_grad_(False)
     model.hidden[0].weight.theta.fill_(1 / math.sqrt(2))
@@ -325,3 +346,20 @@ def test_predictions_are_differentiable(method: str, activation: str) -> None:
             parameter[0, 1] += step
         numerical = (up - down) / (2 * step)
         assert gradient == pytest.approx(numerical, rel=2e-3, abs=2e-5)
+
+
+def test_a_variance_that_a_truncation_made_negative_is_taken_for_a_constant() -> None:
+    pre = TensorLaw(
+        [
+            torch.tensor([[0.3, -0.2]], dtype=torch.float64),
+            torch.tensor([[[-1e-4, 0.0], [0.0, 1.0]]], dtype=torch.float64),
+            torch.full((1, 2, 2, 2), 1e-3, dtype=torch.float64),
+            torch.full((1, 2, 2, 2, 2), 1e-3, dtype=torch.float64),
+        ]
+    )
+    leaky = Nonlinearity(activations.find("leaky_relu")(1, torch.zeros(1, dtype=torch.long)))
+    for closure in (2, 3, 4):
+        act = ActivatedLaw(pre, leaky, closure)
+        assert all(act.cumulants(n).isfinite().all() for n in (1, 2, 3, 4))
+        assert float(act.marginal(1)[0, 0]) == pytest.approx(0.3)
+        assert act.marginal(2)[0, 0].abs() < 1e-12
