@@ -17,6 +17,7 @@ from torch import Tensor
 from .base import StackedModel
 from .bounded_norm import best_errors
 from .gnn import GNN
+from .graph_representability import examine_graph
 from .losses import clt_map
 from .mlp import MLP
 from .registry import create_model
@@ -157,20 +158,32 @@ def build_model(section: dict[str, Any]) -> StackedModel:
 def _certify_member(stack: StackedModel, position: int) -> Certificate:
     single = type(stack)(**{**stack.hparams, "members": [stack.member_table[position]["member"]]}).double()
     single.load_state_dict({name: value[position : position + 1] for name, value in stack.state_dict().items()})
-    if not isinstance(single, MLP):
-        line = f"{type(single).__name__}, {single.hparams['activation']}, {single.hparams['symmetry']}"
-        reason = "no argument is known for graph networks here; their dense equivalents are MLPs with further ties"
-        return Certificate("undecided", line, (reason,), "unknown")
-    architecture = Architecture.of(single)
-    finding = examine(architecture, single)
+    bounded: tuple[tuple[float, float], ...] = ()
+    if isinstance(single, GNN):
+        architecture, finding = graph_line(single), examine_graph(single)
+    elif isinstance(single, MLP):
+        shape = Architecture.of(single)
+        architecture, finding = str(shape), examine(shape, single)
+        bounded = best_errors(shape) if finding.verdict == "not representable" else ()
+    else:
+        raise ValueError(f"model={type(single).__name__} cannot be examined; allowed: MLP, GNN")
     check = None
     if finding.verdict == "representable":
         check = largest_error(single)
         if not check < TOLERANCE:  # a mistake of ours must not become a certificate
             raise AssertionError(f"{architecture}: the weights that were found are wrong by {check}")
     weights = {n: p.detach()[0].clone() for n, p in single.named_parameters()} if check is not None else None
-    bounded = () if finding.verdict != "not representable" else best_errors(architecture)
-    return Certificate(finding.verdict, str(architecture), finding.derivation, finding.infimum, weights, check, bounded)
+    return Certificate(finding.verdict, architecture, finding.derivation, finding.infimum, weights, check, bounded)
+
+
+def graph_line(model: GNN) -> str:
+    """What a graph network is, in one line."""
+    h = model.hparams
+    symmetry = h["symmetry"] if isinstance(h["symmetry"], str) else "/".join(h["symmetry"])
+    graph = h["graph"] if isinstance(h["graph"], str) else f"{len(model.edges)} edges"
+    sizes = f"{h['depth']} x {h['width']} features on {graph} of {model.block_size} nodes"
+    notes = [] if h["bias"] else ["no bias"]
+    return ", ".join([f"GNN {h['layer']}, {sizes}, {h['readout']}", str(h["activation"]), str(symmetry), *notes])
 
 
 @torch.no_grad()

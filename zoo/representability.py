@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .base import StackedModel
 from .mlp import MLP
 from .splines import Spline
 from .symmetry import per_layer
@@ -37,15 +39,15 @@ class Nonlinear:
     bounded: bool = False
 
     @staticmethod
-    def of(model: MLP) -> Nonlinear:
+    def of(model: StackedModel) -> Nonlinear:
         """Of the first member's first hidden layer; all layers have the same one."""
-        activation = model.activations[0]
+        activation: Any = model.activations[0]  # type: ignore[index]
         name = str(model.hparams["activation"])
         if isinstance(activation, Spline):
             extension = str(activation_argument(model, "extension", "affine"))
             trained = activation_argument(model, "spline", "trained") == "trained"
             return Nonlinear(name, trained_spline=extension if trained else None, bounded=extension != "affine")
-        pieces = activation.piecewise()  # type: ignore[operator]
+        pieces = activation.piecewise()
         if pieces is None:
             return Nonlinear(name, bounded=name == "tanh")
         rows = pieces.coefficients[0, 0].tolist()
@@ -149,7 +151,7 @@ class Finding:
     infimum: str
 
 
-def activation_argument(model: MLP, name: str, default: object) -> object:
+def activation_argument(model: StackedModel, name: str, default: object) -> object:
     """A parameter of the activation, or its default where it was not given."""
     value = model.hparams[name]
     return default if value is None else value

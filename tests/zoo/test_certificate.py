@@ -194,8 +194,47 @@ def test_a_wrong_network_is_not_the_map() -> None:
     assert largest_error(MLP(activation="relu", seed=3).double()) > 0.1
 
 
-def test_graph_networks_are_undecided_and_say_so() -> None:
-    assert certify(GNN()).verdict == OPEN
+GRAPH_VERDICTS: list[tuple[dict[str, Any], str]] = [
+    *[({"layer": layer, "readout": r}, YES) for layer in ("graph_conv", "gcn", "sage", "gin") for r in ("mean", "sum")],
+    *[({"activation": a, "depth": 2}, YES) for a in ("linear", "quadratic", "relu", "gelu", "spline")],
+    *[({"symmetry": s}, YES) for s in ("free", "tied", "odd", "odd_tied")],
+    *[({"activation": a, "symmetry": s}, NO) for a in ("relu", "leaky_relu", "quadratic") for s in ("hidden", "full")],
+    *[({"activation": a, "symmetry": "full"}, YES) for a in ("linear", "spline")],
+    *[({"activation": "relu", "width": 1, "layer": layer}, NO) for layer in ("gcn", "gin")],
+    ({"activation": "tanh"}, NO),
+    ({"negative_slope": -1.0}, NO),
+    ({"graph": "path", "readout": "target", "depth": 2}, NO),  # three steps from the first node to the last
+    ({"graph": "ring", "readout": "target"}, NO),
+    ({"graph": "complete", "readout": "target"}, YES),
+    ({"layer": "gat"}, OPEN),
+    ({"layer": "edge_conv"}, OPEN),
+    ({"layer": "gcn", "graph": "star"}, OPEN),
+    ({"activation": "relu", "symmetry": "full", "depth": 2}, OPEN),
+    ({"activation": "spline", "weights": "fixed"}, OPEN),
+]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("arguments", "verdict"), GRAPH_VERDICTS)
+def test_verdicts_of_graph_networks(arguments: dict[str, Any], verdict: str, bias: bool) -> None:
+    given = {"graph": "ring", "block_size": 4, "readout": "mean", "width": 2, "bias": bias, **arguments}
+    found = certify(GNN(**given))
+    assert found.verdict == verdict
+    if verdict != YES:
+        assert found.weights is None
+        return
+    assert found.weights is not None
+    twin = GNN(**given, seed=9).double()
+    with torch.no_grad():
+        for name, value in twin.named_parameters():
+            value.copy_(found.weights[name].unsqueeze(0))
+        x = 3 * torch.randn(50, 4, dtype=torch.float64)
+        assert ((twin(x)[0] - clt_map(x)).abs() < 1e-9).all()
+
+
+def test_a_pair_is_certified_as_the_mlp_is() -> None:
+    assert certify("gnn_graph_conv_relu_free").verdict == certify("mlp_relu_free").verdict == YES
+    assert certify("gnn_graph_conv_quadratic_full").verdict == certify("mlp_quadratic_full").verdict == NO
 
 
 def test_files_and_names(tmp_path: Path) -> None:
