@@ -28,7 +28,8 @@ METHODS = ("sampling", "quadrature")
 class CumulantDiagnostics(Callback):
     r"""Measure the cumulants of every layer under chosen laws, against the exact recursion for ``out``.
 
-    Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles. A
+    Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles; for
+    graphs ``k<n>_across_nodes`` is the sum of the joint cumulants between nodes, for every feature. A
     Parquet file an epoch in the run's folder ``cumulants`` has every member and unit, see
     :func:`renorm.callbacks.cumulant_table.write_table`. Members that have diverged are left out.
 
@@ -125,6 +126,8 @@ class CumulantDiagnostics(Callback):
                     tag = f"cumulants/{law}/{name}/k{n + 1}"
                     scalars |= mean_and_quantiles(tag, layer.k[n])
                     scalars[chart_tag(tag)] = scalars[tag]
+                    if n and layer.across_nodes is not None:
+                        scalars |= mean_and_quantiles(f"{tag}_across_nodes", layer.across_nodes[n])
         log_scalars(trainer, scalars)
 
     def _draw(self, trainer: Trainer, model: StackedModel, block_size: int) -> None:

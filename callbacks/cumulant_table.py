@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..cumulants import clt_step
 from ..datamodules import laws
@@ -23,7 +25,8 @@ def write_table(
 
     Columns: ``epoch, step, law, layer, member, unit``; ``k1 ... k4`` and their standard errors ``stderr1 ... stderr4``;
     ``exact1 ... exact4``, the exact recursion, for layer ``out``, else NaN; ``skewness``, ``excess_kurtosis``; and
-    ``covariance``, the unit's row of the layer's matrix of second joint cumulants.
+    ``covariance``, the unit's row of the layer's matrix of second joint cumulants; and ``across_nodes2 ... across_nodes4``, the
+    sum of the joint cumulants between the nodes of the unit's feature, NaN for layers without nodes.
 
     Args:
         folder: where to write; made if it does not exist.
@@ -63,6 +66,15 @@ def _layer_table(epoch: int, step: int, law: str, name: str, layer: LayerCumulan
     columns |= {f"exact{n}": np.full(rows, value) for n, value in enumerate(exact, start=1)}
     columns["skewness"] = layer.skewness.flatten().cpu().numpy()
     columns["excess_kurtosis"] = layer.excess_kurtosis.flatten().cpu().numpy()
+    across = _across_by_unit(layer)
+    columns |= {f"across_nodes{n}": across[n - 1].flatten().cpu().numpy() for n in range(2, ORDER + 1)}
     offsets = np.arange(0, rows * units + 1, units, dtype=np.int32)
     columns["covariance"] = pa.ListArray.from_arrays(offsets, layer.covariance.flatten().cpu().numpy())
     return pa.table(columns)
+
+
+def _across_by_unit(layer: LayerCumulants) -> Tensor:
+    """The cumulants between nodes, repeated for every node of a feature, shape ``(4, M, units)``."""
+    if layer.across_nodes is None:
+        return torch.full_like(layer.k, torch.nan)
+    return layer.across_nodes.repeat_interleave(layer.k.shape[-1] // layer.across_nodes.shape[-1], dim=-1)

@@ -24,11 +24,15 @@ class LayerCumulants:
         k: :math:`k_1, \dots, k_4`, shape ``(4, M, units)``, float64.
         stderr: standard errors, same shape; 0 where the law is integrated and nothing is sampled.
         covariance: joint second cumulants of the units, shape ``(M, units, units)``.
+        across_nodes: for graphs, the sum of all joint cumulants between nodes,
+            :math:`k_n(\sum_v h_v) - \sum_v k_n(h_v)`, of every feature, shape ``(4, M, features)``; 0 for all n where nodes are
+            independent, and always for n = 1. None for layers without nodes.
     """
 
     k: Tensor
     stderr: Tensor
     covariance: Tensor
+    across_nodes: Tensor | None = None
 
     @property
     def skewness(self) -> Tensor:
@@ -59,8 +63,8 @@ def sampled_cumulants(model: StackedModel, x: Tensor, members: list[int] | None 
         (['pre0', 'act0', 'out'], torch.Size([4, 5, 3]), torch.Size([5, 3, 3]))
     """
     with torch.no_grad():
-        layers = {name: units_last(values) for name, values in model.trace(x).items()}
-        return {name: _estimate(values if members is None else values[members]) for name, values in layers.items()}
+        layers = model.trace(x).items()
+        return {name: _estimate(values if members is None else values[members]) for name, values in layers}
 
 
 def units_last(values: Tensor) -> Tensor:
@@ -68,12 +72,33 @@ def units_last(values: Tensor) -> Tensor:
     return values.reshape(values.shape[0], -1, values.shape[-1]).mT
 
 
-def _estimate(values: Tensor) -> LayerCumulants:
-    values = values.double()
+def units_and_sums(values: Tensor) -> Tensor:
+    """A layer's values as ``(M, N, units)``, for graphs followed by every feature's sum over the nodes."""
+    units = units_last(values)
+    return units if values.ndim < 4 else torch.cat([units, values.sum(dim=2).mT], dim=2)
+
+
+def _of_layer(nodes: int | None, k: Tensor, stderr: Tensor, covariance: Tensor) -> LayerCumulants:
+    """Part the units of a graph's layer from the sums that :func:`units_and_sums` puts after them."""
+    if nodes is None:
+        return LayerCumulants(k, stderr, covariance)
+    units = k.shape[-1] * nodes // (nodes + 1)
+    own, sums = k[..., :units], k[..., units:]
+    across = sums - own.reshape(*own.shape[:-1], -1, nodes).sum(dim=-1)
+    across[0] = 0.0  # means add up
+    return LayerCumulants(own, stderr[..., :units], covariance[:, :units, :units], across)
+
+
+def _nodes(values: Tensor) -> int | None:
+    return values.shape[2] if values.ndim == 4 else None
+
+
+def _estimate(layer: Tensor) -> LayerCumulants:
+    values = units_and_sums(layer).double()
     sums = power_sums(values, 2 * ORDER, dim=1)
     deviation = values - sums.mean.unsqueeze(1)
     covariance = deviation.mT @ deviation / (values.shape[1] - 1)
-    return LayerCumulants(sums.kstat(ORDER), sums.kstat_stderr(ORDER), covariance)
+    return _of_layer(_nodes(layer), sums.kstat(ORDER), sums.kstat_stderr(ORDER), covariance)
 
 
 def integrated_cumulants(model: StackedModel, law: Law) -> dict[str, LayerCumulants]:
@@ -100,24 +125,26 @@ def integrated_cumulants(model: StackedModel, law: Law) -> dict[str, LayerCumula
     twin = model.double_copy()
     blocks, weights = blocks.to(device), weights.to(device)
     with torch.no_grad():
-        centres = {name: units_last(value)[:, 0] for name, value in twin.trace(weights[None] @ blocks).items()}
+        at_mean = twin.trace(weights[None] @ blocks)
+        centres = {name: units_and_sums(value)[:, 0] for name, value in at_mean.items()}
         widest = max(centre.numel() for centre in centres.values())
         parts = torch.split(blocks, max(1, CHUNK_CELLS // widest)), torch.split(weights, max(1, CHUNK_CELLS // widest))
         sums = {name: torch.zeros(ORDER, *centre.shape).to(centre) for name, centre in centres.items()}
         squares = {name: torch.zeros(*c.shape, c.shape[-1]).to(c) for name, c in centres.items()}
         for x, w in zip(*parts, strict=True):
             for name, value in twin.trace(x).items():
-                deviation = units_last(value) - centres[name].unsqueeze(1)
+                deviation = units_and_sums(value) - centres[name].unsqueeze(1)
                 squares[name] += deviation.mT @ (w[:, None] * deviation)
                 power = torch.ones_like(deviation)
                 for p in range(ORDER):
                     power = power * deviation
                     sums[name][p] += torch.einsum("n,mnu->mu", w, power)
-    return {name: _exact(centres[name], sums[name], squares[name]) for name in centres}
+    return {name: _exact(_nodes(at_mean[name]), centres[name], sums[name], squares[name]) for name in centres}
 
 
-def _exact(centre: Tensor, sums: Tensor, squares: Tensor) -> LayerCumulants:
+def _exact(nodes: int | None, centre: Tensor, sums: Tensor, squares: Tensor) -> LayerCumulants:
     expectations = PowerSums(torch.ones_like(centre), centre, sums)
     _, second, third, fourth = expectations.central()
     k = torch.stack([expectations.mean, second, third, fourth - 3 * second.square()])
-    return LayerCumulants(k, torch.zeros_like(k), squares - sums[0].unsqueeze(-1) * sums[0].unsqueeze(-2))
+    covariance = squares - sums[0].unsqueeze(-1) * sums[0].unsqueeze(-2)
+    return _of_layer(nodes, k, torch.zeros_like(k), covariance)

@@ -19,7 +19,7 @@ from ..kstatistics import check_order
 from ..partitions import moebius, set_partitions
 from .gauss_rules import gauss_rule
 from .network import Network
-from .plane import Cubature, CubatureLaw, check_product
+from .plane import Cubature
 from .tensors import VectorLaw
 
 MAX_TERMS = 20_000  # of a polynomial in fractions
@@ -44,7 +44,6 @@ class GaussCubature(Cubature):
         if not self.exists:
             raise ValueError(f"law={str(self.law)!r} has no finite moments for this network; allowed: other laws")
         values, weights = gauss_rule(self.law, self._power)
-        check_product(len(values), self.network.block_size)
         return torch.from_numpy(values), torch.from_numpy(weights)
 
 
@@ -56,11 +55,7 @@ def check_polynomial(network: Network) -> None:
 
 def exact(network: Network, law: Any, order: int) -> dict[str, VectorLaw]:
     """Every layer of a polynomial network without truncation, differentiable; see :class:`GaussCubature`."""
-    cubature = GaussCubature(network, law, order)
-    return {
-        name: CubatureLaw(cubature, i, units)
-        for i, (name, units) in enumerate(zip(network.names(), network.sizes(), strict=True))
-    }
+    return GaussCubature(network, law, order).layers()
 
 
 class RationalLaw(VectorLaw):

@@ -36,6 +36,12 @@ class Nonlinearity:
             part.pieces = self.pieces._replace(coefficients=self.pieces.coefficients[members])
         return part
 
+    def on_nodes(self, nodes: int) -> Nonlinearity:
+        """The activation on another number of nodes."""
+        part = copy.copy(self)
+        part.nodes = nodes
+        return part
+
     def __call__(self, z: Tensor) -> Tensor:
         """Apply to ``(M, d, P)``, element by element."""
         by_node = z.view(len(z), -1, self.nodes, z.shape[2])

@@ -19,12 +19,12 @@ from ..kstatistics import check_order
 from ..moments import moments_to_cumulants
 from .network import Network
 from .panels import law_atoms, law_panels
+from .points import CHUNK_CELLS, check_product, product_points
+from .receptive_fields import has_partial_fields, local_laws
 from .tensors import PointLaw, VectorLaw, with_mean
 from .triangles import Triangles, grid, nodes_needed, pack, quarter, rule, split_at_kinks
 
-MAX_POINTS = 2**22  # blocks of atoms
 PART_POINTS = 2**22  # points of all members that are held at a time
-CHUNK_CELLS = 2**22  # values of a layer that are held at a time
 MAX_REFINEMENTS = 14
 TOLERANCE = 1e-12  # of a moment of the output over one triangle, relative to the whole
 MORE_NODES = 2  # of the rule that judges another
@@ -77,9 +77,17 @@ class Cubature:
         block_size = self.network.block_size
         if atoms is None and block_size != 2:
             raise ValueError(f"block_size={block_size} is too many to integrate a density; allowed: 2")
-        if atoms is not None:
-            check_product(len(atoms[0]), block_size)
         return None if atoms is None else (torch.from_numpy(atoms[0]), torch.from_numpy(atoms[1]))
+
+    def layers(self) -> dict[str, VectorLaw]:
+        """Every layer by name; nodes of a graph that depend on few variables are integrated over those alone."""
+        network = self.network
+        if self._points is not None:
+            if has_partial_fields(network):
+                return local_laws(network, *self._points, self.order, self.exists)
+            check_product(len(self._points[0]), network.block_size)
+        sizes = network.sizes()
+        return {name: CubatureLaw(self, i, sizes[i]) for i, name in enumerate(network.names())}
 
     @functools.cached_property
     def _kept(self) -> list[Part] | None:
@@ -122,21 +130,6 @@ class Cubature:
         """Cumulants of every unit of every layer, in the order of ``network.names()``: ``(order, M, units)`` each."""
         parts = [_marginals(part, self.exists) for part in self.parts()]
         return [torch.cat(layer, dim=1) for layer in zip(*parts, strict=True)]
-
-
-def check_product(count: int, block_size: int) -> None:
-    """Raise a ValueError where the blocks of so many points a variable are too many."""
-    if count**block_size > MAX_POINTS:
-        most = int(MAX_POINTS ** (1 / block_size) + 1e-9)
-        raise ValueError(
-            f"block_size={block_size} has {count}**{block_size} blocks of points; allowed: up to {most}**{block_size}"
-        )
-
-
-def product_points(values: Tensor, weights: Tensor, block_size: int) -> tuple[Tensor, Tensor]:
-    """Blocks of independent variables, ``(1, b, P)``, and their weights ``(1, P)``."""
-    index = torch.cartesian_prod(*[torch.arange(len(values))] * block_size).view(-1, block_size)
-    return values[index].T.unsqueeze(0), weights[index].prod(dim=1).unsqueeze(0)
 
 
 def has_straight_kinks(network: Network) -> bool:
@@ -186,9 +179,7 @@ class CubatureLaw(VectorLaw):
 
 def quadrature(network: Network, law: Any, order: int) -> dict[str, VectorLaw]:
     """Every layer as the image of the input's points; cumulants that do not exist are NaN."""
-    cubature = Cubature(network, law, order)
-    sizes = network.sizes()
-    return {name: CubatureLaw(cubature, i, sizes[i]) for i, name in enumerate(network.names())}
+    return Cubature(network, law, order).layers()
 
 
 def _marginals(part: Part, order: int) -> list[Tensor]:

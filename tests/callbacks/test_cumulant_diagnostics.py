@@ -18,7 +18,7 @@ from renorm.callbacks import CumulantDiagnostics
 from renorm.callbacks.layer_cumulants import integrated_cumulants, sampled_cumulants
 from renorm.cumulants import clt_step, joint_kstat, kstat, kstat_stderr
 from renorm.datamodules import CLTDataModule, laws
-from renorm.zoo import MLP, StackedModel
+from renorm.zoo import GNN, MLP, StackedModel
 
 LAYERS = ["pre0", "act0", "pre1", "act1", "out"]
 UNIFORM = "uniform(low=-1.7320508075688772, high=1.7320508075688772)"
@@ -61,6 +61,31 @@ def test_sampled_cumulants_are_those_of_each_unit() -> None:
             torch.testing.assert_close(layer.covariance[member], joint_kstat(units, 2))
         torch.testing.assert_close(layer.skewness, layer.k[2] / layer.k[1] ** 1.5)
         torch.testing.assert_close(layer.excess_kurtosis, layer.k[3] / layer.k[1] ** 2)
+
+
+def test_cumulants_across_nodes_are_the_sums_of_the_joint_ones() -> None:
+    model = GNN(graph="path", block_size=3, activation="relu", width=2, depth=2, replicas=2, seed=1).double()
+    x = laws.parse("gamma(shape=2)").sample((500, 3), generator=torch.Generator().manual_seed(0)).double()
+    found = sampled_cumulants(model, x)
+    values = model.trace(x)["act1"].detach()
+    for n in (2, 3, 4):
+        for member in range(2):
+            for feature in range(2):
+                tensor = joint_kstat(values[member, feature].T, n)
+                own = sum(tensor[(node,) * n] for node in range(3))
+                across = found["act1"].across_nodes
+                assert across is not None
+                assert torch.isclose(across[n - 1, member, feature], tensor.sum() - own, rtol=1e-9, atol=1e-12)
+    assert found["act1"].k.shape == (4, 2, 6)
+    assert found["act1"].covariance.shape == (2, 6, 6)
+    assert found["out"].across_nodes is None
+
+
+def test_nodes_that_do_not_hear_from_each_other_have_no_cumulants_across() -> None:
+    model = GNN(graph=[[0, 0]], block_size=2, activation="tanh", width=3, seed=1)
+    across = integrated_cumulants(model, laws.parse("uniform()"))["act0"].across_nodes
+    assert across is not None
+    assert across.abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("law", ["gamma(shape=2)", "rademacher()", "gaussian(mean=1, std=3)", "student_t(df=10)"])
@@ -213,3 +238,13 @@ def test_quadrature_refuses_a_law_before_training(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no variance; allowed: laws with one, or sampling"):
         fit(CumulantDiagnostics(method="quadrature", laws=["uniform()", "cauchy()"]), tmp_path)
     assert not (tmp_path / "cumulants").exists()
+
+
+def test_graphs_log_and_write_what_is_across_nodes(tmp_path: Path) -> None:
+    model = GNN(graph="ring", block_size=3, width=2, replicas=2)
+    fit(CumulantDiagnostics(), tmp_path, model, block_size=3)
+    assert f"cumulants/{UNIFORM}/act0/k2_across_nodes" in tags(tmp_path, "scalars")
+    table = pq.read_table(tmp_path / "cumulants").to_pydict()
+    inside = [layer != "out" for layer in table["layer"]]
+    for n in (2, 3, 4):
+        assert [math.isfinite(value) for value in table[f"across_nodes{n}"]] == inside

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from renorm.cumulants import moments_to_cumulants, propagate
-from renorm.cumulants.propagation.exact import exact
-from renorm.cumulants.propagation.network import Network, Nonlinearity
+from renorm.cumulants.propagation.exact import GaussCubature, exact
+from renorm.cumulants.propagation.network import Network, Nonlinearity, read_network
+from renorm.cumulants.propagation.plane import CubatureLaw
 from renorm.cumulants.propagation.propagate import layerwise, without_cross_nodes
+from renorm.cumulants.propagation.receptive_fields import LocalLaw
 from renorm.datamodules.law_exact import cumulants_of
 from renorm.zoo import GNN, MLP, activations
 
@@ -122,6 +124,42 @@ def test_what_no_input_joins_has_no_joint_cumulants() -> None:
         for units in itertools.product(range(8), repeat=n):
             if len({int(group[u]) for u in units}) > 1:
                 assert abs(float(tensor[units])) < 1e-14
+
+
+@pytest.mark.parametrize("graph", ["ring", "path", "star", [[0, 1], [2, 3], [3, 2]]])
+@pytest.mark.parametrize("readout", ["target", "sum"])
+def test_receptive_fields_give_what_all_points_give(graph: str | list[list[int]], readout: str) -> None:
+    model = GNN(graph=graph, readout=readout, block_size=5, activation="quadratic", width=2, depth=2, seed=4)
+    model = model.double().requires_grad_(False)
+    cubature = GaussCubature(read_network(model), SKEW, 4)
+    found = cubature.layers()
+    for i, name in enumerate(cubature.network.names()):
+        everywhere = CubatureLaw(cubature, i, found[name].units)
+        for n in (1, 2, 3, 4):
+            assert isinstance(found[name], LocalLaw)
+            assert torch.allclose(found[name].cumulants(n), everywhere.cumulants(n), rtol=1e-9, atol=1e-12), (name, n)
+            assert torch.allclose(found[name].marginal(n), everywhere.marginal(n), rtol=1e-9, atol=1e-12), (name, n)
+
+
+def test_receptive_fields_reach_graphs_whose_blocks_are_too_many() -> None:
+    """3**16 blocks are refused; the fields of four connected nodes have nine variables at most."""
+    model = GNN(graph="ring", readout="mean", block_size=16, activation="quadratic", width=2, seed=1)
+    model = model.double().requires_grad_(False)
+    found = propagate(model, SKEW, method="exact")
+    assert (found["act0"].cumulants(2)[0, 0, 3:14] == 0).all()  # nodes 3 or more apart hear from different variables
+    # a ring of seven, which can be gone through, has the same joint cumulants of neighbours
+    small = GNN(graph="ring", readout="mean", block_size=7, activation="quadratic", width=2, seed=1).double()
+    small.load_state_dict(model.state_dict())
+    local = propagate(small.requires_grad_(False), SKEW, method="exact")["act0"].cumulants(2)
+    wide = found["act0"].cumulants(2)
+    for distance in range(3):
+        assert torch.allclose(wide[0, 5, 5 + distance], local[0, 3, 3 + distance], rtol=1e-12)
+    # and the variance of a mean over n nodes follows from them
+    row = torch.cat([found["out"].marginal(2), propagate(small, SKEW, method="exact")["out"].marginal(2)])
+    assert torch.allclose(16 * row[0], 7 * row[1], rtol=1e-12)
+    deep = GNN(graph="ring", readout="mean", block_size=16, activation="quadratic", width=1, depth=2).double()
+    with pytest.raises(ValueError, match=r"receptive field=1\d has 3\*\*1\d blocks of points"):
+        propagate(deep.requires_grad_(False), SKEW, method="exact")["out"].marginal(4)
 
 
 def test_independent_nodes_keep_what_is_within_a_node() -> None:
