@@ -57,6 +57,7 @@ class Activation(nn.Module):
     name: ClassVar[str]
     parity: ClassVar[str | None] = None  # "odd" where f(-z) = -f(z)
     grid: ClassVar[tuple[str, ...]] = ()  # parameters that may be a list, the grid
+    fuses: ClassVar[bool] = True  # False where a library's own loop beats compiled code that computes it again
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -190,7 +191,7 @@ class LeakyReLU(Activation):
 class Tanh(Activation):
     """tanh(z)."""
 
-    name, parity = "tanh", "odd"
+    name, parity, fuses = "tanh", "odd", False
 
     def forward(self, z: Tensor) -> Tensor:
         """Apply the activation."""
@@ -200,7 +201,7 @@ class Tanh(Activation):
 class GELU(Activation):
     """z Φ(z), with Φ the normal distribution function."""
 
-    name = "gelu"
+    name, fuses = "gelu", False
 
     def forward(self, z: Tensor) -> Tensor:
         """Apply the activation."""

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
 from . import activations
+from .compilation import Losses, compiled_losses
 from .layers import MemberRandom, StackedLinear
 from .losses import LOSSES, clt_map
 from .metrics import MemberMean, quantiles
@@ -51,6 +52,8 @@ class StackedModel(LightningModule):
         members: keep only these members of the stack, by number; all by default.
         seed: seed of the initial weights, 0 or more.
         loss: ``mse`` against the exact map, ``energy`` or ``cumulant`` against the target's distribution only.
+        compile: whether training runs compiled code: ``true``, ``false``, or ``auto``, which compiles where the run is long
+            enough and a compiler is there. The numbers are the same to rounding.
         optimizer: from parameters to an optimiser, e.g. ``torch.optim.Adam`` with ``lr``.
         lr_scheduler: from the optimiser to a learning-rate scheduler.
         lr_scheduler_interval: whether the scheduler steps each ``step`` or each ``epoch``.
@@ -76,6 +79,7 @@ class StackedModel(LightningModule):
         members: list[int] | None = None,
         seed: int = 0,
         loss: str = "mse",
+        compile: str | bool = "auto",
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=0.01),
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["step", "epoch"] = "epoch",
@@ -94,6 +98,8 @@ class StackedModel(LightningModule):
         check_at_least("replicas", replicas, 1)
         check_at_least("seed", seed, 0)
         check_one_of("loss", loss, LOSSES)
+        self.compile_mode = str(compile).lower() if isinstance(compile, bool) else compile
+        check_one_of("compile", self.compile_mode, ("auto", "true", "false"))
         check_one_of("weights", weights, ("trained", "fixed"))
         check_one_of("lr_scheduler_interval", lr_scheduler_interval, ("step", "epoch"))
         self.block_size = block_size
@@ -101,6 +107,7 @@ class StackedModel(LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
         self.loss = LOSSES[loss]
+        self._training_losses: Losses = self.losses
         self._seed = seed
         self._weights = weights
         self._activation_class = activations.find(activation)
@@ -120,6 +127,13 @@ class StackedModel(LightningModule):
         self._find_members(replicas, primitive("members", members))
         self.val_loss = MemberMean(self.num_members)
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Note the running hook, as Lightning does some forty times a step, past ``nn.Module``'s search for parameters."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     # ---- who the members are -------------------------------------------------------------------------------------
 
@@ -243,8 +257,22 @@ class StackedModel(LightningModule):
         if len(x) == 0:
             nothing: Tensor = self(x).sum(dim=-1)
             return nothing  # no rows for this process: no loss, but gradients to share
+        return self._training_losses(x, clt_map(x))
+
+    def losses(self, x: Tensor, target: Tensor) -> Tensor:
+        """Loss of every member on blocks ``(N, b)`` with targets ``(N,)``, shape ``(M,)``."""
         # outputs come in half precision under autocast; differences are taken in the precision of the data
-        return self.loss(self(x).to(x.dtype), clt_map(x))
+        return self.loss(self(x).to(x.dtype), target)
+
+    def on_train_start(self) -> None:
+        """Compile the losses where that pays; here, because only now the model is on its device."""
+        data = getattr(self.trainer, "datamodule", None)
+        rows = getattr(data, "batch_size", 0) // self.trainer.world_size
+        self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
+
+    def on_train_end(self) -> None:
+        """Let go of compiled code, which cannot be pickled."""
+        self._training_losses = self.losses
 
     def _share(self, batch: Tensor) -> float:
         """Weight of this process's rows: averaging over processes must give the mean over the whole batch."""
@@ -294,6 +322,7 @@ class StackedModel(LightningModule):
             ValueError: for an optimiser or scheduler that couples the members of a stack.
         """
         optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        use_fused_updates(optimizer)
         if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
             raise ValueError(
                 f"optimizer={type(optimizer).__name__} couples the members of a stack; allowed: element-wise ones "
@@ -332,6 +361,13 @@ class StackedModel(LightningModule):
         factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+
+def use_fused_updates(optimizer: Optimizer) -> None:
+    """Take PyTorch's one-kernel update where an optimiser has one and nobody chose another: far fewer calls a step."""
+    for group in optimizer.param_groups:
+        if "fused" in group and group["fused"] is None and group.get("foreach") is None:
+            group["fused"] = True
 
 
 def merge_parameters(named: dict[str, Any], own: Any) -> dict[str, Any]:

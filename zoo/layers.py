@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from .symmetry import Orbits
 
+FUSED_INPUTS = 16  # of the first layer in compiled code; above it a library's matrix product is faster
+
 
 class MemberRandom:
     r"""Random numbers that belong to a member, whatever stack it is trained in.
@@ -138,10 +140,29 @@ class StackedLinear(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """Apply the layer."""
         weight: Tensor = self.weight()
+        bias = None if self.bias is None else self.bias().unsqueeze(-1)
+        if torch.compiler.is_compiling() or h.ndim == 2:
+            z = product(weight, h)
+            return z if bias is None else z + bias
+        return torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)
+
+
+def product(weight: Tensor, h: Tensor) -> Tensor:
+    """``weight (M, out, in)`` times ``h (M, in, N)``, or ``(in, N)`` that all members share, in the form that is fastest.
+
+    Eager, that is one call of a matrix product, and so it is between hidden layers. The first layer and the readout are sums
+    that a compiler fuses with what lies between them, so that nothing of size ``(M, units, N)`` is ever written to memory.
+    """
+    inputs = weight.shape[-1]
+    fuses = inputs <= FUSED_INPUTS if h.ndim == 2 else weight.shape[-2] == 1
+    if not torch.compiler.is_compiling() or not fuses:
         if h.ndim == 2:
             # one matrix product for all members, which share the input
-            z = (weight.flatten(0, 1) @ h).view(*weight.shape[:2], -1)
-            return z if self.bias is None else z + self.bias().unsqueeze(-1)
-        if self.bias is None:
-            return torch.bmm(weight, h)
-        return torch.baddbmm(self.bias().unsqueeze(-1), weight, h)
+            return (weight.flatten(0, 1) @ h).view(*weight.shape[:2], -1)
+        return torch.bmm(weight, h)
+    if h.ndim == 2:
+        z = weight[:, :, 0, None] * h[0]
+        for j in range(1, inputs):
+            z = z + weight[:, :, j, None] * h[j]
+        return z
+    return (weight.unsqueeze(-1) * h.unsqueeze(1)).sum(dim=2)

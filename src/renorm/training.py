@@ -200,7 +200,10 @@ class RenormCLI(LightningCLI):
     @staticmethod
     def _normalised(settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
         data = {k: v for k, v in settings["data"].items() if data_keys is None or k in data_keys}
-        return {"model": settings["model"], "data": data}
+        model = dict(settings["model"])
+        # how a run computes is no part of what it computes
+        model["init_args"] = {k: v for k, v in model.get("init_args", {}).items() if k != "compile"}
+        return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
         """Nothing global to seed: weights and batches have generators of their own."""
