@@ -119,7 +119,7 @@ class SymmetryBreaking(Callback):
         if not is_due(epoch, self.every_n_epochs, None) or not trainer.is_global_zero or not self._subspaces:
             return
         assert isinstance(pl_module, StackedModel)
-        self.results = self.measure(pl_module)
+        self.results = asymmetries(pl_module, self._subspaces)
         groups = pl_module.grid_groups()
         by_point = {
             layer: {name: [order_parameter(values[rows]) for rows in groups.values()] for name, values in found.items()}
@@ -138,16 +138,6 @@ class SymmetryBreaking(Callback):
                 log_figure(trainer, "symmetry/order_parameter", draw_order_parameter(abscissa, by_point, axis))
         if self.table:
             self._write(trainer, epoch)
-
-    def measure(self, model: StackedModel) -> dict[str, dict[str, Tensor]]:
-        """Asymmetry of every member, by layer and symmetry."""
-        with torch.no_grad():
-            weights = model.tied_weights()
-            named = dict(zip(layer_names(len(weights)), weights, strict=True))
-            return {
-                layer: {symmetry: asymmetry(named[layer], orbits).cpu() for symmetry, orbits in found.items()}
-                for layer, found in self._subspaces.items()
-            }
 
     def _log(self, trainer: Trainer, by_point: dict[str, dict[str, list[OrderParameter]]]) -> None:
         scalars: dict[str, float] = {}
@@ -184,6 +174,29 @@ class SymmetryBreaking(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the history."""
         self._history = state_dict["history"]
+
+
+def asymmetries(
+    model: StackedModel, subspaces: dict[str, dict[str, Orbits]] | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """Asymmetry of every member, by layer and symmetry.
+
+    Args:
+        model: the stack.
+        subspaces: those of :func:`subspaces_by_layer`, for those who have them already.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> {layer: list(found) for layer, found in asymmetries(MLP(symmetry="full", width=3)).items()}
+        {'pre0': ['input', 'hidden', 'full'], 'out': ['hidden']}
+    """
+    with torch.no_grad():
+        weights = model.tied_weights()
+        named = dict(zip(layer_names(len(weights)), weights, strict=True))
+        return {
+            layer: {symmetry: asymmetry(named[layer], orbits).cpu() for symmetry, orbits in found.items()}
+            for layer, found in (subspaces_by_layer(model) if subspaces is None else subspaces).items()
+        }
 
 
 def layer_names(count: int) -> list[str]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "zoo": ("the named variants: list", "zoo_command:run"),
     "certify": ("can these weights represent the map at all?", "certify_command:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate_command:run"),
+    "sweep": ("many fits over what cannot be stacked, as one table; 'sweep plot' draws it", "sweep.command:run"),
     "plot": ("draw error against slope from test results", "plot_command:run"),
 }
 

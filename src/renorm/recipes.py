@@ -21,8 +21,8 @@ RECIPE_KEY = "renorm"  # of a checkpoint
 
 
 def config_names() -> dict[str, Path]:
-    """Name and path of every config that comes with renorm, ``base`` aside."""
-    return {path.stem: path for path in sorted(CONFIGS.glob("*/*.yaml"))}
+    """Name and path of every config of a fit that comes with renorm, ``base`` aside."""
+    return {path.stem: path for path in sorted(CONFIGS.glob("*/*.yaml")) if path.parent.name != "sweep"}
 
 
 def find_config(name: str) -> str:

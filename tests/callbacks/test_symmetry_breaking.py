@@ -11,19 +11,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from renorm.callbacks import SymmetryBreaking
-from renorm.callbacks.symmetry_breaking import asymmetry, order_parameter, subspaces_by_layer
+from renorm.callbacks.symmetry_breaking import asymmetries, asymmetry, order_parameter
 from renorm.zoo import GNN, MLP
 from renorm.zoo.graph_symmetry import symmetries_of
 from renorm.zoo.layers import project
 from renorm.zoo.symmetry import SYMMETRIES
 
 from .test_cumulant_diagnostics import fit, tags
-
-
-def measured(model: MLP) -> dict[str, dict[str, torch.Tensor]]:
-    callback = SymmetryBreaking()
-    callback._subspaces = subspaces_by_layer(model)
-    return callback.measure(model)
 
 
 @pytest.mark.parametrize("symmetry", [name for name in SYMMETRIES if name != "free"])
@@ -35,7 +29,7 @@ def test_a_tied_network_has_no_asymmetry_to_its_own_symmetry(symmetry: str, dept
 
 
 def test_a_free_network_has_all_asymmetries() -> None:
-    found = measured(MLP(width=4, replicas=20))
+    found = asymmetries(MLP(width=4, replicas=20))
     assert set(found["pre0"]) == {"input", "hidden", "full", "odd", "odd_input"}
     assert set(found["out"]) == {"hidden", "odd"}  # full is hidden here, input ties nothing
     for layer in found.values():
@@ -96,7 +90,7 @@ def test_everything_is_logged_drawn_and_written(tmp_path: Path) -> None:
 
 
 def test_widths_without_pairs_have_no_odd_subspace() -> None:
-    assert set(measured(MLP(width=3))["pre0"]) == {"input", "hidden", "full"}
+    assert set(asymmetries(MLP(width=3))["pre0"]) == {"input", "hidden", "full"}
 
 
 def test_refuses_wrong_arguments() -> None:
@@ -108,9 +102,7 @@ def test_refuses_wrong_arguments() -> None:
 def test_a_graph_network_is_in_the_subspace_that_it_was_built_in(layer: str) -> None:
     for symmetry in symmetries_of(layer):
         model = GNN(layer=layer, symmetry=symmetry, width=4, depth=2, replicas=2, seed=1)
-        callback = SymmetryBreaking()
-        callback._subspaces = subspaces_by_layer(model)
-        found = callback.measure(model)
+        found = asymmetries(model)
         assert list(found) == ["pre0", "pre1", "out"]
         for by_symmetry in found.values():
             for name, values in by_symmetry.items():

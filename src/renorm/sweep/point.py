@@ -1,0 +1,135 @@
+"""One point of a sweep: build, train, judge, and say all of it as columns, one row a member."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+
+from .. import __version__
+from ..callbacks import Generalization
+from ..callbacks.symmetry_breaking import asymmetries
+from ..datamodules import CLTDataModule
+from ..zoo import GNN, MLP, StackedModel
+from ..zoo.metrics import METRICS
+from .config import OPTIMIZERS, TRAINING, Point
+
+Columns = dict[str, list[Any]]
+
+
+def build(point: Point) -> tuple[StackedModel, CLTDataModule, int]:
+    """Model, data and number of steps of a point.
+
+    Raises:
+        ValueError: for a setting out of range.
+    """
+    settings = TRAINING | point.settings
+    steps, lr, optimizer = settings["steps"], settings["lr"], settings["optimizer"]
+    if type(steps) is not int or steps < 1:
+        raise ValueError(f"steps={steps!r} is out of range; allowed: whole numbers >= 1")
+    if not isinstance(lr, int | float) or isinstance(lr, bool) or not 0 < lr < float("inf"):
+        raise ValueError(f"lr={lr!r} is out of range; allowed: positive numbers")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer={optimizer!r} is unknown; allowed: {', '.join(OPTIMIZERS)}")
+    of_data = [name for name in inspect.signature(CLTDataModule.__init__).parameters if name != "self"]
+    for_data = {name: value for name, value in point.settings.items() if name in of_data}
+    only_data = set(of_data) - {"block_size", "seed"}
+    for_model = {name: value for name, value in point.settings.items() if name not in {*only_data, *TRAINING}}
+    cls: type[StackedModel] = {"MLP": MLP, "GNN": GNN}[point.model]
+    try:
+        make: Callable[..., Any] = getattr(torch.optim, optimizer)
+        model = cls(**for_model, optimizer=lambda params: make(params, lr=lr))
+        return model, CLTDataModule(**for_data), steps
+    except TypeError as error:
+        raise ValueError(f"settings do not fit: {error}") from None
+
+
+def run_point(point: Point) -> Columns:
+    """Train and judge one point.
+
+    Returns:
+        One row a member: the axes and the grid, ``replica``, ``seed``; ``<law>/<metric>`` for every law, and the largest over the
+        laws as ``trained/<metric>`` and ``held_out/<metric>``; ``asymmetry/<layer>/<symmetry>``; seconds and versions.
+    """
+    quieten()
+    model, data, steps = build(point)
+    judge = Generalization(figure_every_n_validations=0)
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="auto",
+        devices=1,
+        logger=False,
+        callbacks=[judge],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    start = time.perf_counter()
+    trainer.fit(model, data)
+    trained = time.perf_counter()
+    trainer.test(model, data, verbose=False)
+    tested = time.perf_counter()
+    columns: Columns = {}
+    for law, metrics in judge.results.items():
+        columns |= {f"{law}/{metric}": metrics[metric].tolist() for metric in METRICS}
+    for name, laws in (("trained", data.train_laws), ("held_out", data.held_out_laws)):
+        for metric in METRICS if laws else ():
+            columns[f"{name}/{metric}"] = _largest([judge.results[str(law)][metric] for law in laws])
+    for layer, found in asymmetries(model).items():
+        columns |= {f"asymmetry/{layer}/{symmetry}": values.tolist() for symmetry, values in found.items()}
+    seconds = {"seconds_fit": trained - start, "seconds_test": tested - trained}
+    return _identity(point, model) | columns | _repeated(seconds | versions(), model.num_members)
+
+
+def _largest(values: list[torch.Tensor]) -> list[float]:
+    """Over laws, of those where the metric exists; NaN for a member that has diverged."""
+    stacked = torch.stack([value.double().cpu() for value in values])
+    exists = [bool(row.isfinite().any()) for row in stacked]
+    chosen = stacked[exists] if any(exists) else stacked
+    largest: list[float] = chosen.amax(dim=0).tolist()
+    return largest
+
+
+def _identity(point: Point, model: StackedModel) -> Columns:
+    table = model.member_table
+    grid = {axis: [member[axis] for member in table] for axis in model.grid_axes}
+    place = {key: [member[key] for member in table] for key in ("member", "replica")}
+    return _repeated({"seed": int(model.hparams["seed"])}, len(table)) | grid | place
+
+
+def _repeated(values: dict[str, Any], rows: int) -> Columns:
+    return {name: [value] * rows for name, value in values.items()}
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were made with."""
+    import lightning
+
+    return {"renorm": __version__, "torch": torch.__version__, "lightning": lightning.__version__}
+
+
+def prepare_worker() -> None:
+    """One thread a worker, so that the numbers do not depend on how many there are."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+def quieten() -> None:
+    """Keep what Lightning says about every fit off the screen."""
+    from ..training import EXPECTED_WARNINGS
+
+    for logger in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.pytorch",
+    ):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message)
