@@ -10,13 +10,14 @@ import yaml
 
 from renorm.cli import main
 from renorm.recipes import BASE_CONFIG, CONFIGS, config_names, find_config
+from renorm.sweep.config import sweep_names
 from renorm.zoo import GNN, MLP
 
 NAMES = sorted(config_names())
 
 
 def test_every_file_is_reached_by_its_name() -> None:
-    assert {*config_names().values(), BASE_CONFIG} == {*CONFIGS.rglob("*.yaml")}
+    assert {*config_names().values(), *sweep_names().values(), BASE_CONFIG} == {*CONFIGS.rglob("*.yaml")}
     for name, path in config_names().items():
         folder = path.parent.name
         assert find_config(name) == find_config(f"{folder}/{name}") == find_config(f"{folder}/{name}.yaml") == str(path)

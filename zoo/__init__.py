@@ -1,12 +1,32 @@
-"""Networks that learn the CLT map: stacked members, symmetries, activations, the registry."""
+"""Networks that learn the CLT map: stacked members, symmetries, activations, the registry.
+
+Everything is imported on first use: ``renorm zoo list`` needs no PyTorch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if __name__ != "renorm.zoo":
     raise ImportError("this folder is the package renorm.zoo: import it by that name")
 
-from .activations import Activation, list_activations
-from .base import StackedModel
-from .gnn import GNN
-from .losses import clt_map
-from .mlp import MLP
+if TYPE_CHECKING:
+    from .activations import Activation, list_activations
+    from .base import StackedModel
+    from .gnn import GNN
+    from .losses import clt_map
+    from .mlp import MLP
 
 __all__ = ["GNN", "MLP", "Activation", "StackedModel", "clt_map", "list_activations"]
+
+_HOMES = {"Activation": "activations", "list_activations": "activations", "clt_map": "losses"}
+_HOMES |= {"StackedModel": "base", "MLP": "mlp", "GNN": "gnn"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -344,6 +344,12 @@ class StackedModel(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_scheduler_interval},
         }
 
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Let go of the gradients, without the bookkeeping of ``Optimizer.zero_grad``."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
     def configure_gradient_clipping(
         self,
         optimizer: Optimizer,

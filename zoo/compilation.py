@@ -80,6 +80,8 @@ class _Compiled:
         if device.type == "cuda":
             # a step of a small stack is many short kernels: a graph launches them at once
             options["triton.cudagraphs"] = True
+        # PyTorch compiles one piece of code for eight models at most, then runs it uncompiled: forget earlier ones
+        torch._dynamo.reset()
         self._eager = function
         self._function: Losses = torch.compile(function, dynamic=False, options=options)
         self._may_fall_back = may_fall_back

@@ -303,7 +303,7 @@ def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
     return None, words
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, name: str = "trainer.default_root_dir") -> None:
     """Make a folder, and refuse one that cannot be written to.
 
     Raises:
@@ -316,7 +316,7 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         reason = error.strerror or error
-        raise ValueError(f"trainer.default_root_dir: cannot write to {str(folder)!r} ({reason})") from None
+        raise ValueError(f"{name}: cannot write to {str(folder)!r} ({reason})") from None
 
 
 def condense(message: str) -> str:

@@ -90,7 +90,7 @@ def test_the_command_draws(kind: str, results: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "where=width=... is missing: a figure has three axes; allowed for width: 2, 3"),
+        ([], "where=symmetry=... is missing: a figure has three axes; allowed for symmetry: free, full"),
         (["--kind", "pie"], "kind='pie' is unknown; allowed: heatmap, lines, transition"),
         (["--x", "depth"], "x='depth' is no axis of the sweep; allowed: steps, width, symmetry, negative_slope"),
         (["--where", "steps=3"], "where='steps=3' finds nothing; allowed for steps: 2, 4"),

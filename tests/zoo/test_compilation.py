@@ -175,3 +175,12 @@ def test_the_command_line_compiles(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@needs_compiler
+def test_a_process_may_train_any_number_of_models() -> None:
+    """PyTorch gives up after a number of models with the same code; a worker of a sweep trains hundreds."""
+    with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
+        for members in (2, 3, 4):
+            x = torch.randn(16, 2)
+            compiled_losses(MLP(replicas=members, compile=True), steps=1, rows=16)(x, clt_map(x))

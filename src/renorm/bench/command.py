@@ -1,0 +1,133 @@
+"""``renorm bench``: the performance table of this machine, in Markdown and JSON, with figures."""
+
+from __future__ import annotations
+
+import os
+import platform
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..arguments import OneLineParser
+from ..callbacks.results import write_json
+from ..training import check_writable
+from .figures import draw_growth, draw_parts
+from .measure import (
+    CONVERGED_STEPS,
+    GROWTH,
+    QUICK_GROWTH,
+    measure_convergence,
+    measure_goals,
+    measure_growth,
+    measure_parts,
+    peak_memory,
+    slopes,
+)
+
+MEMBERS = 1024
+
+
+def run(words: list[str]) -> None:
+    """Run ``renorm bench``."""
+    parser = OneLineParser(prog="renorm bench", description="costs of training on this machine, side by side")
+    parser.add_argument("--out", default="bench", help="folder for bench.md, bench.json and figures (default: bench)")
+    parser.add_argument("--quick", action="store_true", help="a rough look in a minute or two")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of PyTorch (default: its own choice)"
+    )
+    arguments = parser.parse_args(words[1:])
+    if arguments.threads < 1:
+        raise ValueError(f"threads={arguments.threads} is out of range; allowed: whole numbers >= 1")
+    out = Path(arguments.out)
+    check_writable(out, "out")
+    torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)
+    warnings.filterwarnings("ignore")
+    content = measure(arguments.quick)
+    write_json(out / "bench.json", content)
+    (out / "bench.md").write_text(markdown(content), encoding="utf-8")
+    draw_growth(content["growth"], content["slopes"]).savefig(out / "growth.png", dpi=120)
+    draw_parts(content["parts"], MEMBERS).savefig(out / "parts.png", dpi=120)
+    print(markdown(content))
+    print(f"written: {out}")
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Everything, as numbers."""
+    rounds, steps, budget = (1, 80, 0.1) if quick else (5, 400, 0.5)
+    long = CONVERGED_STEPS // 20 if quick else CONVERGED_STEPS
+    goals = measure_goals(rounds, steps)
+    growth = measure_growth(QUICK_GROWTH if quick else GROWTH, budget)
+    parts = measure_parts(MEMBERS, steps, budget)
+    return {
+        "machine": machine(),
+        "quick": quick,
+        "goals": goals,
+        "growth": growth,
+        "slopes": slopes(growth),
+        "parts": parts,
+        "late_over_early": {"steps": long, "members": MEMBERS, "ratio": measure_convergence(MEMBERS, long)},
+        "peak_memory_gib": peak_memory(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "renorm": __version__,
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """The tables for people."""
+    own = content["machine"]
+    quick = " A quick look: one round of few steps." if content["quick"] else ""
+    lines = [
+        f"{own['processor']}, {own['cores']} cores, {own['threads']} threads, Python {own['python']}, torch {own['torch']}, "
+        f"renorm {own['renorm']}. Batch 256, Adam, float32, compiled; medians of ratios.{quick}",
+        "",
+        "| what | µs | against | µs | ratio | goal | reached |",
+        "| --- | ---: | --- | ---: | ---: | ---: | --- |",
+    ]
+    for row in content["goals"]:
+        lines.append(
+            f"| {row['what']} | {row['seconds'] * 1e6:.2f} | {row['against']} | {row['seconds_against'] * 1e6:.2f} "
+            f"| {row['ratio']:.3g} | {row['goal']} | {'yes' if row['reached'] else 'no'} |"
+        )
+    lines += ["", "| axis | value | ms a step | MiB |", "| --- | ---: | ---: | ---: |"]
+    for row in content["growth"]:
+        size = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:.0f}"
+        lines.append(f"| {row['axis']} | {row['value']} | {row['seconds'] * 1e3:.3f} | {size} |")
+    exponents = ", ".join(f"{axis}^{slope:.2f}" for axis, slope in content["slopes"].items())
+    total = sum(content["parts"].values())
+    shares = ", ".join(f"{name} {100 * seconds / total:.0f}%" for name, seconds in content["parts"].items())
+    training = {name: seconds for name, seconds in content["parts"].items() if name != "callbacks"}
+    without = sum(training.values())
+    of_training = ", ".join(f"{name} {100 * seconds / without:.0f}%" for name, seconds in training.items())
+    late = content["late_over_early"]
+    lines += [
+        "",
+        f"Time grows as {exponents} over the upper half of each range.",
+        f"A step of {MEMBERS} members: {of_training}. With all diagnostics and a validation after every 200 steps: {shares}.",
+        f"Last tenth of {late['steps']} steps over the first: {late['ratio']:.2f}.",
+        f"Peak memory of all this: {content['peak_memory_gib']:.2f} GiB.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,47 @@
+"""Figures of ``renorm bench``: growth with size, and where the time goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+MIB = 2**20
+
+
+def draw_growth(rows: list[dict[str, Any]], slopes: dict[str, float]) -> Figure:
+    """Time a step and memory against each size, both axes logarithmic."""
+    axes_names = list(slopes)
+    figure = Figure(figsize=(3.3 * len(axes_names), 5.6), layout="constrained")
+    grid = figure.subplots(2, len(axes_names), sharex="col", sharey="row", squeeze=False)
+    for column, axis in enumerate(axes_names):
+        points = [row for row in rows if row["axis"] == axis]
+        values = [row["value"] for row in points]
+        grid[0, column].loglog(values, [row["seconds"] * 1e3 for row in points], marker="o")
+        grid[0, column].set_title(f"time ~ {axis}$^{{{slopes[axis]:.2f}}}$", fontsize="medium")
+        known = [row for row in points if row["bytes"]]
+        grid[1, column].loglog(
+            [row["value"] for row in known], [row["bytes"] / MIB for row in known], marker="o", color="C1"
+        )
+        grid[1, column].set_xlabel(axis)
+        for panel in grid[:, column]:
+            panel.set_xticks(values, [str(value) for value in values], rotation=45)
+            panel.minorticks_off()
+            panel.grid(alpha=0.3, linewidth=0.5, which="both")
+    grid[0, 0].set_ylabel("milliseconds a step")
+    grid[1, 0].set_ylabel("MiB above the start")
+    return figure
+
+
+def draw_parts(parts: dict[str, float], members: int) -> Figure:
+    """One stacked bar: milliseconds of a step by what they are spent on."""
+    figure = Figure(figsize=(9, 2.2), layout="constrained")
+    axes = figure.add_subplot()
+    left, total = 0.0, sum(parts.values())
+    for name, seconds in parts.items():
+        axes.barh(0, seconds * 1e3, left=left * 1e3, label=f"{name}  {100 * seconds / total:.0f}%")
+        left += seconds
+    axes.set_yticks([])
+    axes.set_xlabel(f"milliseconds a step of {members} members")
+    axes.legend(ncols=len(parts), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    return figure

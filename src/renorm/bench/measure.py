@@ -1,0 +1,170 @@
+"""What ``renorm bench`` measures: the goals, growth with size, where the time goes, and whether it stays."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
+from ..datamodules import CLTDataModule
+from ..zoo import GNN
+from .loops import (
+    BATCH,
+    bare_seconds,
+    bare_step,
+    fit_clock,
+    plain_lightning,
+    plain_pytorch,
+    renorm_fit,
+    seconds_of,
+    stack,
+)
+
+# members -> goals: how many times cheaper a member-step is than a step of plain Lightning, and of plain PyTorch
+GOALS: dict[int, tuple[float, float | None]] = {1: (1, None), 64: (100, 25), 1024: (1000, 200)}
+GNN_GOAL = 3.0
+GROWTH: dict[str, list[int]] = {
+    "members": [1, 4, 16, 64, 256, 1024, 4096, 16384],
+    "width": [4, 8, 16, 32, 64, 128, 256],
+    "depth": [1, 2, 4, 8],
+    "batch": [64, 256, 1024, 4096],
+}
+QUICK_GROWTH: dict[str, list[int]] = {"members": [1, 64, 1024], "width": [4, 16], "depth": [1, 2], "batch": [64, 256]}
+CONVERGED_STEPS = 20_000
+
+Row = dict[str, Any]
+
+
+def measure_goals(rounds: int, steps: int) -> list[Row]:
+    """Costs side by side, in turns, as medians of the ratios of each round."""
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, seconds in _one_round(steps):
+            found.setdefault(name, []).append(seconds)
+    rows = []
+    for members, (lightning, pytorch) in GOALS.items():
+        own = [seconds / members for seconds in found[f"fit {members}"]]
+        for against, goal in (("plain Lightning", lightning), ("plain PyTorch", pytorch)):
+            if goal is not None:
+                rows.append(_row(f"fit of {members}, a member-step", own, against, found[against], goal))
+    gnn = [seconds / 1024 for seconds in found["gnn 1024"]]
+    mlp = [seconds / 1024 for seconds in found["fit 1024"]]
+    row = _row("GNN pair, fit of 1024, a member-step", gnn, "the MLP's", mlp, GNN_GOAL)
+    rows.append(
+        row | {"ratio": 1 / row["ratio"], "reached": bool(1 / row["ratio"] <= GNN_GOAL), "goal": f"<= {GNN_GOAL:g}"}
+    )
+    return rows
+
+
+def _one_round(steps: int) -> Iterator[tuple[str, float]]:
+    yield "plain Lightning", plain_lightning(steps)
+    yield "plain PyTorch", plain_pytorch(steps)
+    for members in GOALS:
+        yield f"fit {members}", renorm_fit(stack(members), steps)
+    yield "gnn 1024", renorm_fit(GNN(activation="leaky_relu", replicas=1024, compile=True), steps)
+
+
+def _row(name: str, own: list[float], against: str, other: list[float], goal: float) -> Row:
+    ratio = statistics.median(b / a for a, b in zip(own, other, strict=True))
+    return {
+        "what": name,
+        "seconds": statistics.median(own),
+        "against": against,
+        "seconds_against": statistics.median(other),
+        "ratio": ratio,
+        "goal": f">= {goal:g}",
+        "reached": bool(ratio >= goal),
+    }
+
+
+def measure_growth(sizes: dict[str, list[int]], budget: float) -> list[Row]:
+    """Time and memory of a step without Lightning, as one size grows and the others stay at 64 members of 2-8-1."""
+    rows = []
+    for axis, values in sizes.items():
+        for value in values:
+            gc.collect()
+            peak = start_peak()
+            members = value if axis == "members" else 64
+            own: Row = {axis: value} if axis in ("width", "depth") else {}
+            batch = value if axis == "batch" else BATCH
+            seconds = bare_seconds(stack(members, **own), batch, budget)
+            rows.append({"axis": axis, "value": value, "seconds": seconds, "bytes": peak_since(peak)})
+    return rows
+
+
+def slopes(rows: list[Row]) -> dict[str, float]:
+    """Exponent of time against each axis over its upper half, where fixed costs no longer matter."""
+    found = {}
+    for axis in dict.fromkeys(row["axis"] for row in rows):
+        points = [(row["value"], row["seconds"]) for row in rows if row["axis"] == axis]
+        upper = np.log(points[len(points) // 2 - (len(points) < 4) :])
+        found[str(axis)] = float(np.polyfit(upper[:, 0], upper[:, 1], 1)[0])
+    return found
+
+
+def measure_parts(members: int, steps: int, budget: float) -> dict[str, float]:
+    """Seconds a step of sampling, forward, backward, optimiser, Lightning, and of callbacks with validation."""
+    model = stack(members)
+    data = CLTDataModule(batch_size=BATCH)
+    forward, optimizer = bare_step(model, BATCH)
+    loss = forward()
+    loss.backward()  # type: ignore[no-untyped-call]
+    numbers = iter(range(10**9))
+    parts = {"sampling": seconds_of(lambda: data.batch("train", 0, next(numbers)), budget)}
+    parts["forward"] = seconds_of(forward, budget)
+    both = seconds_of(lambda: forward().backward(), budget)  # type: ignore[no-untyped-call]
+    parts["backward"] = both - parts["forward"]
+    parts["optimiser"] = seconds_of(optimizer.step, budget)
+    alone = renorm_fit(stack(members), steps)
+    parts["Lightning"] = max(0.0, alone - sum(parts.values()))
+    core = [Generalization(), CumulantDiagnostics(), SymmetryBreaking(), RGFlow()]
+    epochs = 2  # of 200 steps, the default
+    data = CLTDataModule(batch_size=BATCH)
+    clock = fit_clock(stack(members), 200 * epochs + 1, *core, validate=True, datamodule=data)
+    # from the last step of the first epoch to the last step of the second: one validation, 200 steps
+    parts["callbacks"] = max(0.0, (clock.stamps[399] - clock.stamps[199]) / 200 - alone)
+    return parts
+
+
+def measure_convergence(members: int, steps: int) -> float:
+    """Time of the last tenth of a long run over the first: members converge, and must not slow down."""
+    clock = fit_clock(
+        stack(members),
+        steps,
+        datamodule=CLTDataModule(batch_size=BATCH, steps_per_epoch=steps),
+    )
+    tenth = steps // 10
+    first = clock.stamps[tenth] - clock.stamps[tenth // 10]
+    return (clock.stamps[-1] - clock.stamps[-1 - (tenth - tenth // 10)]) / first
+
+
+def start_peak() -> int | None:
+    """Resident memory now; on Linux the peak is counted anew from here."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return _status("VmRSS")
+    except OSError:
+        return None
+
+
+def peak_since(start: int | None) -> int | None:
+    """Bytes by which the peak exceeded what was there at the start; None where the system does not tell."""
+    return None if start is None else max(0, _status("VmHWM") - start)
+
+
+def _status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1]) * 1024
+
+
+def peak_memory() -> float:
+    """Peak memory of this process, GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,0 +1,69 @@
+"""``renorm bench`` measures and writes; how long things take is not tested."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from renorm.bench.figures import draw_growth, draw_parts
+from renorm.bench.measure import slopes
+from renorm.cli import main
+
+
+def test_slopes_are_exponents() -> None:
+    rows = [{"axis": "width", "value": n, "seconds": 1e-6 * n**2, "bytes": n} for n in (4, 8, 16, 32)]
+    rows += [{"axis": "batch", "value": n, "seconds": 1e-3, "bytes": None} for n in (64, 256)]
+    found = slopes(rows)
+    assert np.isclose(found["width"], 2)
+    assert np.isclose(found["batch"], 0)
+    figure = draw_growth(rows, found)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "width", "batch"]
+
+
+def test_the_bar_has_all_parts() -> None:
+    (axes,) = draw_parts({"forward": 0.001, "backward": 0.003}, 64).axes
+    assert [patch.get_width() for patch in axes.patches] == [1.0, 3.0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_the_command_writes_tables_and_figures(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "renorm", "bench", "--quick", "--threads", "1", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "bench.json").read_text())
+    assert content["machine"]["threads"] == 1
+    assert len(content["goals"]) == 6
+    for row in content["goals"]:
+        ratio = row["seconds_against"] / row["seconds"]
+        assert np.isclose(row["ratio"], 1 / ratio if row["goal"].startswith("<=") else ratio)
+    assert set(content["parts"]) == {"sampling", "forward", "backward", "optimiser", "Lightning", "callbacks"}
+    text = (tmp_path / "bench.md").read_text()
+    assert text in done.stdout
+    for name in ("growth.png", "parts.png"):
+        assert (tmp_path / name).stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--threads", "0"], "threads=0 is out of range; allowed: whole numbers >= 1"),
+        (["--threads", "many"], "argument --threads: invalid int value: 'many'"),
+        (["--out", "file/bench"], "out: cannot write to 'file/bench'"),
+        (["--fast"], "unrecognized arguments: --fast"),
+    ],
+)
+def test_one_line_for_wrong_arguments(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine")
+    assert main(["bench", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert Path("file").read_text() == "mine"
