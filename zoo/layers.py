@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .symmetry import Orbits
 
+SELECTED_ENTRIES = 2**20  # of the matrix that selects tied weights in compiled code
 FUSED_INPUTS = 16  # of the first layer in compiled code; above it a library's matrix product is faster
 
 
@@ -82,10 +83,18 @@ class TiedTensor(nn.Module):
         """The tensor itself, shape ``(M, *shape)``."""
         if self.is_free:
             return self.theta.view(-1, *self.shape)
+        if torch.compiler.is_compiling() and self.theta.shape[1] * len(self.index) <= SELECTED_ENTRIES:
+            return self._selected().view(-1, *self.shape)
         entries = self.theta.index_select(1, self.index)
         if self._signed:
             entries = entries * self.sign
         return entries.view(-1, *self.shape)
+
+    def _selected(self) -> Tensor:
+        """The same entries as a matrix product: compilers turn the gradient of an indexing into a scatter, or fail at it."""
+        orbit = torch.arange(self.theta.shape[1], device=self.theta.device)
+        selection = (self.index == orbit.unsqueeze(1)).to(self.theta.dtype)
+        return self.theta @ (selection * self.sign if self._signed else selection)
 
 
 def project(tensor: Tensor, orbits: Orbits) -> Tensor:

@@ -18,7 +18,7 @@ from renorm.zoo.compilation import compiled_losses, is_worth
 
 SAME: list[Any] = [
     (MLP, {"activation": "leaky_relu", "negative_slope": [0.1, 0.5, 1.0]}),
-    (MLP, {"activation": "spline", "knots": 5, "width": 3, "symmetry": "odd", "depth": 2}),
+    (MLP, {"activation": "spline", "knots": 5, "width": 4, "symmetry": "odd", "depth": 2}),
     (GNN, {"activation": "leaky_relu", "graph": "ring", "block_size": 4, "readout": "mean", "depth": 2}),
     *(
         pytest.param(cls, arguments, marks=pytest.mark.slow)
