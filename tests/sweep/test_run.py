@@ -134,7 +134,12 @@ def test_killed_and_started_again(reference: Path, tmp_path: Path) -> None:
     for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
         files = len(list(out.glob("points/*.parquet")))
         process = subprocess.Popen(
-            [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, "--out", str(out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # a shell starts background jobs with Ctrl-C ignored, and so might whoever runs these tests
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         while len(list(out.glob("points/*.parquet"))) < files + 2:
             time.sleep(0.002)
