@@ -5,8 +5,10 @@ if __name__ != "renorm.callbacks":
 
 from .checkpoints import BestCheckpoint, LastCheckpoint
 from .cumulant_diagnostics import CumulantDiagnostics
+from .event_files import EventFiles
 from .generalization import Generalization
 from .hyperparameters import LogHyperparameters
+from .interruption import Interrupted, StopBetweenSteps
 from .predictions import WritePredictions
 from .progress import ProgressBar
 from .results import TestReport
@@ -14,18 +16,23 @@ from .rg_flow import RGFlow
 from .scalar_layout import ScalarLayout
 from .symmetry_breaking import SymmetryBreaking
 from .theory_gap import TheoryGap
+from .whole_files import WholeCheckpointIO
 
 __all__ = [
     "BestCheckpoint",
     "CumulantDiagnostics",
+    "EventFiles",
     "Generalization",
+    "Interrupted",
     "LastCheckpoint",
     "LogHyperparameters",
     "ProgressBar",
     "RGFlow",
     "ScalarLayout",
+    "StopBetweenSteps",
     "SymmetryBreaking",
     "TestReport",
     "TheoryGap",
+    "WholeCheckpointIO",
     "WritePredictions",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
 from .figures import shorten
 from .generalization import Generalization
+from .whole_files import whole_file
 
 HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance": "energy"} | {
     f"k{n}_error": f"k{n} err" for n in range(1, 5)
@@ -105,6 +105,5 @@ def finite_or_none(value: float) -> float | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,24 +17,33 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
 
 from .callbacks import (
     BestCheckpoint,
     CumulantDiagnostics,
+    EventFiles,
     Generalization,
+    Interrupted,
     LastCheckpoint,
     LogHyperparameters,
     ProgressBar,
     RGFlow,
     ScalarLayout,
+    StopBetweenSteps,
     SymmetryBreaking,
     TestReport,
     TheoryGap,
+    WholeCheckpointIO,
     WritePredictions,
 )
-from .datamodules import CLTDataModule
+from .callbacks.event_files import FIT_SUFFIX
+from .callbacks.interruption import signals_handled, stop_at_once
+from .datamodules import CLTDataModule, laws
 from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
+from .resuming import how_to_go_on
 from .zoo import StackedModel
+from .zoo.failures import failure
 
 EXPECTED_WARNINGS = (
     # a test needs no checkpoint callbacks, though the checkpoint remembers them
@@ -81,6 +91,7 @@ class RenormCLI(LightningCLI):
     """
 
     def __init__(self, words: list[str]) -> None:
+        self.words = words
         self.command = words[0]
         configs, self.flags = split_configs(words[1:])
         self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
@@ -199,7 +210,7 @@ class RenormCLI(LightningCLI):
 
     @staticmethod
     def _normalised(settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
-        data = {k: v for k, v in settings["data"].items() if data_keys is None or k in data_keys}
+        data = {k: canonical(k, v) for k, v in settings["data"].items() if data_keys is None or k in data_keys}
         model = dict(settings["model"])
         # how a run computes is no part of what it computes
         model["init_args"] = {k: v for k, v in model.get("init_args", {}).items() if k != "compile"}
@@ -222,7 +233,7 @@ class RenormCLI(LightningCLI):
         settings = self._get(self.config_init, "trainer")
         callbacks: list[Any] = []
         if self.command == "fit":
-            callbacks = [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
+            callbacks = [StopBetweenSteps(), EventFiles(), BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
         elif self.command == "test":
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
         elif self.command == "predict":
@@ -230,6 +241,7 @@ class RenormCLI(LightningCLI):
         if settings["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
         self.trainer_defaults["callbacks"] = callbacks
+        kwargs["plugins"] = with_whole_checkpoints(settings["plugins"])
         if settings["logger"] in (None, True):
             kwargs["logger"] = self._logger(Path(settings["default_root_dir"] or "runs"))
         try:
@@ -240,12 +252,40 @@ class RenormCLI(LightningCLI):
     def _logger(self, root: Path) -> TensorBoardLogger | bool:
         if self.checkpoint is not None:
             # a resumed fit and a test log under the run that they continue or judge
-            return TensorBoardLogger(run_folder(self.checkpoint), name="", version="", default_hp_metric=False)
+            suffix = FIT_SUFFIX if self.command == "fit" else ""
+            return TensorBoardLogger(
+                run_folder(self.checkpoint), name="", version="", default_hp_metric=False, filename_suffix=suffix
+            )
         if self.command != "fit":
             return False
         folder = root / (self._get(self.config, "name") or self.run_name)
         check_writable(folder)
-        return TensorBoardLogger(root, name=folder.name, default_hp_metric=False)
+        return TensorBoardLogger(root, name=folder.name, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        """Train; say how to go on where the run was stopped or could not go on.
+
+        Raises:
+            Interrupted: if the process was asked to stop.
+        """
+        try:
+            self.trainer.fit(*args, **kwargs)
+        except BaseException as error:
+            if self.trainer.is_global_zero and (isinstance(error, Interrupted) or failure(error)):
+                print(f"stopped: {self._progress()}", file=sys.stderr)
+                print(how_to_go_on(self.words, self._last_checkpoint()), file=sys.stderr)
+            raise
+
+    def _progress(self) -> str:
+        last = self._last_checkpoint()
+        if last is None or not last.is_file():
+            return "nothing is saved yet"
+        return f"the run is saved up to step {load_checkpoint(last)['global_step']}"
+
+    def _last_checkpoint(self) -> Path | None:
+        kept = [callback.dirpath for callback in self.trainer.callbacks if isinstance(callback, LastCheckpoint)]  # type: ignore[attr-defined]
+        written = Path(kept[0]) / "last.ckpt" if kept and kept[0] else None
+        return written if written is not None and written.is_file() else self.checkpoint
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -265,6 +305,12 @@ class RenormCLI(LightningCLI):
         if (best := folder / "checkpoints" / "best.ckpt").exists():
             print(f"judge:  renorm test --ckpt_path {best}")
         print(f"watch:  tensorboard --logdir {self.trainer.default_root_dir}")
+
+
+def with_whole_checkpoints(plugins: Any) -> list[Any]:
+    """The trainer's plugins, and ours that writes checkpoints whole unless there is another one for them."""
+    given = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
+    return given if any(isinstance(plugin, CheckpointIO) for plugin in given) else [*given, WholeCheckpointIO()]
 
 
 def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
@@ -301,6 +347,18 @@ def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
         if word.startswith(f"{option}="):
             return word.partition("=")[2], words[:i] + words[i + 1 :]
     return None, words
+
+
+def canonical(key: str, value: Any) -> Any:
+    """A setting of the data as checkpoints remember it: a law can be written in many ways.
+
+    Example:
+        >>> canonical("train_laws", "gaussian()")
+        ['gaussian(mean=0, std=1)']
+    """
+    if not key.endswith("_laws") or value is None:
+        return value
+    return [str(laws.parse(text)) for text in ([value] if isinstance(value, str) else value)]
 
 
 def check_writable(folder: Path, name: str = "trainer.default_root_dir") -> None:
@@ -355,7 +413,8 @@ def run(words: list[str]) -> None:
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message)
     try:
-        RenormCLI(words)
+        with signals_handled(stop_at_once):
+            RenormCLI(words)
     finally:
         if torch.distributed.is_initialized():
             # left to the interpreter's exit, its threads now and then end the process with an abort
