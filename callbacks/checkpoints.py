@@ -30,6 +30,7 @@ class BestCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the best so far, also where the run's folder was moved or is named from elsewhere."""
         super().load_state_dict(_in_folder(state_dict, self.dirpath))
+        self.current_score = state_dict["current_score"]
 
 
 class LastCheckpoint(ModelCheckpoint):
