@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import sys
@@ -19,7 +20,15 @@ from renorm.cli import main
 Preparation = Callable[[], None]
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["renorm.training", "renorm.sweep.point", "torch.utils.tensorboard", "pyarrow.parquet"])
+CONTEXT.set_forkserver_preload(
+    [
+        "renorm.training",
+        "matplotlib.backends.backend_agg",
+        "renorm.sweep.point",
+        "torch.utils.tensorboard",
+        "pyarrow.parquet",
+    ]
+)
 
 
 def start(words: Sequence[str | Path], log: Path, prepare: Preparation | None = None) -> BaseProcess:
@@ -47,6 +56,7 @@ def _run(words: list[str], log: str, prepare: Preparation | None) -> None:
     with open(log, "wb", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
+    faulthandler.dump_traceback_later(100, exit=True)  # a process that hangs says where
     torch.set_num_threads(1)
     if prepare is not None:
         prepare()
