@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,7 +44,7 @@ from .datamodules import CLTDataModule, laws
 from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
 from .resuming import how_to_go_on
 from .zoo import StackedModel
-from .zoo.failures import failure
+from .zoo.failures import RunFailed, failure
 
 EXPECTED_WARNINGS = (
     # a test needs no checkpoint callbacks, though the checkpoint remembers them
@@ -271,21 +272,26 @@ class RenormCLI(LightningCLI):
         try:
             self.trainer.fit(*args, **kwargs)
         except BaseException as error:
-            if self.trainer.is_global_zero and (isinstance(error, Interrupted) or failure(error)):
+            reason = failure(error)
+            if self.trainer.is_global_zero and (isinstance(error, Interrupted) or reason):
                 print(f"stopped: {self._progress()}", file=sys.stderr)
                 print(how_to_go_on(self.words, self._last_checkpoint()), file=sys.stderr)
-            raise
+            if reason is None:
+                raise
+            raise RunFailed(f"run {str(self._folder)!r} cannot go on: {reason}") from error
 
     def _progress(self) -> str:
         last = self._last_checkpoint()
-        if last is None or not last.is_file():
-            return "nothing is saved yet"
-        return f"the run is saved up to step {load_checkpoint(last)['global_step']}"
+        return f"the run is saved up to step {load_checkpoint(last)['global_step']}" if last else "nothing is saved yet"
 
     def _last_checkpoint(self) -> Path | None:
-        kept = [callback.dirpath for callback in self.trainer.callbacks if isinstance(callback, LastCheckpoint)]  # type: ignore[attr-defined]
-        written = Path(kept[0]) / "last.ckpt" if kept and kept[0] else None
-        return written if written is not None and written.is_file() else self.checkpoint
+        written = self._folder / "checkpoints" / "last.ckpt"
+        return written if written.is_file() else self.checkpoint
+
+    @property
+    def _folder(self) -> Path:
+        """The run's folder; the trainer's own property is asked for by all processes together."""
+        return Path(getattr(self.trainer.logger, "log_dir", None) or self.trainer.default_root_dir)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -404,6 +410,12 @@ def condense(message: str) -> str:
     return f"{'.'.join(keys)}={shown} is not allowed; allowed: {types.replace('typing.', '')}"
 
 
+def _thread_failed(thread: threading.ExceptHookArgs) -> None:
+    """Say nothing of a full disk, which TensorBoard's thread also tells the one that waits for it."""
+    if thread.exc_value is None or failure(thread.exc_value) is None:
+        threading.__excepthook__(thread)
+
+
 def run(words: list[str]) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     # converged members have gradients near 1e-40, and denormal numbers make a step ten times slower
@@ -413,9 +425,11 @@ def run(words: list[str]) -> None:
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message)
     try:
+        threading.excepthook = _thread_failed
         with signals_handled(stop_at_once):
             RenormCLI(words)
     finally:
+        threading.excepthook = threading.__excepthook__
         if torch.distributed.is_initialized():
             # left to the interpreter's exit, its threads now and then end the process with an abort
             torch.distributed.destroy_process_group()
