@@ -3,7 +3,7 @@
 if __name__ != "renorm.callbacks":
     raise ImportError("this folder is the package renorm.callbacks: import it by that name")
 
-from .checkpoints import BestCheckpoint, LastCheckpoint
+from .checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpointIO
 from .cumulant_diagnostics import CumulantDiagnostics
 from .event_files import EventFiles
 from .generalization import Generalization
@@ -16,7 +16,6 @@ from .rg_flow import RGFlow
 from .scalar_layout import ScalarLayout
 from .symmetry_breaking import SymmetryBreaking
 from .theory_gap import TheoryGap
-from .whole_files import WholeCheckpointIO
 
 __all__ = [
     "BestCheckpoint",

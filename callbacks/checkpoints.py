@@ -1,13 +1,17 @@
-"""Which checkpoints a run keeps: the best by validation loss on the training laws, and the last."""
+"""Which checkpoints a run keeps, the best by validation loss on the training laws and the last, and how they are written."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from ..zoo.whole_files import whole_file
 from .interruption import Interrupted
 
 
@@ -130,3 +134,23 @@ def _in_folder(state: dict[str, Any], folder: str | None) -> dict[str, Any]:
             "best_model_score": None, "kth_value": state["kth_value"].new_tensor(float("inf")), "last_model_path": ""
         }
     return state | paths | {"dirpath": folder, "best_k_models": best}
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Write checkpoints whole or not at all.
+
+    Lightning's own way writes to the system's folder for temporary files and moves the file from there, which between two
+    file systems copies: a process killed meanwhile leaves half a checkpoint in place of the earlier one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write beside the earlier file, wait for the disk, and take its place; a place elsewhere is left to Lightning."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target, durable=True) as partial:
+            partial.write_bytes(buffer.getbuffer())

@@ -15,9 +15,9 @@ from torch import Tensor
 from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
+from ..zoo.whole_files import whole_file
 from .figures import shorten
 from .generalization import Generalization
-from .whole_files import whole_file
 
 HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance": "energy"} | {
     f"k{n}_error": f"k{n} err" for n in range(1, 5)

@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from ..zoo.metrics import HIGH, LOW
-from .whole_files import whole_file
+from ..zoo.whole_files import whole_file
 
 BRACKETS = str.maketrans("()", "[]")
 

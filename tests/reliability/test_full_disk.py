@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from renorm.callbacks.whole_files import whole_file
+from renorm.zoo.whole_files import whole_file
 from renorm.zoo.failures import RunFailed, failure
 
 from .runs import assert_equal, load, run, scalars

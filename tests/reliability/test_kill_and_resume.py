@@ -124,7 +124,7 @@ def test_killed_at_twenty_random_moments(whole: Path, tmp_path: Path) -> None:
 
 def kill_in(where: str, number: int) -> None:
     """Kill the process while it writes its checkpoint of that number."""
-    from renorm.callbacks import whole_files
+    from renorm.zoo import whole_files
 
     count = 0
     write_bytes, replace, synchronise = Path.write_bytes, os.replace, whole_files._synchronise

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
-
-from ..zoo.failures import NO_SPACE, RunFailed
+from .failures import NO_SPACE, RunFailed
 
 
 @contextlib.contextmanager
@@ -51,23 +46,3 @@ def _synchronise(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class WholeCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints whole or not at all.
-
-    Lightning's own way writes to the system's folder for temporary files and moves the file from there, which between two
-    file systems copies: a process killed meanwhile leaves half a checkpoint in place of the earlier one.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write beside the earlier file, wait for the disk, and take its place; a place elsewhere is left to Lightning."""
-        if "://" in str(path):
-            super().save_checkpoint(checkpoint, path, storage_options)
-            return
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target, durable=True) as partial:
-            partial.write_bytes(buffer.getbuffer())
