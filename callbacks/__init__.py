@@ -5,6 +5,7 @@ if __name__ != "renorm.callbacks":
 
 from .checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpointIO
 from .cumulant_diagnostics import CumulantDiagnostics
+from .diverged_members import DivergedMembers
 from .event_files import EventFiles
 from .generalization import Generalization
 from .hyperparameters import LogHyperparameters
@@ -20,6 +21,7 @@ from .theory_gap import TheoryGap
 __all__ = [
     "BestCheckpoint",
     "CumulantDiagnostics",
+    "DivergedMembers",
     "EventFiles",
     "Generalization",
     "Interrupted",

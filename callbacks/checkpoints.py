@@ -14,7 +14,6 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from ..zoo.whole_files import whole_file
 from .interruption import Interrupted
 
-
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
@@ -123,17 +122,23 @@ def _count_as_after_the_step(loop: dict[str, Any]) -> None:
     loop["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
 
 
-def _in_folder(state: dict[str, Any], folder: str | None) -> dict[str, Any]:
+def _in_folder(state: dict[str, Any], folder: str | Path | None) -> dict[str, Any]:
     """The state of a checkpoint callback with all paths in a folder; without the best one where that is not there."""
     if folder is None:
         return state
     paths = {key: str(Path(folder) / Path(state[key]).name) for key in PATHS if state.get(key)}
     best = {str(Path(folder) / Path(path).name): score for path, score in state.get("best_k_models", {}).items()}
     if not all(Path(path).is_file() for path in best):
-        return state | {"dirpath": folder, "best_model_path": "", "kth_best_model_path": "", "best_k_models": {}} | {
-            "best_model_score": None, "kth_value": state["kth_value"].new_tensor(float("inf")), "last_model_path": ""
-        }
-    return state | paths | {"dirpath": folder, "best_k_models": best}
+        return (
+            state
+            | {"dirpath": folder, "best_model_path": "", "kth_best_model_path": "", "best_k_models": {}}
+            | {
+                "best_model_score": None,
+                "kth_value": state["kth_value"].new_tensor(float("inf")),
+                "last_model_path": "",
+            }
+        )
+    return state | paths | {"dirpath": str(folder), "best_k_models": best}
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

@@ -92,6 +92,7 @@ def report(
         "model": {"class": type(model).__name__, **dict(model.hparams)},
         "data": dict(data.hparams),
         "members": model.member_table,
+        "diverged": {str(member): step for member, step in model.divergence.steps.items()},
         "train_laws": [str(law) for law in data.train_laws],
         "held_out_laws": [str(law) for law in data.held_out_laws],
         "results": laws,

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class RunFailed(RuntimeError):
+class RunError(RuntimeError):
     """A run that cannot go on; the command line says why in one line and ends with exit code 1."""
 
 
-def failure(error: BaseException) -> RunFailed | None:
+def failure(error: BaseException) -> RunError | None:
     """The reason for which a run cannot go on, found behind what libraries made of it; None where it is another error."""
     for seen in _chain(error):
-        if isinstance(seen, RunFailed):
+        if isinstance(seen, RunError):
             return seen
         if isinstance(seen, OSError) and seen.errno in NO_SPACE:
             where = f" to {seen.filename!r}" if seen.filename else ""
-            return RunFailed(f"nothing more can be written{where} ({seen.strerror}); what was written before is whole")
+            return RunError(f"nothing more can be written{where} ({seen.strerror}); what was written before is whole")
     return None
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .failures import NO_SPACE, RunFailed
+from .failures import NO_SPACE, RunError
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
         durable: wait until the disk has it, some milliseconds, so that it also outlives a loss of power.
 
     Raises:
-        RunFailed: where the disk is full.
+        RunError: where the disk is full.
     """
     partial = path.with_name(f".{path.name}.partial")  # hidden: readers of a folder of tables pass it over
     try:
@@ -34,7 +34,7 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in NO_SPACE:
             kept = "; the file written before it is kept" if path.exists() else ""
-            raise RunFailed(f"{str(path)!r} cannot be written ({error.strerror}){kept}") from error
+            raise RunError(f"{str(path)!r} cannot be written ({error.strerror}){kept}") from error
         raise
 
 

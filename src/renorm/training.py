@@ -23,6 +23,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from .callbacks import (
     BestCheckpoint,
     CumulantDiagnostics,
+    DivergedMembers,
     EventFiles,
     Generalization,
     Interrupted,
@@ -43,8 +44,10 @@ from .callbacks.interruption import signals_handled, stop_at_once
 from .datamodules import CLTDataModule, laws
 from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
 from .resuming import how_to_go_on
+from .trainer_checks import check_trainer
 from .zoo import StackedModel
-from .zoo.failures import RunFailed, failure
+from .zoo.divergence import AllDivergedError
+from .zoo.failures import RunError, failure
 
 EXPECTED_WARNINGS = (
     # a test needs no checkpoint callbacks, though the checkpoint remembers them
@@ -223,6 +226,7 @@ class RenormCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
         super().instantiate_classes()
+        check_trainer(self.trainer, self._get(self.config_init, "trainer"), self.model, self.datamodule)
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)
@@ -234,7 +238,8 @@ class RenormCLI(LightningCLI):
         settings = self._get(self.config_init, "trainer")
         callbacks: list[Any] = []
         if self.command == "fit":
-            callbacks = [StopBetweenSteps(), EventFiles(), BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
+            callbacks = [StopBetweenSteps(), EventFiles(), DivergedMembers()]
+            callbacks += [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
         elif self.command == "test":
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
         elif self.command == "predict":
@@ -275,10 +280,11 @@ class RenormCLI(LightningCLI):
             reason = failure(error)
             if self.trainer.is_global_zero and (isinstance(error, Interrupted) or reason):
                 print(f"stopped: {self._progress()}", file=sys.stderr)
-                print(how_to_go_on(self.words, self._last_checkpoint()), file=sys.stderr)
+                if not isinstance(reason, AllDivergedError):
+                    print(how_to_go_on(self.words, self._last_checkpoint()), file=sys.stderr)
             if reason is None:
                 raise
-            raise RunFailed(f"run {str(self._folder)!r} cannot go on: {reason}") from error
+            raise RunError(f"run {str(self._folder)!r} cannot go on: {reason}") from error
 
     def _progress(self) -> str:
         last = self._last_checkpoint()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import multiprocessing
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
@@ -50,6 +52,30 @@ def run(words: Sequence[str | Path], log: Path, prepare: Preparation | None = No
     process.join(120)
     assert process.exitcode is not None, log.read_text()
     return process.exitcode
+
+
+def run_group(words: Sequence[str | Path], log: Path, size: int) -> list[int]:
+    """Run the command line in several processes that train together, started as torchrun starts them; their exit codes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [*words, "--trainer.devices", str(size), "--trainer.accelerator", "cpu", "--trainer.strategy", "ddp"]
+    logs = [log.with_suffix(f".{rank}") for rank in range(size)]
+    group = [start(words, logs[rank], functools.partial(_join, rank, size, port)) for rank in range(size)]
+    for process in group:
+        process.join(120)
+    codes = [process.exitcode for process in group]
+    for process in group:
+        process.kill()
+    assert None not in codes, [path.read_text() for path in logs]
+    log.write_text("".join(path.read_text() for path in logs))
+    return [code for code in codes if code is not None]
+
+
+def _join(rank: int, size: int, port: int) -> None:
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "GROUP_RANK": 0}
+    os.environ |= {name: str(value) for name, value in place.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "tests"}
 
 
 def _run(words: list[str], log: str, prepare: Preparation | None) -> None:

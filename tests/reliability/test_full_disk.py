@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from renorm.zoo.failures import RunError, failure
 from renorm.zoo.whole_files import whole_file
-from renorm.zoo.failures import RunFailed, failure
 
 from .runs import assert_equal, load, run, scalars
 from .test_signals import FIT
@@ -87,15 +87,19 @@ def test_a_full_file_system(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def write(path: Path, error: OSError) -> None:
+    with whole_file(path) as partial:
+        partial.write_text("half")
+        raise error
+
+
 def test_the_earlier_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("earlier")
-    with pytest.raises(RunFailed, match=r"file' cannot be written \(no room\); the file written before it is kept"):
-        with whole_file(path) as partial:
-            partial.write_text("half")
-            raise OSError(errno.ENOSPC, "no room")
-    with pytest.raises(PermissionError), whole_file(path):
-        raise PermissionError
+    with pytest.raises(RunError, match=r"file' cannot be written \(no room\); the file written before it is kept"):
+        write(path, OSError(errno.ENOSPC, "no room"))
+    with pytest.raises(PermissionError):
+        write(path, PermissionError())
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "earlier")]
 
 
@@ -107,6 +111,6 @@ def test_the_reason_is_found_behind_what_libraries_make_of_it() -> None:
             raise ValueError("you tried to log 3") from cause
     except ValueError as error:
         found = failure(error)
-    assert isinstance(found, RunFailed)
+    assert isinstance(found, RunError)
     assert str(found).startswith("nothing more can be written to 'events.out' (No space left on device)")
     assert failure(ValueError("other")) is None

@@ -181,7 +181,7 @@ SCHEDULER = ("--model.lr_scheduler", "torch.optim.lr_scheduler.StepLR", "--model
     ("words", "kills"),
     [
         (("--trainer.val_check_interval", "0.5", *SCHEDULER, "--model.lr_scheduler_interval", "step"), (16, 100)),
-        (("--trainer.accumulate_grad_batches", "4", "--trainer.gradient_clip_val", "0.5"), (10, 22)),
+        (("--trainer.accumulate_grad_batches", "5", "--trainer.gradient_clip_val", "0.5"), (8, 20)),
     ],
     ids=["validation within the epoch, learning rate by the step", "accumulated gradients, clipped"],
 )
