@@ -44,7 +44,7 @@ from .callbacks.interruption import signals_handled, stop_at_once
 from .datamodules import CLTDataModule, laws
 from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
 from .resuming import how_to_go_on
-from .trainer_checks import check_trainer
+from .trainer_checks import check_settings, check_strategy
 from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
@@ -226,7 +226,6 @@ class RenormCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
         super().instantiate_classes()
-        check_trainer(self.trainer, self._get(self.config_init, "trainer"), self.model, self.datamodule)
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)
@@ -236,6 +235,7 @@ class RenormCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the core callbacks of the command and a logger that knows the run."""
         settings = self._get(self.config_init, "trainer")
+        check_settings(settings, self.model, self.datamodule)
         callbacks: list[Any] = []
         if self.command == "fit":
             callbacks = [StopBetweenSteps(), EventFiles(), DivergedMembers()]
@@ -251,9 +251,11 @@ class RenormCLI(LightningCLI):
         if settings["logger"] in (None, True):
             kwargs["logger"] = self._logger(Path(settings["default_root_dir"] or "runs"))
         try:
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ImportError, ValueError) as error:
             raise ValueError(f"trainer: {error}") from error
+        check_strategy(trainer, settings)
+        return trainer
 
     def _logger(self, root: Path) -> TensorBoardLogger | bool:
         if self.checkpoint is not None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,17 +78,10 @@ def test_a_member_that_diverges_on_one_process_is_frozen_on_all(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_spawned_processes(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "renorm", *FIT, "--trainer.devices", "2", "--trainer.accelerator", "cpu"]
-    done = subprocess.run(
-        [*program, "--trainer.strategy", "ddp_spawn", "--trainer.default_root_dir", "spawned"],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    assert run([*FIT, "--trainer.default_root_dir", tmp_path / "one"], tmp_path / "log") == 0
+    words = [*FIT, "--trainer.devices", "2", "--trainer.accelerator", "cpu", "--trainer.strategy", "ddp_spawn"]
+    log = tmp_path / "log"
+    assert run([*words, "--trainer.default_root_dir", tmp_path / "spawned"], log) == 0, log.read_text()
+    assert run([*FIT, "--trainer.default_root_dir", tmp_path / "one"], log) == 0
     one, other = (path_of(tmp_path / name / "run" / "version_0") for name in ("one", "spawned"))
     assert other == pytest.approx(one, rel=1e-5)
 
@@ -104,6 +93,8 @@ def test_spawned_processes(tmp_path: Path) -> None:
         (("--trainer.strategy", "deepspeed"), "deepspeed"),
         (("--trainer.strategy", "model_parallel"), "allowed: auto, ddp, ddp_spawn"),
         (("--trainer.precision", "16-mixed"), "would be bf16-mixed on a CPU; allowed: bf16-mixed, 32-true, 64-true"),
+        (("--trainer.precision", "bf16-true"), "rounds the data to three digits"),
+        (("--trainer.precision", "16-true"), "rounds the data to three digits"),
         (("--trainer.precision", "transformer-engine"), "transformer"),
         (("--trainer.accumulate_grad_batches", "3"), "allowed: divisors of data.steps_per_epoch=20"),
     ],
@@ -113,16 +104,16 @@ def test_what_would_be_wrong_is_refused(
 ) -> None:
     assert main([*FIT, "--trainer.accelerator", "cpu", "--trainer.default_root_dir", str(tmp_path), *words]) == 2
     error = capsys.readouterr().err
-    assert reason in error.lower()
+    assert reason in error
     assert len(error.splitlines()) == 1
     assert not [*tmp_path.rglob("*.ckpt")]
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "16-true"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_lower_precision_ends_near_double_precision(tmp_path: Path, precision: str) -> None:
-    """Within what its rounding allows: half precisions have steps of 2^-8 (bf16) and 2^-11 near 1."""
+    """Within what its rounding allows: bf16 has steps of 2^-8 near 1."""
     losses: dict[str, Any] = {}
-    allowed = {"32-true": 1e-3, "bf16-mixed": 0.5, "bf16-true": 2.0, "16-true": 0.5}[precision]
+    allowed = {"32-true": 1e-3, "bf16-mixed": 0.5}[precision]
     for name in (precision, "64-true"):
         words = [*FIT, "--trainer.precision", name, "--trainer.max_epochs", "5", "--trainer.default_root_dir"]
         assert main([*words, str(tmp_path / name)]) == 0
@@ -133,7 +124,15 @@ def test_lower_precision_ends_near_double_precision(tmp_path: Path, precision: s
 
 
 def test_accumulated_gradients_are_the_mean_over_batches(tmp_path: Path) -> None:
-    words = [*FIT, "--trainer.accumulate_grad_batches", "4", "--trainer.precision", "64-true", "--trainer.max_epochs", "1"]
+    words = [
+        *FIT,
+        "--trainer.accumulate_grad_batches",
+        "4",
+        "--trainer.precision",
+        "64-true",
+        "--trainer.max_epochs",
+        "1",
+    ]
     assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 0
     checkpoint = load(tmp_path / CHECKPOINTS / "last.ckpt")
     assert checkpoint["global_step"] == 5
@@ -152,4 +151,3 @@ def test_all_devices_of_a_machine_without_a_gpu(tmp_path: Path) -> None:
     words = [*FIT, "--trainer.accelerator", "cpu", "--trainer.devices", "auto", "--trainer.max_epochs", "1"]
     assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 0
     assert load(tmp_path / CHECKPOINTS / "last.ckpt")["global_step"] == 20
-    shutil.rmtree(tmp_path / "run")
