@@ -33,23 +33,26 @@ CONTEXT.set_forkserver_preload(
 )
 
 
-def start(words: Sequence[str | Path], log: Path, prepare: Preparation | None = None) -> BaseProcess:
+def start(
+    words: Sequence[str | Path], log: Path, prepare: Preparation | None = None, seconds: int = 120
+) -> BaseProcess:
     """Run the command line in a process of its own; what it prints goes to a file, which is written anew.
 
     Args:
         words: the command and its arguments.
         log: file for standard output and standard error.
         prepare: called in the process before anything else.
+        seconds: after which the process says where it hangs.
     """
-    process = CONTEXT.Process(target=_run, args=([str(word) for word in words], str(log), prepare))
+    process = CONTEXT.Process(target=_run, args=([str(word) for word in words], str(log), prepare, seconds))
     process.start()
     return process
 
 
-def run(words: Sequence[str | Path], log: Path, prepare: Preparation | None = None) -> int:
+def run(words: Sequence[str | Path], log: Path, prepare: Preparation | None = None, seconds: int = 120) -> int:
     """Like :func:`start`, to its end; returns the exit code, negative for a signal."""
-    process = start(words, log, prepare)
-    process.join(120)
+    process = start(words, log, prepare, seconds)
+    process.join(seconds)
     assert process.exitcode is not None, log.read_text()
     return process.exitcode
 
@@ -78,11 +81,11 @@ def _join(rank: int, size: int, port: int) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "tests"}
 
 
-def _run(words: list[str], log: str, prepare: Preparation | None) -> None:
+def _run(words: list[str], log: str, prepare: Preparation | None, seconds: int) -> None:
     with open(log, "wb", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
-    faulthandler.dump_traceback_later(100, exit=True)  # a process that hangs says where
+    faulthandler.dump_traceback_later(seconds - 10, exit=True)
     torch.set_num_threads(1)
     if prepare is not None:
         prepare()

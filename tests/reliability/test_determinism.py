@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,28 +79,36 @@ def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor], rows: l
     )
 
 
-@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "compiled"])
-@pytest.mark.parametrize("cls", [MLP, GNN])
+def adam(fused: bool) -> Callable[[Iterable[Any]], torch.optim.Optimizer]:
+    return lambda parameters: torch.optim.Adam(parameters, lr=0.01, fused=fused)
+
+
+@pytest.mark.parametrize(
+    ("cls", "compile"),
+    [(MLP, False), (GNN, False), pytest.param(MLP, True, marks=pytest.mark.slow)],
+    ids=["MLP", "GNN", "MLP compiled"],
+)
 def test_more_replicas_and_grid_points_do_not_change_the_others(cls: type[StackedModel], compile: bool) -> None:
-    common: dict[str, Any] = {"activation": "leaky_relu", "compile": compile}
-    few = trained(cls(negative_slope=[0.2, 0.9], replicas=2, **common))
-    more_replicas = trained(cls(negative_slope=[0.2, 0.9], replicas=5, **common))
-    more_points = trained(cls(negative_slope=[0.05, 0.2, 0.5, 0.9], replicas=2, **common))
-    assert largest_difference(few, more_replicas, [0, 1, 5, 6]) == 0
-    assert largest_difference(few, more_points, [2, 3, 6, 7]) == 0
+    """Bit by bit, but for the fused Adam, PyTorch's: it rounds the last few numbers of a tensor in another way."""
+    for optimizer, allowed in ((adam(fused=False), 0.0), (adam(fused=True), 1e-6)):
+        common: dict[str, Any] = {"activation": "leaky_relu", "compile": compile, "optimizer": optimizer}
+        few = trained(cls(negative_slope=[0.2, 0.9], replicas=2, **common))
+        more_replicas = trained(cls(negative_slope=[0.2, 0.9], replicas=5, **common))
+        more_points = trained(cls(negative_slope=[0.05, 0.2, 0.5, 0.9], replicas=2, **common))
+        assert largest_difference(few, more_replicas, [0, 1, 5, 6]) <= allowed
+        assert largest_difference(few, more_points, [2, 3, 6, 7]) <= allowed
 
 
-@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
-def test_threads_change_rounding_only(optimizer: str) -> None:
+def test_threads_change_rounding_only() -> None:
     """How much is stated in docs/reliability.md."""
-    make = getattr(torch.optim, optimizer)
     before, weights = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             # large enough that PyTorch shares the work out
-            weights.append(trained(MLP(replicas=64, width=16, optimizer=lambda p: make(p, lr=0.01), compile=False)))
+            weights.append(trained(MLP(replicas=64, width=16, compile=False)))
     finally:
         torch.set_num_threads(before)
     for other in weights[1:]:
+        print(largest_difference(weights[0], other, list(range(64))))
         assert largest_difference(weights[0], other, list(range(64))) <= 1e-5

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
+from renorm.trainer_checks import check_strategy
 from renorm.zoo import MLP, clt_map
 
 from .runs import load, run, run_group
@@ -91,7 +94,6 @@ def test_spawned_processes(tmp_path: Path) -> None:
     [
         (("--trainer.strategy", "fsdp"), "fsdp"),
         (("--trainer.strategy", "deepspeed"), "deepspeed"),
-        (("--trainer.strategy", "model_parallel"), "allowed: auto, ddp, ddp_spawn"),
         (("--trainer.precision", "16-mixed"), "would be bf16-mixed on a CPU; allowed: bf16-mixed, 32-true, 64-true"),
         (("--trainer.precision", "bf16-true"), "rounds the data to three digits"),
         (("--trainer.precision", "16-true"), "rounds the data to three digits"),
@@ -107,6 +109,17 @@ def test_what_would_be_wrong_is_refused(
     assert reason in error
     assert len(error.splitlines()) == 1
     assert not [*tmp_path.rglob("*.ckpt")]
+
+
+class Sharded(SingleDeviceStrategy):
+    """Stands in for strategies that need GPUs."""
+
+
+def test_sharded_weights_are_refused() -> None:
+    trainer = Trainer(accelerator="cpu", strategy=Sharded("cpu"), logger=False)
+    with pytest.raises(ValueError, match=r"trainer.strategy=Sharded shares out .* allowed: auto, ddp, ddp_spawn"):
+        check_strategy(trainer, {"strategy": trainer.strategy})
+    check_strategy(Trainer(accelerator="cpu", logger=False), {"strategy": "auto"})
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
