@@ -12,7 +12,7 @@ from .base import StackedModel, check_one_of
 from .manifest import FOLDER, find_entry, read_file, read_manifest
 
 MEMBERS = ("best", "all")
-LOAD_TOLERANCE = 1e-4  # of the stored outputs, float32, relative to 1 + |output|
+LOAD_TOLERANCE = 1e-5  # of the stored outputs, relative to 1 + |output|; rounding in float32 makes up to 1.5e-6
 OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval")  # what an entry's arguments never hold
 
 
@@ -101,7 +101,10 @@ def fill(
     expected = model.state_dict()
     stack = len(entry["validation_loss"])
     shapes = {key: ((stack, *value.shape[1:]), value.dtype) for key, value in expected.items()}
-    if {key: (tuple(value.shape), value.dtype) for key, value in tensors.items()} != shapes:
+    if (
+        model.num_members != (stack if members is None else len(members))
+        or {key: (tuple(value.shape), value.dtype) for key, value in tensors.items()} != shapes
+    ):
         raise ValueError(f"name={name!r}: the file's tensors are not the model's; allowed: files that come with renorm")
     model.load_state_dict({key: value if members is None else value[members] for key, value in tensors.items()})
 

@@ -19,6 +19,7 @@ from typing import Any
 FOLDER = Path(__file__).parent / "pretrained"
 MANIFEST = "manifest.json"
 NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
+FILE_NAME = re.compile(r"[a-z0-9_.]+\.safetensors")
 CLASSES = ("MLP", "GNN")
 
 
@@ -163,14 +164,13 @@ def read_file(file: dict[str, Any], folder: Path | str = FOLDER) -> bytes:
         ValueError: for a file that is missing, cut off or changed.
     """
     name: str = file["name"]
+    if not FILE_NAME.fullmatch(name):
+        raise ValueError(f"manifest: file={name!r} is no name of weights; allowed: a file beside the manifest")
     path = Path(folder) / name
-    if path.name != name:
-        raise ValueError(f"manifest: file={name!r} is no name; allowed: a file beside the manifest")
     try:
         content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"file={str(path)!r} cannot be read ({reason}); install renorm again") from None
+    except OSError as error:
+        raise ValueError(f"file={str(path)!r} cannot be read ({error.strerror}); install renorm again") from None
     found = hashlib.sha256(content).hexdigest()
     if found != file["sha256"]:
         what = "was cut off" if len(content) < file["bytes"] else "was changed"

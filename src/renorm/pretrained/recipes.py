@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,9 +13,9 @@ from ..zoo.registry import find_variant
 FILE = FOLDER / "recipes.yaml"
 
 
-def read_recipes(path: Path = FILE) -> dict[str, Any]:
-    """``settings``, ``tags``, ``trajectories`` and ``models``."""
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+def read_recipes() -> dict[str, Any]:
+    """``settings``, ``tags``, ``trajectories`` and ``models``, from the package's own file."""
+    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return content
 
 

@@ -59,11 +59,12 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
         return
     model.eval()
     fresh, data, _ = build(recipe_point(name))
-    yield from differences(facts(name, fresh, data), entry, SAME_WEIGHTS)
+    known = facts(name, fresh, data)
+    yield from differences(known, entry, SAME_WEIGHTS)
     worst = output_difference(model, entry["check"])
     if not worst <= LOAD_TOLERANCE:
         yield f"check.outputs are {worst:.1e} away from the computed ones, allowed: {LOAD_TOLERANCE:g}"
-    yield from _best(judged(name, model, data, entry["seed"], entry["best_member"]), entry)
+    yield from _best(judged(name, model, data, known["seed"], entry["best_member"]), entry)
     if "trajectory" in entry:
         yield from _trajectory(name, entry, tensors, folder)
     elif name in read_recipes()["trajectories"]:
