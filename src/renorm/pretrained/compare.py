@@ -26,15 +26,16 @@ class Tolerance:
 
 
 # From the same weights, in float64. What remains between machines: inputs are drawn in float32, whose logarithms may differ in
-# the last place, 6e-8; the absolute parts are rounding in float64 of what cancels. An energy distance is the root of such a
-# difference, eigenvalues that coincide are roots of rounding too.
+# the last place, 6e-8. Errors at the inputs move by that share of themselves, a distance of sorted samples by that much (seen:
+# 2e-9, with vector instructions switched off). The other absolute parts are rounding in float64 of what cancels: an energy
+# distance is the root of such a difference, and eigenvalues that coincide are roots of rounding too.
 SAME_WEIGHTS = Tolerance(
     relative=1e-5,
     absolute={
         "mse": 1e-24,
         "relative_mse": 1e-24,
         "validation_loss": 1e-24,
-        "wasserstein1": 1e-12,
+        "wasserstein1": 1e-7,
         "energy_distance": 1e-6,
         "spectrum": 1e-5,
     }

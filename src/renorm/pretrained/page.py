@@ -60,8 +60,8 @@ model = HubMLP.from_pretrained("folder")  # of the same module; HubGNN for graph
 - **Loading.** The sha256 of a file is compared with the manifest's before anything in it is parsed, and the network must
   give the stored outputs on the stored blocks, to {load:g} of 1 + |output| (float32).
 - **`renorm zoo verify`** computes metrics, validation losses and spectrum from the stored weights, in float64. They agree
-  with the manifest to {relative:g} of each number; what is left between machines is the last digit of float32 inputs, 1e-7.
-  Where numbers cancel to rounding there is an absolute part: {cancels}.
+  with the manifest to {relative:g} of each number, plus an absolute part: {cancels}. What is left between machines is the
+  last digit of inputs, which are drawn in float32, and rounding where numbers cancel.
 - **`renorm zoo train`** runs on one thread, without a compiler, from fixed seeds: the same versions on the same kind of
   processor give the same bits. Elsewhere rounding differs from the first step on, and training amplifies it: every median
   over members must then be within {retrained:g} of the manifest's, plus what float32 does not resolve, or in its interval.
