@@ -36,7 +36,7 @@ def load_pretrained(
     Example:
         >>> model = load_pretrained("mlp_quadratic_free.uniform")
         >>> y = model(torch.tensor([[1.0, 1.0]]))  # shape (members, blocks)
-        >>> round(float(y), 3)  # 2 / sqrt(2)
+        >>> round(y.item(), 3)  # 2 / sqrt(2)
         1.414
     """
     check_one_of("members", members, MEMBERS)

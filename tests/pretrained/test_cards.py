@@ -28,6 +28,10 @@ def test_the_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"(#{anchor(name)})" in written
 
 
+def test_the_readme_has_the_right_number() -> None:
+    assert f"\n{len(pretrained_names())} stacks of 16 come with the package" in (ROOT / "README.md").read_text()
+
+
 def test_show_prints_the_card(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["zoo", "show", NAME]) == 0
     text, entry = capsys.readouterr().out, find_entry(NAME)
