@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
+from ..zoo.whole_files import whole_file
 from .figures import shorten
 from .generalization import Generalization
 
@@ -92,6 +92,7 @@ def report(
         "model": {"class": type(model).__name__, **dict(model.hparams)},
         "data": dict(data.hparams),
         "members": model.member_table,
+        "diverged": {str(member): step for member, step in model.divergence.steps.items()},
         "train_laws": [str(law) for law in data.train_laws],
         "held_out_laws": [str(law) for law in data.held_out_laws],
         "results": laws,
@@ -105,6 +106,5 @@ def finite_or_none(value: float) -> float | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..zoo.whole_files import whole_file
 from .config import Point, Sweep
 
 if TYPE_CHECKING:
@@ -81,9 +81,8 @@ class Folder:
         rows = len(columns["status"])
         axes = {name: [_cell(value)] * rows for name, value in point.axes.items() if name not in columns}
         table = pa.table({"config": [point.key] * rows} | axes | columns)
-        partial = self.file(point).with_suffix(".partial")
-        pq.write_table(table, partial)
-        os.replace(partial, self.file(point))
+        with whole_file(self.file(point)) as partial:
+            pq.write_table(table, partial)
 
     def collect(self) -> Path:
         """All finished points as one file, a row group each, in the sweep's order."""
@@ -92,13 +91,11 @@ class Folder:
 
         tables = [read_table(self.file(point)) for point in self.sweep.points if self.file(point).exists()]
         schema = pa.unify_schemas([table.schema for table in tables], promote_options="permissive")
-        partial = self.path / f"{RESULTS_FILE}.partial"
-        with pq.ParquetWriter(partial, schema) as writer:
+        with whole_file(self.path / RESULTS_FILE) as partial, pq.ParquetWriter(partial, schema) as writer:
             for table in tables:
                 empty = {name: pa.nulls(len(table), schema.field(name).type) for name in schema.names}
                 known = {name: table.column(name).cast(schema.field(name).type) for name in table.column_names}
                 writer.write_table(pa.table(empty | known, schema=schema), row_group_size=max(1, len(table)))
-        os.replace(partial, self.path / RESULTS_FILE)
         return self.path / RESULTS_FILE
 
 
@@ -146,6 +143,5 @@ def _cell(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
