@@ -153,7 +153,7 @@ def _read(file: str, path: str, column: str | int, version: tuple[int, int]) -> 
     reader = {".csv": _read_csv, ".npy": _read_npy, ".parquet": _read_parquet}[Path(file).suffix.lower()]
     where = f"empirical: column={column!r} of path={path!r}"
     try:
-        values = reader(file, where, column)
+        return _Values(_checked(where, reader(file, where, column)))
     except LawError:
         raise
     except Exception as error:  # readers of three formats fail in any way they can on a file that is none
@@ -161,7 +161,6 @@ def _read(file: str, path: str, column: str | int, version: tuple[int, int]) -> 
         raise LawError(
             f"{where} cannot be read ({reason})", "a well-formed file, with one number in each cell"
         ) from None
-    return _Values(_checked(where, values))
 
 
 def _checked(where: str, values: NDArray[Any]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SWEEP_FILE = "sweep.json"
 RESULTS_FILE = "results.parquet"
+SEAL = b"sha256"  # of the rest of a table
 # of the footer, which says how much memory to ask for
 BOUNDS = {"thrift_string_size_limit": 2**26, "thrift_container_size_limit": 10**6}
 MAX_GROWTH = 1000  # columns that repeat one value shrink to nothing
@@ -87,7 +89,7 @@ class Folder:
         axes = {name: [_cell(value)] * rows for name, value in point.axes.items() if name not in columns}
         table = pa.table({"config": [point.key] * rows} | axes | columns)
         partial = self.file(point).with_suffix(".partial")
-        pq.write_table(table, partial, write_page_checksum=True)
+        pq.write_table(sealed(table), partial)
         os.replace(partial, self.file(point))
 
     def collect(self) -> Path:
@@ -96,13 +98,17 @@ class Folder:
         import pyarrow.parquet as pq
 
         tables = [read_table(self.file(point)) for point in self.sweep.points if self.file(point).exists()]
-        schema = pa.unify_schemas([table.schema for table in tables], promote_options="permissive")
+        schema = pa.unify_schemas([table.schema.remove_metadata() for table in tables], promote_options="permissive")
         partial = self.path / f"{RESULTS_FILE}.partial"
-        with pq.ParquetWriter(partial, schema, write_page_checksum=True) as writer:
-            for table in tables:
-                empty = {name: pa.nulls(len(table), schema.field(name).type) for name in schema.names}
-                known = {name: table.column(name).cast(schema.field(name).type) for name in table.column_names}
-                writer.write_table(pa.table(empty | known, schema=schema), row_group_size=max(1, len(table)))
+        rows = []
+        for table in tables:
+            empty = {name: pa.nulls(len(table), schema.field(name).type) for name in schema.names}
+            known = {name: table.column(name).cast(schema.field(name).type) for name in table.column_names}
+            rows.append(pa.table(empty | known, schema=schema))
+        schema = sealed(pa.concat_tables(rows)).schema
+        with pq.ParquetWriter(partial, schema) as writer:
+            for table in rows:
+                writer.write_table(table.cast(schema), row_group_size=max(1, len(table)))
         os.replace(partial, self.path / RESULTS_FILE)
         return self.path / RESULTS_FILE
 
@@ -132,10 +138,12 @@ def read_table(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, **BOUNDS) as file:
+        with pq.ParquetFile(path, **BOUNDS) as file:
             check_size(file.metadata, path.stat().st_size)
             table = file.read()
             table.validate(full=True)
+            if (table.schema.metadata or {}).get(SEAL, None) not in (None, seal(table)):
+                raise ValueError("its checksum is another")
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
@@ -144,6 +152,19 @@ def read_table(path: Path) -> pa.Table:
     if not {"config", "status"} <= set(table.column_names) or not len(table):
         raise ValueError(f"{str(path)!r} is no table of a sweep; allowed: to delete it, then its points are run again")
     return table
+
+
+def seal(table: pa.Table) -> bytes:
+    """A checksum of names and values: Parquet's own do not cover its footer, which says where which column is."""
+    found = hashlib.sha256()
+    for name in table.column_names:
+        found.update(f"{name}\0{table.column(name).to_pylist()!r}\0".encode())
+    return found.hexdigest().encode()
+
+
+def sealed(table: pa.Table) -> pa.Table:
+    """The table with its checksum beside it."""
+    return table.replace_schema_metadata({SEAL: seal(table)})
 
 
 def check_size(metadata: Any, size: int) -> None:
