@@ -8,7 +8,7 @@ from typing import Any
 
 from .arguments import OneLineParser
 from .plain import parse_yaml, read_yaml
-from .recipes import find_checkpoint, find_config, load_model
+from .recipes import find_config, find_model
 from .zoo.base import StackedModel
 from .zoo.certificate import build_model, certify_grid
 
@@ -24,7 +24,7 @@ def run(words: list[str]) -> None:
         epilog="settings of the model are changed as in 'renorm fit': --model.width 1",
     )
     parser.add_argument("--config", "-c", action="append", help="a config or a model's name, as for 'renorm fit'")
-    parser.add_argument("--ckpt_path", help="a checkpoint, or 'last' or 'best', whose architecture is examined")
+    parser.add_argument("--ckpt_path", help="a checkpoint, 'last' or 'best', or a pretrained entry's name")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments, rest = parser.parse_known_args(words[1:])
     if (arguments.config is None) == (arguments.ckpt_path is None):
@@ -33,7 +33,7 @@ def run(words: list[str]) -> None:
     if arguments.ckpt_path is not None:
         if overrides:
             raise ValueError(f"model.{next(iter(overrides))} contradicts --ckpt_path; allowed: with --config")
-        model = load_model(find_checkpoint(arguments.ckpt_path, Path("runs")))
+        model = find_model(arguments.ckpt_path, Path("runs"))
     else:
         model = model_of([find_config(name) for name in arguments.config], overrides)
     found = certify_grid(model)

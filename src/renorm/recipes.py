@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).resolve().parent / "configs"
 BASE_CONFIG = CONFIGS / "base.yaml"
 RECIPE_KEY = "renorm"  # of a checkpoint
+VARIANTS = ("mlp_", "gnn_")  # how names of the zoo start
 
 
 def config_names() -> dict[str, Path]:
@@ -138,6 +139,29 @@ def load_model(path: Path) -> StackedModel:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason})") from None
     return loaded
+
+
+def is_pretrained(word: str) -> bool:
+    """Whether a word in a checkpoint's place is meant as the name of a pretrained entry.
+
+    Example:
+        >>> is_pretrained("mlp_relu_free.uniform"), is_pretrained("mlp_relu_free/version_0/best.ckpt")
+        (True, False)
+    """
+    return word.startswith(VARIANTS) and not word.endswith(".ckpt") and not Path(word).exists()
+
+
+def find_model(word: str, root: Path) -> StackedModel:
+    """The model of a checkpoint, see :func:`find_checkpoint`, or all members of a pretrained entry.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if not is_pretrained(word):
+        return load_model(find_checkpoint(word, root))
+    from .zoo.hub import load_pretrained
+
+    return load_pretrained(word, members="all")
 
 
 def find_checkpoint(word: str, root: Path) -> Path:

@@ -33,9 +33,20 @@ from .callbacks import (
 )
 from .datamodules import CLTDataModule
 from .imports import imports_restricted, refusal, take_flag
-from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
+from .recipes import (
+    BASE_CONFIG,
+    VARIANTS,
+    conflicts,
+    find_checkpoint,
+    find_config,
+    is_pretrained,
+    load_checkpoint,
+    recipe_of,
+    run_folder,
+)
 from .restoring import check_files, does_not_fit, is_restoring
 from .zoo import StackedModel
+from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 
 EXPECTED_WARNINGS = (
     # a test needs no checkpoint callbacks, though the checkpoint remembers them
@@ -88,8 +99,10 @@ class RenormCLI(LightningCLI):
         self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
         self.run_name = Path(configs[-1]).stem if configs else "mlp"
         self.checkpoint: Path | None = None
+        self.pretrained: str | None = None
         self.recipe: dict[str, Any] | None = None
         word, self.flags = take_option(self.flags, "--ckpt_path")
+        word = self._take_pretrained(word)
         if word is not None:
             self._find_recipe(word)
         super().__init__(
@@ -113,6 +126,22 @@ class RenormCLI(LightningCLI):
         self.subcommand = self.command
 
     # ---- what to run ---------------------------------------------------------------------------------------------
+
+    def _take_pretrained(self, word: str | None) -> str | None:
+        """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
+        model, flags = take_option(self.flags, "--model")
+        given = self.command != "fit" and model is not None and model.startswith(VARIANTS)
+        if given:
+            if word is not None:
+                raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
+            word, self.flags = model, flags
+        if word is None or not (given or is_pretrained(word)):
+            return word
+        if self.command == "fit":
+            raise ValueError(f"ckpt_path={word!r} is no checkpoint of a fit; allowed: a file, 'last' or 'best'")
+        self.recipe = pretrained_recipe(word)
+        self.pretrained = word
+        return None
 
     def _find_recipe(self, word: str) -> None:
         root, _ = take_option(self.flags, "--trainer.default_root_dir")
@@ -200,12 +229,15 @@ class RenormCLI(LightningCLI):
         settings: dict[str, Any] = json.loads(dumped)
         return settings
 
-    @staticmethod
-    def _normalised(settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
+    def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
         data = {k: v for k, v in settings["data"].items() if data_keys is None or k in data_keys}
         model = dict(settings["model"])
-        # how a run computes is no part of what it computes
-        model["init_args"] = {k: v for k, v in model.get("init_args", {}).items() if k != "compile"}
+        # how a run computes is no part of what it computes, nor how a pretrained model was once trained
+        left_out = ["compile"] + [key for key in OF_TRAINING if key != "members"] * (self.pretrained is not None)
+        arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
+        if self.pretrained is not None:
+            model = {key: value for key, value in model.items() if key not in left_out}
+        model["init_args"] = arguments
         return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
@@ -214,6 +246,8 @@ class RenormCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
         super().instantiate_classes()
+        if self.pretrained is not None:
+            self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)
