@@ -42,6 +42,7 @@ from .callbacks import (
 from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
 from .datamodules import CLTDataModule, laws
+from .imports import imports_restricted, refusal, take_flag
 from .recipes import (
     BASE_CONFIG,
     VARIANTS,
@@ -53,6 +54,7 @@ from .recipes import (
     recipe_of,
     run_folder,
 )
+from .restoring import check_files, does_not_fit, is_restoring
 from .resuming import how_to_go_on
 from .trainer_checks import check_settings, check_strategy
 from .zoo import StackedModel
@@ -134,7 +136,7 @@ class RenormCLI(LightningCLI):
         """Parse our own arrangement of the arguments, not the process's."""
         try:
             self.config = parser.parse_args(args)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(condense(str(error))) from None
         self.subcommand = self.command
 
@@ -164,6 +166,7 @@ class RenormCLI(LightningCLI):
             folder /= name or self.run_name
         self.checkpoint = find_checkpoint(word, folder)
         self.recipe = recipe_of(load_checkpoint(self.checkpoint))
+        check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
@@ -344,6 +347,15 @@ class RenormCLI(LightningCLI):
             kwargs["return_predictions"] = False
         return kwargs
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; a checkpoint whose state does not fit is bad input."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if self.checkpoint is None or not is_restoring(error):
+                raise
+            raise does_not_fit(error, self.checkpoint) from None
+
     def after_fit(self) -> None:
         """Say where everything is and what comes next."""
         folder = Path(self.trainer.log_dir or ".")  # a collective: on every process, or it hangs
@@ -436,6 +448,8 @@ def condense(message: str) -> str:
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
     inner = message.rpartition('Parser key "')[2]
+    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
+        return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))
     if unknown := re.search(r"(?:Option|accept option) '([^']+)'", message):
         return f"{'.'.join([*keys, unknown.group(1)])} is unknown; allowed: the options of --help"
     value = re.search(r"(?:Got|Given) value: (.*)", inner)
@@ -466,9 +480,10 @@ def run(words: list[str]) -> None:
         logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message)
+    everything, words = take_flag(words)
     try:
         threading.excepthook = _thread_failed
-        with signals_handled(stop_at_once):
+        with signals_handled(stop_at_once), imports_restricted(everything):
             RenormCLI(words)
     finally:
         threading.excepthook = threading.__excepthook__
