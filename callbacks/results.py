@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -23,6 +24,7 @@ HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance":
     f"k{n}_error": f"k{n} err" for n in range(1, 5)
 }
 RESULTS_FILE = "test_results.json"
+SEAL = "sha256"  # of the rest of the file
 
 
 class TestReport(Callback):
@@ -50,7 +52,8 @@ class TestReport(Callback):
         print_table(pl_module, results, trained)
         if self.directory is not None:
             path = Path(self.directory) / RESULTS_FILE
-            write_json(path, report(pl_module, data, results, str(trainer.ckpt_path or "")))
+            content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
+            write_json(path, content | {SEAL: seal(content)})
             Console().print(f"every member's numbers: {path}", soft_wrap=True, highlight=False)
 
 
@@ -97,6 +100,17 @@ def report(
         "held_out_laws": [str(law) for law in data.held_out_laws],
         "results": laws,
     }
+
+
+def seal(content: dict[str, Any]) -> str:
+    """A checksum of all but itself, by which a reader knows that the numbers are those that were written.
+
+    Example:
+        >>> seal({"a": 1, "b": 2}) == seal({"b": 2, "a": 1, "sha256": "..."})
+        True
+    """
+    rest = {key: value for key, value in content.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def finite_or_none(value: float) -> float | None:

@@ -17,7 +17,7 @@ COMMANDS = {
     "validate": ("validate a checkpoint on every law", "training:run"),
     "test": ("judge a checkpoint on laws that training never saw", "training:run"),
     "predict": ("write the outputs of a checkpoint to a Parquet file", "training:run"),
-    "zoo": ("the named variants: list", "zoo_command:run"),
+    "zoo": ("named variants and pretrained members: list, show, verify, train, export", "zoo_command:run"),
     "certify": ("can these weights represent the map at all?", "certify_command:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate_command:run"),
     "sweep": ("many fits over what cannot be stacked, as one table; 'sweep plot' draws it", "sweep.command:run"),
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     module, function = COMMANDS[words[0]][1].split(":")
     try:
         run = getattr(importlib.import_module(f".{module}", __package__), function)
-        run(words)
+        code = run(words)
     except KeyboardInterrupt:
         print("\nrenorm: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         if cause is None:
             raise
         return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
-    return 0
+    return code or 0
 
 
 def users_fault(error: BaseException) -> BaseException | None:

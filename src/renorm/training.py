@@ -42,12 +42,25 @@ from .callbacks import (
 from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
 from .datamodules import CLTDataModule, laws
-from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
+from .imports import imports_restricted, refusal, take_flag
+from .recipes import (
+    BASE_CONFIG,
+    VARIANTS,
+    conflicts,
+    find_checkpoint,
+    find_config,
+    is_pretrained,
+    load_checkpoint,
+    recipe_of,
+    run_folder,
+)
+from .restoring import check_files, does_not_fit, is_restoring
 from .resuming import how_to_go_on
 from .trainer_checks import check_settings, check_strategy
 from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
+from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 
 EXPECTED_WARNINGS = (
     # a test needs no checkpoint callbacks, though the checkpoint remembers them
@@ -101,8 +114,10 @@ class RenormCLI(LightningCLI):
         self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
         self.run_name = Path(configs[-1]).stem if configs else "mlp"
         self.checkpoint: Path | None = None
+        self.pretrained: str | None = None
         self.recipe: dict[str, Any] | None = None
         word, self.flags = take_option(self.flags, "--ckpt_path")
+        word = self._take_pretrained(word)
         if word is not None:
             self._find_recipe(word)
         super().__init__(
@@ -121,11 +136,27 @@ class RenormCLI(LightningCLI):
         """Parse our own arrangement of the arguments, not the process's."""
         try:
             self.config = parser.parse_args(args)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(condense(str(error))) from None
         self.subcommand = self.command
 
     # ---- what to run ---------------------------------------------------------------------------------------------
+
+    def _take_pretrained(self, word: str | None) -> str | None:
+        """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
+        model, flags = take_option(self.flags, "--model")
+        given = self.command != "fit" and model is not None and model.startswith(VARIANTS)
+        if given:
+            if word is not None:
+                raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
+            word, self.flags = model, flags
+        if word is None or not (given or is_pretrained(word)):
+            return word
+        if self.command == "fit":
+            raise ValueError(f"ckpt_path={word!r} is no checkpoint of a fit; allowed: a file, 'last' or 'best'")
+        self.recipe = pretrained_recipe(word)
+        self.pretrained = word
+        return None
 
     def _find_recipe(self, word: str) -> None:
         root, _ = take_option(self.flags, "--trainer.default_root_dir")
@@ -135,6 +166,7 @@ class RenormCLI(LightningCLI):
             folder /= name or self.run_name
         self.checkpoint = find_checkpoint(word, folder)
         self.recipe = recipe_of(load_checkpoint(self.checkpoint))
+        check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
@@ -214,12 +246,15 @@ class RenormCLI(LightningCLI):
         settings: dict[str, Any] = json.loads(dumped)
         return settings
 
-    @staticmethod
-    def _normalised(settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
+    def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
         data = {k: canonical(k, v) for k, v in settings["data"].items() if data_keys is None or k in data_keys}
         model = dict(settings["model"])
-        # how a run computes is no part of what it computes
-        model["init_args"] = {k: v for k, v in model.get("init_args", {}).items() if k != "compile"}
+        # how a run computes is no part of what it computes, nor how a pretrained model was once trained
+        left_out = ["compile"] + [key for key in OF_TRAINING if key != "members"] * (self.pretrained is not None)
+        arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
+        if self.pretrained is not None:
+            model = {key: value for key, value in model.items() if key not in left_out}
+        model["init_args"] = arguments
         return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
@@ -228,6 +263,8 @@ class RenormCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
         super().instantiate_classes()
+        if self.pretrained is not None:
+            self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)
@@ -311,6 +348,15 @@ class RenormCLI(LightningCLI):
         if subcommand == "predict":
             kwargs["return_predictions"] = False
         return kwargs
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; a checkpoint whose state does not fit is bad input."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if self.checkpoint is None or not is_restoring(error):
+                raise
+            raise does_not_fit(error, self.checkpoint) from None
 
     def after_fit(self) -> None:
         """Say where everything is and what comes next."""
@@ -404,6 +450,8 @@ def condense(message: str) -> str:
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
     inner = message.rpartition('Parser key "')[2]
+    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
+        return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))
     if unknown := re.search(r"(?:Option|accept option) '([^']+)'", message):
         return f"{'.'.join([*keys, unknown.group(1)])} is unknown; allowed: the options of --help"
     value = re.search(r"(?:Got|Given) value: (.*)", inner)
@@ -434,9 +482,10 @@ def run(words: list[str]) -> None:
         logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message)
+    everything, words = take_flag(words)
     try:
         threading.excepthook = _thread_failed
-        with signals_handled(stop_at_once):
+        with signals_handled(stop_at_once), imports_restricted(everything):
             RenormCLI(words)
     finally:
         threading.excepthook = threading.__excepthook__
