@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .arguments import OneLineParser
+from .plain import parse_yaml, read_yaml
 from .recipes import find_config, find_model
 from .zoo.base import StackedModel
 from .zoo.certificate import build_model, certify_grid
@@ -69,10 +68,7 @@ def model_overrides(words: list[str]) -> dict[str, Any]:
                 raise ValueError(f"{name} has no value; allowed: {name} VALUE")
             value = words[position]
         position += 1
-        try:
-            found[name.removeprefix(PREFIX).removeprefix("init_args.")] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ValueError(f"{name}={value!r} is no value; allowed: numbers, words, lists") from None
+        found[name.removeprefix(PREFIX).removeprefix("init_args.")] = parse_yaml(value, f"{name}={value[:200]!r}")
     return found
 
 
@@ -84,8 +80,9 @@ def model_of(configs: list[str], overrides: dict[str, Any]) -> StackedModel:
     """
     section: dict[str, Any] = {}
     for config in configs:
-        text = config if config.startswith("{") else Path(config).read_text(encoding="utf-8")
-        model = (yaml.safe_load(text) or {}).get("model")
+        # a registered model's config is text, any other the path of a file that was read once already
+        content = json.loads(config) if config.startswith("{") else read_yaml(Path(config), f"config={config!r}")
+        model = content.get("model")
         if model is None:
             continue
         if not isinstance(model, dict) or not isinstance(model.get("init_args") or {}, dict):

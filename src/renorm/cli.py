@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from . import __version__
+from .resuming import CANNOT_GO_ON, INTERRUPTED
 
 COMMANDS = {
     "fit": ("train networks on the CLT map", "training:run"),
@@ -45,7 +46,7 @@ def help_text() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, or 2 for bad input, with one line on stderr; 1 where a comparison failed.
+    """Run a command; returns the exit code, see ``docs/reliability.md``, with one line on stderr where it is not 0.
 
     Args:
         argv: the words after ``renorm``; those of the process by default.
@@ -65,11 +66,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run = getattr(importlib.import_module(f".{module}", __package__), function)
         code = run(words)
-    except (ValueError, OSError, TypeError) as error:
-        cause = users_fault(error)
+    except KeyboardInterrupt:
+        print("\nrenorm: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        failed = importlib.import_module(".zoo.failures", __package__).failure(error)
+        cause = failed or users_fault(error)
         if cause is None:
             raise
-        return _refuse(str(cause))
+        return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
     return code or 0
 
 
@@ -100,9 +105,9 @@ def is_users(error: BaseException) -> bool:
     return any(folder in file.parents for folder in own)
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, code: int = 2) -> int:
     print(f"renorm: error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return code
 
 
 if __name__ == "__main__":
