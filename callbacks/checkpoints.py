@@ -59,6 +59,16 @@ class LastCheckpoint(ModelCheckpoint):
         )
         self.every_n_steps = every_n_steps
         self._between_steps = False
+        self._unlogged: dict[str, float] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what the checkpoint's own step had to log, if that was still to come when it was saved."""
+        super().on_train_start(trainer, pl_module)
+        if self._unlogged:
+            step = trainer.fit_loop.epoch_loop.batch_progress.total.processed - 1
+            for logger in trainer.loggers:
+                logger.log_metrics(self._unlogged, step=step // trainer.accumulate_grad_batches)
+        self._unlogged = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Save at the interval in steps: before the next batch, when all that belongs to the step is logged."""
@@ -73,7 +83,12 @@ class LastCheckpoint(ModelCheckpoint):
         # after this hook Lightning counts the epoch as whole, and a resumed run would skip the rest of it
         stops_here = trainer.global_step == trainer.max_steps
         if stops_here and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            connector = trainer._logger_connector
+            if connector.should_update_logs:  # which Lightning does after this hook
+                logged = {name: float(value) for name, value in connector.metrics["log"].items()}
+                self._unlogged = logged | {"epoch": trainer.current_epoch}
             self._save(trainer)
+            self._unlogged = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after the epoch, whatever the interval in steps."""
@@ -94,8 +109,13 @@ class LastCheckpoint(ModelCheckpoint):
         if self._between_steps:
             _count_as_after_the_step(checkpoint["loops"]["fit_loop"])
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the step of the checkpoint has still to log."""
+        return super().state_dict() | {"unlogged": self._unlogged}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up nothing: the file that is there will be overwritten."""
+        """Take up what is to be logged, and no path: the file that is there will be overwritten."""
+        self._unlogged = state_dict.get("unlogged", {})
 
     def _save_between_steps(self, trainer: Trainer) -> None:
         self._between_steps = True

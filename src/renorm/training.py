@@ -231,6 +231,8 @@ class RenormCLI(LightningCLI):
         found = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
         if found:
             key, remembered, wanted = found[0]
+            if key.startswith("data."):
+                wanted = asked["data"][key.removeprefix("data.")]  # as it was typed
             raise ValueError(
                 f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}; allowed: the checkpoint's value, "
                 f"or a new run without --ckpt_path"

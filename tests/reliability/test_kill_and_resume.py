@@ -191,3 +191,12 @@ def test_killed_with_options(tmp_path: Path, words: tuple[str, ...], kills: tupl
         assert fit(tmp_path / "parts", *words, prepare=functools.partial(kill_at, step)) == -signal.SIGKILL
     assert fit(tmp_path / "parts", *words) == 0
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_trained_in_parts(whole: Path, tmp_path: Path) -> None:
+    """``max_steps`` in the middle of an epoch, at a step that is logged, and at one that is not."""
+    for limit in ("38", "75"):
+        assert fit(tmp_path / "parts", "--trainer.max_steps", limit) == 0
+    assert fit(tmp_path / "parts") == 0
+    assert_same_run(whole, tmp_path / "parts")
