@@ -248,7 +248,9 @@ def _read_parquet(file: str, where: str, column: str | int) -> NDArray[Any]:
         schema = table.schema_arrow
         size = Path(file).stat().st_size
         if table.metadata.num_rows > MAX_GROWTH * size:
-            raise LawError(f"{where} claims {table.metadata.num_rows} rows in {size} bytes", f"{MAX_GROWTH} rows a byte")
+            raise LawError(
+                f"{where} claims {table.metadata.num_rows} rows in {size} bytes", f"{MAX_GROWTH} rows a byte"
+            )
         index = _position(where, column, schema.names)
         kind, name = schema.types[index], schema.names[index]
         types = pyarrow.types

@@ -46,7 +46,7 @@ def read_results(path: str) -> dict[str, Any]:
     Raises:
         ValueError: where the file is not one, or its model has no grid.
     """
-    content = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
+    content: dict[str, Any] = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
     problem = what_is_wrong(content)
     if problem is not None:
         raise ValueError(f"results={path!r} is no result of 'renorm test' ({problem})")
@@ -65,7 +65,7 @@ def what_is_wrong(content: Any) -> str | None:
         return "it was changed or damaged after it was written"
     kinds = {"results": dict, "members": list, "model": dict, "train_laws": list, "held_out_laws": list}
     for key, kind in kinds.items():
-        if not isinstance(content.get(key), kind) or not content[key] and key != "held_out_laws":
+        if not isinstance(content.get(key), kind) or (not content[key] and key != "held_out_laws"):
             return f"{key} is missing"
     members, results = content["members"], content["results"]
     if not all(isinstance(member, dict) and member.keys() == members[0].keys() for member in members):
