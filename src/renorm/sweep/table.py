@@ -117,7 +117,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         ValueError: where it does not say so.
     """
     path = folder / SWEEP_FILE
-    content = read_json(path, repr(str(path)), "a folder of 'renorm sweep'")
+    content: dict[str, Any] = read_json(path, repr(str(path)), "a folder of 'renorm sweep'")
     axes = content.get("axes") if isinstance(content, dict) else None
     known = isinstance(axes, list) and all(isinstance(axis, str) for axis in axes)
     if not known or not {"digest", "points"} <= content.keys():
