@@ -16,6 +16,7 @@ from .. import __version__
 from . import activations
 from .compilation import Losses, compiled_losses
 from .layers import MemberRandom, StackedLinear
+from .lean_steps import use_lean_steps
 from .losses import LOSSES, clt_map
 from .metrics import MemberMean, quantiles
 from .symmetry import Orbits
@@ -27,6 +28,7 @@ OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
 
 # these mix the elements of a tensor, or all tensors, in one update: members would no longer train as if alone
+CELLS_IN_CACHE = 2**19  # 2 MiB of float32
 COUPLING_OPTIMIZERS = ("LBFGS", "Adafactor", "Muon", "SparseAdam")
 
 
@@ -229,10 +231,21 @@ class StackedModel(LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of all members, ``(N, b) -> (M, N)``, also for one member; or ``(M, N, b)``, each member its own blocks."""
         self._check_input(x)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu":
+            return self._outputs(x)
+        return torch.cat([self._outputs(part) for part in torch.split(x, self._rows_in_cache(), dim=-2)], dim=-1)
+
+    def _outputs(self, x: Tensor) -> Tensor:
         value = x
         for _, layer in self.walk(x):
             value = layer  # earlier layers are let go
         return value
+
+    def _rows_in_cache(self) -> int:
+        """Blocks for which a hidden layer's values stay in a processor's cache: many times faster than through memory."""
+        layers = self.initialised_layers()
+        units = max((layer.units.numel() for layer in layers if isinstance(layer, activations.Activation)), default=1)
+        return max(16, CELLS_IN_CACHE // (self.num_members * units))
 
     def _check_input(self, x: Tensor) -> None:
         leading = (self.num_members,) if x.ndim == 3 else ()
@@ -269,6 +282,7 @@ class StackedModel(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         rows = getattr(data, "batch_size", 0) // self.trainer.world_size
         self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
+        use_lean_steps(self)
 
     def on_train_end(self) -> None:
         """Let go of compiled code, which cannot be pickled."""

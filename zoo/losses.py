@@ -62,7 +62,7 @@ def pair_sum(ordered: Tensor) -> Tensor:
     """
     n = ordered.shape[-1]
     weights = torch.arange(1 - n, n, 2, dtype=ordered.dtype, device=ordered.device)
-    return (ordered * weights).sum(dim=-1)
+    return ordered @ weights
 
 
 def energy(prediction: Tensor, target: Tensor) -> Tensor:

@@ -39,10 +39,16 @@ def quantiles(values: Tensor, levels: tuple[float, ...] = (LOW, 0.5, HIGH)) -> l
     return list(finite.nanquantile(torch.tensor(levels, dtype=torch.float64, device=values.device)))
 
 
-def ordered(sample: Tensor) -> Tensor:
-    """Sort along the last axis; on the CPU by numpy, whose vectorised sort is ten times faster than PyTorch's."""
+def ordered(sample: Tensor, in_runs: bool = False) -> Tensor:
+    """Sort along the last axis; on the CPU by numpy, whose vectorised sort is several times faster than PyTorch's.
+
+    Args:
+        sample: any shape.
+        in_runs: whether it consists of a few ordered runs, which are then merged.
+    """
     if sample.device.type == "cpu":
-        return torch.from_numpy(np.sort(sample.numpy(), axis=-1))
+        contiguous = sample.contiguous().numpy()  # twice as fast as to sort along a stride
+        return torch.from_numpy(np.sort(contiguous, axis=-1, kind="stable" if in_runs else None))
     return sample.sort(dim=-1).values
 
 
@@ -98,50 +104,42 @@ class PairedSamples(Metric):
         return dim_zero_cat(self.predictions).T, dim_zero_cat(self.targets)
 
 
-class MSE(PairedSamples):
-    r"""Mean squared error of each member, :math:`E (f - y)^2`."""
+class SquaredErrors(PairedSamples):
+    r"""Mean squared error of each member, :math:`E (f - y)^2`, and over the variance of the target in the same sample."""
 
-    def compute(self) -> Tensor:
-        """Shape ``(M,)``."""
+    def compute(self) -> dict[str, Tensor]:
+        """``mse`` and ``relative_mse``, each of shape ``(M,)``."""
         prediction, target = self.samples()
-        return (prediction - target).double().square().mean(dim=-1)
+        mse = (prediction - target).double().square().mean(dim=-1)
+        return {"mse": mse, "relative_mse": mse / target.double().var(unbiased=False)}
 
 
-class RelativeMSE(PairedSamples):
-    r"""Mean squared error over the variance of the target in the same sample, :math:`E (f - y)^2 / \mathrm{Var}(y)`."""
+class Distances(PairedSamples):
+    r"""Distances between the distributions of output and target, which do not see the pairs.
 
-    def compute(self) -> Tensor:
-        """Shape ``(M,)``."""
-        prediction, target = self.samples()
-        return (prediction - target).double().square().mean(dim=-1) / target.double().var(unbiased=False)
-
-
-class Wasserstein1(PairedSamples):
-    r"""Wasserstein-1 distance between the distributions of output and target, :math:`\int |F_f - F_y|`."""
-
-    def compute(self) -> Tensor:
-        """Shape ``(M,)``."""
-        prediction, target = self.samples()
-        return (ordered(prediction) - ordered(target)).double().abs().mean(dim=-1)
-
-
-class EnergyDistance(PairedSamples):
-    r"""Energy distance between the distributions of output and target, :math:`\sqrt{2 \int (F_f - F_y)^2}`.
+    Wasserstein-1, :math:`\int |F_f - F_y|`, and energy distance, :math:`\sqrt{2 \int (F_f - F_y)^2}`.
 
     Source:
         Szekely and Rizzo, Journal of Statistical Planning and Inference 143 (2013) 1249.
     """
 
-    def compute(self) -> Tensor:
-        """Shape ``(M,)``."""
-        prediction, target = self.samples()
-        n = len(target)
-        pooled = torch.cat([prediction, target.expand_as(prediction)], dim=-1)
-        # of the pairs of the pooled sample, those not within f or y lie across
-        within, within_y, all_pairs = (pair_sum(ordered(sample).double()) for sample in (prediction, target, pooled))
-        across = all_pairs - within - within_y
-        squared = 2 * (across - within - within_y) / n**2
-        return squared.clamp(min=0).sqrt()
+    def compute(self) -> dict[str, Tensor]:
+        """``wasserstein1`` and ``energy_distance``, each of shape ``(M,)``."""
+        # sorting is most of the cost of a validation: once for both
+        prediction, target = map(ordered, self.samples())
+        wasserstein = (prediction - target).double().abs().mean(dim=-1)
+        return {"wasserstein1": wasserstein, "energy_distance": energy_distance(prediction, target)}
+
+
+def energy_distance(prediction: Tensor, target: Tensor) -> Tensor:
+    """Energy distance of ordered outputs, shape ``(M, N)``, and ordered targets, shape ``(N,)``; shape ``(M,)``."""
+    n = len(target)
+    pooled = ordered(torch.cat([prediction, target.expand_as(prediction)], dim=-1), in_runs=True)
+    # of the pairs of the pooled sample, those not within f or y lie across
+    within, within_y, all_pairs = (pair_sum(sample.double()) for sample in (prediction, target, pooled))
+    across = all_pairs - within - within_y
+    squared = 2 * (across - within - within_y) / n**2
+    return squared.clamp(min=0).sqrt()
 
 
 class CumulantErrors(PairedSamples):
@@ -176,10 +174,8 @@ def generalization_metrics(exact: Tensor) -> MetricCollection:
         exact: exact cumulants of the target, shape ``(4,)``.
     """
     metrics: dict[str, Metric | MetricCollection] = {
-        "mse": MSE(),
-        "relative_mse": RelativeMSE(),
-        "wasserstein1": Wasserstein1(),
-        "energy_distance": EnergyDistance(),
+        "squared_errors": SquaredErrors(),
+        "distances": Distances(),
         "cumulant_errors": CumulantErrors(exact),
     }
     return MetricCollection(metrics, compute_groups=[list(metrics)])

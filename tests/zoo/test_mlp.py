@@ -186,16 +186,19 @@ def ordinary(model: MLP, m: int) -> nn.Sequential:
 @every_network
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 def test_stack_equals_ordinary_networks(activation: str, symmetry: Any, depth: int, bias: bool) -> None:
-    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 2e-6)):
-        model = build(activation, symmetry, depth, bias=bias).to(dtype)
-        x = 2 * blocks(50).to(dtype)
-        y = model(x)
-        assert y.shape == (model.num_members, 50)
-        for m in range(model.num_members):
-            expected = ordinary(model, m)(x).squeeze(1).detach()
-            torch.testing.assert_close(
-                y[m], expected, rtol=tolerance, atol=tolerance * (1 + float(expected.abs().max()))
-            )
+    model = build(activation, symmetry, depth, bias=bias)
+    x = (2 * blocks(50)).float().double()
+    exact = model(x)
+    assert exact.shape == (model.num_members, 50)
+    single = build(activation, symmetry, depth, bias=bias).float()
+    outputs = single(x.float()).detach()
+    for m in range(model.num_members):
+        expected = ordinary(model, m)(x).squeeze(1).detach()
+        scale = 1 + float(expected.abs().max())
+        torch.testing.assert_close(exact[m], expected, rtol=1e-12, atol=1e-12 * scale)
+        # processors round float32 in different orders: an ordinary network's own error is the measure
+        error = (ordinary(single, m)(x.float()).squeeze(1).detach() - expected).abs().max()
+        assert float((outputs[m] - expected).abs().max()) <= 10 * float(error) + 1e-6 * scale
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
