@@ -201,7 +201,9 @@ def distinct(solutions: Networks, apart: float = 0.1) -> list[int]:
     for m in range(len(solutions.units)):
         rest = Networks(solutions.units[found], solutions.offset[found])
         one = Networks(solutions.units[m].expand_as(rest.units), solutions.offset[m].expand_as(rest.offset))
-        if not found or bool(((permuted(one, matched(one, rest)).flat() - rest.flat()).norm(dim=1) > apart * scale).all()):
+        if not found or bool(
+            ((permuted(one, matched(one, rest)).flat() - rest.flat()).norm(dim=1) > apart * scale).all()
+        ):
             found.append(m)
     return found
 

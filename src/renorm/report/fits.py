@@ -39,9 +39,7 @@ def make_model(name: str, optimizer: str = "Adam", lr: float = 0.01, **arguments
     return create_model(name, **arguments, optimizer=lambda parameters: make(parameters, lr=lr))
 
 
-def train(
-    model: StackedModel, data: CLTDataModule, stops: Sequence[int], batch: Tensor | None = None
-) -> Iterator[int]:
+def train(model: StackedModel, data: CLTDataModule, stops: Sequence[int], batch: Tensor | None = None) -> Iterator[int]:
     """Train, and hand over at each of some numbers of steps; the same path as under Lightning's trainer.
 
     Args:

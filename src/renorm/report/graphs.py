@@ -77,4 +77,3 @@ def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
     difference = ((predicted.to(measured) - measured) / scale * used).square().sum(dim=-1).sqrt()
     whole: Tensor = (measured / scale * used).square().sum(dim=-1).sqrt()
     return difference / whole
-

@@ -47,9 +47,7 @@ def local_exponents(u: Numbers, budgets: Numbers, medians: Numbers) -> list[floa
     return [collapse_exponent(u, budgets[pair], medians[pair])[0] for pair in pairs]
 
 
-def descent_numbers(
-    u: Numbers, times: Numbers, result: Mapping[str, Any], resamples: int, seed: int
-) -> dict[str, Any]:
+def descent_numbers(u: Numbers, times: Numbers, result: Mapping[str, Any], resamples: int, seed: int) -> dict[str, Any]:
     r"""Full-batch descent against the reduced flow: energies, the time scale at the start, and the collapse exponent.
 
     Args:

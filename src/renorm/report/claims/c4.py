@@ -46,7 +46,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     chosen = [f for f in found.values() if all(f[name] == reference[name] for name in reference)]
     numbers = {"fits": found, "descent": derived, "judged": judged(chosen)}
     effect = _effect(chosen)
-    figures = draw_all(u, t, dict(zip(found, trained, strict=True)), numbers, dict(zip(derived, descended, strict=True)))
+    figures = draw_all(
+        u, t, dict(zip(found, trained, strict=True)), numbers, dict(zip(derived, descended, strict=True))
+    )
     verdict_ = verdict(numbers["judged"], claim.thresholds)
     tried = "" if verdict_ == "reproduced" else TRIED
     return Finding(verdict_, effect, numbers, figures, tried, remarks(found, derived))
@@ -154,7 +156,8 @@ def remarks(fits: Mapping[str, Mapping[str, Any]], descents: Mapping[str, Mappin
         if fit["exponent"][0] is not None
     )
     ratios = "; ".join(
-        f"{label}: {fit['ratio'][0]:.3f} [{fit['ratio'][1]:.3f}, {fit['ratio'][2]:.3f}]" for label, fit in descents.items()
+        f"{label}: {fit['ratio'][0]:.3f} [{fit['ratio'][1]:.3f}, {fit['ratio'][2]:.3f}]"
+        for label, fit in descents.items()
     )
     return [
         f"Collapse exponents x of error / (1 - slope)^2 against (1 - slope) steps^x: {exponents}. Gradient descent must have 1/2 "

@@ -15,9 +15,7 @@ from ..finding import Drawing
 Results = Mapping[str, Mapping[str, Any]]
 
 
-def draw_all(
-    u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any], descended: Results
-) -> list[Drawing]:
+def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any], descended: Results) -> list[Drawing]:
     """All figures of the claim.
 
     Args:
