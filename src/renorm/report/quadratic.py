@@ -91,13 +91,13 @@ def tied_recursion(settings: Mapping[str, Any]) -> dict[str, Any]:
     data = CLTDataModule(seed=settings["seed"])
     for _ in train(model, data, [settings["steps"]]):
         pass
-    residuals = {}
+    residuals: dict[str, Any] = {}
     for text in settings["laws"]:
         law = laws.parse(text)
         scale = float(law.cumulants(2)[1]) ** (torch.arange(1, 5, dtype=torch.float64) / 2)
-        found = recursion_residual(model, law, method="exact").detach() / scale[:, None]
-        residuals[str(law)] = found.tolist()
+        residual = recursion_residual(model, law, method="exact").detach() / scale[:, None]
+        residuals[str(law)] = residual.tolist()
     outer = model.dense()[1][0].detach().abs().amax(dim=(1, 2))
     held_out = errors_of(model, data)["held_out"]
     found = {"coefficients": tied_coefficients(model).tolist(), "outer": outer.tolist(), "held_out": held_out}
-    return found | {"residuals": residuals}
+    return {**found, "residuals": residuals}
