@@ -23,8 +23,8 @@ def gradient_alignment(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: ``symmetry``, ``width``, ``negative_slope``, ``replicas``, ``steps``, ``records``, ``samples``, ``seed``.
 
     Returns:
-        ``steps``; at each of them ``agreement``, mean cosine of a member's descent with the others', and ``frustration``, how much
-        the pulls of the solutions cancel, a list over members; ``solutions``, how many distinct ones.
+        ``steps``; at each of them ``agreement``, mean cosine of a member's descent with the others', and ``frustration``, how
+        much the pulls of the solutions cancel, a list over members; ``solutions``, how many distinct ones.
     """
     names = ("symmetry", "width", "negative_slope", "replicas", "seed")
     model = make_model("mlp_leaky_relu_free", **{name: settings[name] for name in names}, compile=False)

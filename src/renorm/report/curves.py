@@ -25,12 +25,12 @@ def loss_curves(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Train a stack of leaky-ReLU networks and record every member's loss on one fixed sample.
 
     Args:
-        settings: ``symmetry``, ``depth``, ``width``, ``negative_slope`` (list), ``replicas``, ``steps``, ``records`` (how many times
-            the loss is taken, evenly in the logarithm of the step), ``samples``, ``seed``.
+        settings: ``symmetry``, ``depth``, ``width``, ``negative_slope`` (list), ``replicas``, ``steps``, ``records`` (how
+            many times the loss is taken, evenly in the logarithm of the step), ``samples``, ``seed``.
 
     Returns:
-        ``steps``; ``loss``, MSE over the target's variance, a list for each member; ``negative_slope`` of each member; ``turned``,
-        for two hidden layers and tied weights, whether the second turns over what the first has bent.
+        ``steps``; ``loss``, MSE over the target's variance, a list for each member; ``negative_slope`` of each member;
+        ``turned``, for two hidden layers and tied weights, whether the second turns over what the first has bent.
     """
     names = ("symmetry", "depth", "width", "negative_slope", "replicas", "seed")
     model = make_model("mlp_leaky_relu_free", **{name: settings[name] for name in names}, compile=False)
@@ -66,6 +66,7 @@ def times_to(steps: Sequence[int], loss: Curves, threshold: float) -> Curves:
     Args:
         steps: shape ``(T,)``.
         loss: shape ``(M, T)``.
+        threshold: of the loss.
 
     Example:
         >>> times_to([1, 10, 100], np.array([[1.0, 1e-4, 1e-3], [1.0, 0.5, 0.1]]), 1e-2)

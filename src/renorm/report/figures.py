@@ -30,7 +30,7 @@ def draw_members(axes: Axes, samples: Mapping[str, Sample], colours: Sequence[st
     for position, (values, colour) in enumerate(zip(samples.values(), _cycled(colours, len(samples)), strict=True)):
         finite = np.clip(values[np.isfinite(values)], FLOOR, None)
         offsets = spread.uniform(-0.28, 0.28, len(finite))
-        axes.plot(position + offsets, finite, ".", color=colour, alpha=0.35, markersize=3, markeredgewidth=0)
+        axes.plot(position + offsets, finite, ".", color=colour, alpha=0.5, markersize=4, markeredgewidth=0)
         median, low, high = bootstrap(np.median, values)
         if np.isfinite(median):
             axes.plot([position - 0.36, position + 0.36], [max(median, FLOOR)] * 2, color=colour, linewidth=2)

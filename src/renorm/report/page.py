@@ -49,8 +49,10 @@ def render_page(outcomes: Sequence[Outcome], quick: bool, made: Mapping[str, str
             "<body>",
             f"<h1>{title}</h1>",
             preview if quick else "",
-            "<p>Which symmetries let a neural network learn a renormalisation-group step? Every claim was tested by a protocol and judged by a "
-            "rule that were written down before the run. Errors are relative: MSE over the variance of the target. Intervals are 95% bootstrap "
+            "<p>Which symmetries let a neural network learn a renormalisation-group step? Every claim was tested "
+            "by a protocol and judged by a "
+            "rule that were written down before the run. Errors are relative: MSE over the variance of the "
+            "target. Intervals are 95% bootstrap "
             "intervals over members.</p>",
             _overview(outcomes),
             *(_section(outcome) for outcome in outcomes),

@@ -17,13 +17,18 @@ from ..zoo.base import StackedModel
 from .fits import errors_of, make_model, train
 
 RECURSION = (
-    "With all weights tied every unit sees S = x₁ + … + x_b only, and the network is f = A + B·S + C·S², with A = d + a·H·(c + αc²), "
-    "B = a·H·w·(1 + 2αc), C = a·H·α·w² for inner weight w, inner bias c, outer weight a, outer bias d and H units. With the cumulants κₙ "
+    "With all weights tied every unit sees S = x₁ + … + x_b only, and the network is f = A + B·S + C·S², with A "
+    "= d + a·H·(c + αc²), "
+    "B = a·H·w·(1 + 2αc), C = a·H·α·w² for inner weight w, inner bias c, outer weight a, outer bias d and H "
+    "units. With the cumulants κₙ "
     "of S, the first two of the output are κ₁(f) = A + B·κ₁ + C·(κ₂ + κ₁²) and κ₂(f) = B²·κ₂ + 2BC·(κ₃ + 2κ₁κ₂) + "
     "C²·(κ₄ + 4κ₁κ₃ + 2κ₂² + 4κ₁²κ₂).",
-    "The recursion asks for κ₂(f) = κ₂/b under every law. Laws differ in κ₁, κ₃ and κ₄ at the same κ₂, so their coefficients must vanish: "
-    "C = 0 and B² = 1/b. But C = a·H·α·w² = 0 means a = 0 or w = 0, and then B = 0: the inconsistency stands in the second cumulant "
-    "already. It is one of finite weights. With w = ε and a·H·ε = 1/√b at c = 0, C = αε/√b falls with ε, and the outer weight "
+    "The recursion asks for κ₂(f) = κ₂/b under every law. Laws differ in κ₁, κ₃ and κ₄ at the same κ₂, so their "
+    "coefficients must vanish: "
+    "C = 0 and B² = 1/b. But C = a·H·α·w² = 0 means a = 0 or w = 0, and then B = 0: the inconsistency stands in "
+    "the second cumulant "
+    "already. It is one of finite weights. With w = ε and a·H·ε = 1/√b at c = 0, C = αε/√b falls with ε, and the "
+    "outer weight "
     "grows like 1/ε: the error has infimum 0, which no network attains.",
 )
 

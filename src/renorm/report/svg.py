@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from .figures import COLOURS
+from .figures import COLOURS, WIDTH
 from .finding import Drawing
 
 # text as outlines looks the same everywhere; the salt makes the ids of clip paths and markers the same every time
@@ -52,5 +52,5 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
         text = text.replace(colour, f"var(--series-{number})")
     head, rest = text.split(">", 1)
     head = re.sub(r' (?:width|height)="[^"]*"', "", head)
-    width = figure.get_size_inches()[0]
-    return f'{head} role="img" aria-label="{label}" fill="currentColor" style="width: {width:.3g}in">{rest.strip()}'
+    share = min(1.0, figure.get_size_inches()[0] / WIDTH)  # of the page's column
+    return f'{head} role="img" aria-label="{label}" fill="currentColor" style="width: {share:.0%}">{rest.strip()}'

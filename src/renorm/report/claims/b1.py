@@ -17,7 +17,7 @@ from ..experiments import Experiments
 from ..figures import COLOURS, draw_members, mark_threshold, panels
 from ..finding import Drawing, Effect, Finding
 from ..samples import Sample, compared, described, least, sample, values_of
-from .c5 import curve_settings, dynamics, slowdown
+from .c5 import Dynamics, curve_settings, dynamics, slowdown
 from .c5_figures import draw_curves
 
 OWN = ("odd", "odd_input")  # symmetries that the map has
@@ -42,37 +42,43 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         },
         "faster": slowdown(found["full"], found["odd_input"], seed),
         "slower_than_free": slowdown(found["odd_input"], found["free"], seed),
-        "rising": {
-            name: dict(zip(("share", "low", "high"), bootstrap(np.mean, one["rise"] >= claim.settings["rise"], seed=seed), strict=True))
-            for name, one in found.items()
-        },
+        "rising": {name: share_rising(one, claim.settings["rise"], seed) for name, one in found.items()},
         "full_over_odd_input": gains,
-        "certificates": {
-            f"{activation} {name}": experiments.compute("certificate of the matching symmetry", {"activation": activation, "symmetry": name}, examine)
-            for activation in (*errors, "leaky_relu")
-            for name in OWN
-        },
+        "certificates": certificates(experiments, [*errors, "leaky_relu"]),
         "errors": {
             f"{activation} {name}, width {width}": described(own, seed)
             for activation, widths in errors.items()
             for width, group in widths.items()
             for name, own in group.items()
         },
-    }  # fmt: skip
+    }
     effect = Effect(
         "median error, full over odd_input, in decades, least over activations and widths", *least(gains).values()
     )
+    members = "Each point is a network; bars are medians with their 95% intervals."
+    shown = draw_curves(curves, 1, claim.settings["learned"])
     drawings = [
-        Drawing("errors", "Each point is a network; bars are medians with their 95% intervals.", draw(claim, errors)),
-        Drawing("curves", "Loss of members, leaky ReLU, one hidden layer.", draw_curves(curves, 1, claim.settings["learned"])),
-    ]  # fmt: skip
+        Drawing("errors", members, draw(claim, errors)),
+        Drawing("curves", "Loss of members, leaky ReLU, one hidden layer.", shown),
+    ]
     answer = verdict(numbers, claim.thresholds)
-    tried = (
-        ""
-        if answer == "yes"
-        else "Both symmetries of the map, three widths, three slopes; what remains is in the remarks."
-    )
-    return Finding(answer, effect, numbers, drawings, tried, remarks(numbers))
+    return Finding(answer, effect, numbers, drawings, "" if answer == "yes" else TRIED, remarks(numbers))
+
+
+TRIED = "Both symmetries of the map, three widths, three slopes; what remains is in the remarks."
+
+
+def share_rising(one: Dynamics, rise: float, seed: int) -> dict[str, float]:
+    """Share of loss curves that rise by a factor, with its interval."""
+    found = bootstrap(np.mean, one["rise"] >= rise, seed=seed)
+    return dict(zip(("share", "low", "high"), found, strict=True))
+
+
+def certificates(experiments: Experiments, activations: list[str]) -> dict[str, Any]:
+    """What certificates say of networks with the map's own symmetries."""
+    asked = [{"activation": activation, "symmetry": name} for activation in activations for name in OWN]
+    found = experiments.compute_many("certificate of the matching symmetry", asked, examine)
+    return {f"{own['activation']} {own['symmetry']}": one for own, one in zip(asked, found, strict=True)}
 
 
 def read_errors(claim: Claim, experiments: Experiments) -> Errors:
@@ -118,7 +124,8 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
         f"Largest median error of the symmetries odd and odd_input, over widths: {medians}.",
         f"Leaky ReLU: odd_input learns {numbers['faster']['factor']:.2g} times faster than full, and takes "
         f"{numbers['slower_than_free']['factor']:.2g} times the time of free weights. Curves that rise: {rising}.",
-        "Units in sign-flipped pairs give φ(z) − φ(−z), which is straight for every activation here: of a quadratic unit the square "
+        "Units in sign-flipped pairs give φ(z) − φ(−z), which is straight for every activation here: of a "
+        "quadratic unit the square "
         "drops out, of a (leaky) ReLU without bias the kink. The bias is what remains to be learned away.",
     ]
 

@@ -18,6 +18,7 @@ from ..samples import TRAINED, Sample, described, sample, values_of
 PAIRED = "mse"
 MAPS = {"sum": 0.0, "difference": 2.0, "minus_sum": 4.0}  # relative MSE on the training law of centred blocks of two
 NEAR = 0.2
+MAPS_CAPTION = "Relative MSE under the training law: 0 for the sum, 2 for the difference, 4 for minus the sum."
 
 Conditions = dict[tuple[str, str], dict[str, Sample]]  # (loss, law) -> architecture -> numbers
 
@@ -33,11 +34,12 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             for (loss, law), group in errors.items()
         },
         "maps": {
-            f"{loss}, {law}": {name: which_map(own) for name, own in group.items()} for (loss, law), group in trained.items()
+            f"{loss}, {law}": {name: which_map(own) for name, own in group.items()}
+            for (loss, law), group in trained.items()
         },
         "errors": _described(errors, seed),
         "energy_distance": _described(distance, seed),
-    }  # fmt: skip
+    }
     learned = [own < limit for (loss, _), group in errors.items() if loss != PAIRED for own in group.values()]
     effect = Effect(
         "share of networks that learn the map from distributions alone, over losses, laws and architectures",
@@ -45,8 +47,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     )
     drawings = [
         Drawing("errors", "Each point is a network; bars are medians with their 95% intervals.", draw(claim, errors)),
-        Drawing("maps", "Relative MSE under the training law: 0 for the sum, 2 the difference, 4 minus the sum.", draw_maps(trained)),
-    ]  # fmt: skip
+        Drawing("maps", MAPS_CAPTION, draw_maps(trained)),
+    ]
     answer = verdict(numbers, claim.thresholds)
     tried = "" if answer == "yes" else TRIED
     return Finding(answer, effect, numbers, drawings, tried, remarks(numbers))
@@ -100,7 +102,8 @@ def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
 def remarks(numbers: Mapping[str, Any]) -> list[str]:
     """What a physicist should know."""
     found = [
-        "Under a symmetric law sum, difference and their negatives have the same distribution: no loss of distributions tells them apart, "
+        "Under a symmetric law sum, difference and their negatives have the same distribution: no loss of "
+        "distributions tells them apart, "
         "and the initial weights decide. A skewed law breaks the sign; the symmetry odd_input excludes the difference."
     ]
     for condition, group in numbers["maps"].items():

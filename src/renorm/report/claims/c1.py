@@ -35,7 +35,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         "errors": medians,
     }
     remark = (
-        f"The largest median error of all symmetries and widths is {format_error(numbers['largest_median'])}: rounding in float32, "
+        f"The largest median error of all symmetries and widths is {format_error(numbers['largest_median'])}: "
+        "rounding in float32, "
         "where differences between symmetries mean nothing."
         if numbers["largest_median"] < 1e-10
         else ""

@@ -106,7 +106,8 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
     found = ", ".join(f"{format_error(error)} for weights up to {bound:g}" for bound, error in bounds)
     return [
         *RECURSION,
-        f"The trained networks (medians): B = {tied['B']:.4f} (1/√2 = 0.7071), C = {tied['C']:.4f}, largest outer weight "
+        f"The trained networks (medians): B = {tied['B']:.4f} (1/√2 = 0.7071), C = {tied['C']:.4f}, largest outer "
+        "weight "
         f"{tied['largest_outer_weight']:.2g}.",
         f"Least relative error that any fully tied quadratic network can have, Gaussian inputs: {found}.",
     ]

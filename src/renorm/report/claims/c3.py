@@ -70,7 +70,8 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
     most = max((share, name) for name, share in dead.items() if name.startswith(("full", "hidden")))
     free = [one["median"] for name, one in numbers["errors"].items() if name.startswith("relu free")]
     return [
-        "A fully tied ReLU network is one kink; its only way to the map is to push the kink out of the training law's support, which "
+        "A fully tied ReLU network is one kink; its only way to the map is to push the kink out of the training "
+        "law's support, which "
         "works on that law and fails as soon as a law reaches beyond it. Free units can cancel their kinks in pairs.",
         f"Up to {most[0]:.0%} of tied ReLU networks ({most[1]}) learn nothing: all units are off on the whole law. "
         f"With free weights the median error is {format_error(min(free))} to {format_error(max(free))}.",
@@ -88,7 +89,8 @@ def tried_laws(table: Any, errors: Mapping[Any, Mapping[str, Sample]]) -> str:
         > np.median(sample(table, f"{law}/relative_mse", activation="quadratic", symmetry="full", width=width))
     ]
     return (
-        f"Three widths, and every law by itself: at width {width} tied ReLU networks have a larger median error than tied quadratic "
+        f"Three widths, and every law by itself: at width {width} tied ReLU networks have a larger median error "
+        "than tied quadratic "
         f"ones under {len(worse)} of {len(laws)} laws" + (f" ({', '.join(worse)})." if worse else ".")
     )
 

@@ -51,7 +51,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 
 
 TRIED = (
-    "Three slopes, one and two hidden layers, and three marks of frustration besides the time: rises of the loss, plateaus, and gradients "
+    "Three slopes, one and two hidden layers, and three marks of frustration besides the time: rises of the "
+    "loss, plateaus, and gradients "
     "whose pulls cancel. Numbers for every slope are in claims.json."
 )
 
@@ -160,7 +161,8 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
     """What a physicist should know."""
     full, free = (numbers["dynamics"][f"{name}, depth 1"]["all slopes"] for name in ("full", "free"))
     found = [
-        f"One hidden layer: {full['learned']:.0%} of fully tied networks reach the threshold against {free['learned']:.0%} of free ones; "
+        f"One hidden layer: {full['learned']:.0%} of fully tied networks reach the threshold against "
+        f"{free['learned']:.0%} of free ones; "
         f"{full['rising']:.0%} against {free['rising']:.0%} of the curves rise; {full['plateaus']:.2f} against "
         f"{free['plateaus']:.2f} plateaus on average."
     ]
@@ -169,7 +171,8 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
         found.append(
             "Two fully tied hidden layers represent the map exactly if the second turns over what the first has bent, "
             "φ(−φ(z)) = −s·z: a sign, which gradient descent inherits from the initial weights. "
-            f"{turned['share']:.0%} of the members end with that sign; of them {_share(turned['learned_if_turned'])} learn, of the others "
+            f"{turned['share']:.0%} of the members end with that sign; of them "
+            f"{_share(turned['learned_if_turned'])} learn, of the others "
             f"{_share(turned['learned_if_not'])}."
         )
     ends = ", ".join(f"{name} {one['solutions']}" for name, one in numbers["alignment"].items())

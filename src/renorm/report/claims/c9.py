@@ -90,7 +90,8 @@ def remark(numbers: Mapping[str, Any], judged: Cells) -> str:
     """Where free weights are the best after all."""
     free = [f"{name} (width {width})" for (name, width), own in judged.items() if best(own) in ("free", "input")]
     return (
-        f"The matching symmetry is ten times better than fully tied weights in {numbers['better_than_full']:.0%} of the cells, and than "
+        f"The matching symmetry is ten times better than fully tied weights in {numbers['better_than_full']:.0%} "
+        "of the cells, and than "
         f"free ones in {numbers['better_than_free']:.0%}. "
         + (
             f"Cells where free weights, or those tied over inputs only, are the best: {', '.join(free)}."
@@ -106,7 +107,8 @@ def tried_symmetries(cells: Cells, judged: Cells) -> str:
     for own in judged.values():
         counts[best(own)] = counts.get(best(own), 0) + 1
     found = ", ".join(f"{name} in {count}" for name, count in sorted(counts.items(), key=lambda one: -one[1]))
-    return f"Six symmetries in {len(judged)} cells of {len(cells)} (linear networks are no test of the claim): the best is {found}."
+    cells_of = f"{len(judged)} cells of {len(cells)} (linear networks are no test of the claim)"
+    return f"Six symmetries in {cells_of}: the best is {found}."
 
 
 def best(group: Mapping[str, Sample]) -> str:
