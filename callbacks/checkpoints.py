@@ -65,7 +65,8 @@ class LastCheckpoint(ModelCheckpoint):
         """Log what the checkpoint's own step had to log, if that was still to come when it was saved."""
         super().on_train_start(trainer, pl_module)
         if self._unlogged:
-            step = trainer.fit_loop.epoch_loop.batch_progress.total.processed - 1
+            counters: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+            step = counters.processed - 1
             for logger in trainer.loggers:
                 logger.log_metrics(self._unlogged, step=step // trainer.accumulate_grad_batches)
         self._unlogged = {}

@@ -10,6 +10,7 @@ import yaml
 
 from renorm.cli import main
 from renorm.recipes import BASE_CONFIG, CONFIGS, config_names, find_config
+from renorm.report.claim import claim_ids
 from renorm.sweep.config import sweep_names
 from renorm.zoo import GNN, MLP
 
@@ -17,7 +18,8 @@ NAMES = sorted(config_names())
 
 
 def test_every_file_is_reached_by_its_name() -> None:
-    assert {*config_names().values(), *sweep_names().values(), BASE_CONFIG} == {*CONFIGS.rglob("*.yaml")}
+    claims = {CONFIGS / "claims" / f"{name}.yaml" for name in claim_ids()}
+    assert {*config_names().values(), *sweep_names().values(), *claims, BASE_CONFIG} == {*CONFIGS.rglob("*.yaml")}
     for name, path in config_names().items():
         folder = path.parent.name
         assert find_config(name) == find_config(f"{folder}/{name}") == find_config(f"{folder}/{name}.yaml") == str(path)

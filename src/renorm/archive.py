@@ -41,8 +41,8 @@ def check_archive(path: Path) -> None:
 def check_paths(state: object) -> None:
     """Refuse file names that lead elsewhere in the remembered state of callbacks.
 
-    Lightning deletes the file that a checkpoint names as its predecessor, and asks only of plain paths whether they lie in the run's
-    own folder.
+    Lightning deletes the file that a checkpoint names as its predecessor, and asks only of plain paths whether they lie in the
+    run's own folder.
 
     Args:
         state: ``checkpoint["callbacks"]``.

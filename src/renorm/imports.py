@@ -1,13 +1,14 @@
 """What a config may import: renorm's own classes and the harmless ones of PyTorch and Lightning, unless all is allowed.
 
-A ``class_path`` names a module, and to import a module is to run it. The parser asks before every import that a config, a checkpoint's
-recipe or a flag names.
+A ``class_path`` names a module, and to import a module is to run it. The parser asks before every import that a config, the
+recipe of a checkpoint or a flag names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from jsonargparse import _common, set_parsing_settings
 from lightning.pytorch import Callback
@@ -74,7 +75,7 @@ def take_flag(words: list[str]) -> tuple[bool, list[str]]:
 def loaded_classes() -> list[str]:
     """Import paths of the models, callbacks and so on that the user's own program has defined or imported."""
     found: list[str] = []
-    left: list[type] = [StackedModel, CLTDataModule, Callback, Logger, Optimizer, LRScheduler]
+    left: list[type[Any]] = [StackedModel, CLTDataModule, Callback, Logger, Optimizer, LRScheduler]
     while left:
         for cls in left.pop().__subclasses__():
             left.append(cls)
@@ -109,6 +110,6 @@ def imports_restricted(everything: bool) -> Iterator[None]:
 def refusal(key: str, path: str) -> str:
     """The line for an import that was not allowed."""
     return (
-        f"{key}{path!r} is not imported; allowed: classes of renorm.zoo, renorm.callbacks, torch.optim, lightning.pytorch.callbacks "
-        f"and other parts of Lightning, or {FLAG} for files that you trust"
+        f"{key}{path!r} is not imported; allowed: classes of renorm.zoo, renorm.callbacks, torch.optim, "
+        f"lightning.pytorch.callbacks and other parts of Lightning, or {FLAG} for files that you trust"
     )

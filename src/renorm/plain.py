@@ -61,7 +61,7 @@ def parse_yaml(text: str, what: str) -> Any:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{what} is no valid YAML ({' '.join(str(error).split())[:300]})") from None
-    except _Limit as error:
+    except _LimitError as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # PyYAML's constructors fail in any way they can, e.g. on the date 2001-99-99
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -124,7 +124,7 @@ def check_plain(what: str, content: Any, limit: int = MAX_VALUES) -> Any:
     return content
 
 
-class _Limit(Exception):
+class _LimitError(Exception):
     """A limit that was crossed while YAML was read."""
 
 
@@ -138,8 +138,8 @@ def _count_events(text: str, what: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             # inside itself an alias has no size yet; an unknown one is refused later
             if any(anchor == event.anchor for anchor, _ in opened):
-                raise _Limit(f"{what} has the alias {event.anchor!r} inside itself; allowed: values that end")
-            total += sizes.get(event.anchor, 1)
+                raise _LimitError(f"{what} has the alias {event.anchor!r} inside itself; allowed: values that end")
+            total += sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, start = opened.pop()
             if anchor is not None:
@@ -151,4 +151,6 @@ def _count_events(text: str, what: str) -> None:
             elif event.anchor is not None:
                 sizes[event.anchor] = 1
         if total > MAX_VALUES or len(opened) > MAX_DEPTH:
-            raise _Limit(f"{what} is too large or nested too deep; allowed: {MAX_VALUES} values, {MAX_DEPTH} levels")
+            raise _LimitError(
+                f"{what} is too large or nested too deep; allowed: {MAX_VALUES} values, {MAX_DEPTH} levels"
+            )

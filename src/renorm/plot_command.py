@@ -46,7 +46,7 @@ def read_results(path: str) -> dict[str, Any]:
     Raises:
         ValueError: where the file is not one, or its model has no grid.
     """
-    content = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
+    content: dict[str, Any] = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
     problem = what_is_wrong(content)
     if problem is not None:
         raise ValueError(f"results={path!r} is no result of 'renorm test' ({problem})")

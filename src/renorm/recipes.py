@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 BASE_CONFIG = CONFIGS / "base.yaml"
+NO_FITS = ("sweep", "claims")  # folders of configs that 'renorm fit' does not read
 RECIPE_KEY = "renorm"  # of a checkpoint
 VARIANTS = ("mlp_", "gnn_")  # how names of the zoo start
 
 
 def config_names() -> dict[str, Path]:
     """Name and path of every config of a fit that comes with renorm, ``base`` aside."""
-    return {path.stem: path for path in sorted(CONFIGS.glob("*/*.yaml")) if path.parent.name != "sweep"}
+    return {path.stem: path for path in sorted(CONFIGS.glob("*/*.yaml")) if path.parent.name not in NO_FITS}
 
 
 def find_config(name: str) -> str:

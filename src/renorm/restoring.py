@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +36,7 @@ def check_files(recipe: dict[str, Any], checkpoint: Path, configs: Iterable[str]
         if f"--data.{key}" not in named | of_configs:
             raise ValueError(
                 f"ckpt_path={str(checkpoint)!r} would read a file: its data.{key} has {laws[0][:300]!r}; "
-                f'allowed: to name all its laws yourself, --data.{key} "[...]"'
+                f"allowed, if you trust it: --data.{key} {shlex.quote(json.dumps(recipe['data'][key]))}"
             )
 
 

@@ -31,7 +31,7 @@ from renorm.sweep.config import Point, Sweep, read_sweep
 from renorm.sweep.table import Folder, read_description, read_table
 
 from ..integration.test_bad_input import one_line
-from .mutations import all_mutations, check_loader, flipped, truncated
+from .mutations import all_mutations, check_loader, flipped, loaded_or_none, truncated
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -108,23 +108,12 @@ def test_damaged_results(results: Path) -> None:
 def test_damaged_tables_of_a_sweep(sweep_folder: Folder) -> None:
     path = sweep_folder.path / "results.parquet"
 
-    def values(path: Path) -> Any:
-        return read_table(path).column("held_out/relative_mse").to_pylist()
-
-    def load(path: Path) -> Any:
-        # names of columns have no checksum: a table without the column is refused where it is asked for
-        return values(path) if "held_out/relative_mse" in read_table(path).column_names else None
-
-    original = values(path)
-    check_loader(path, load, all_mutations(path.read_bytes(), 600), lambda a, _: a is None or equal(a, original))
+    check_loader(path, lambda path: read_table(path).to_pydict(), all_mutations(path.read_bytes(), 600), equal)
     description = sweep_folder.path / "sweep.json"
 
     for content in all_mutations(description.read_bytes(), 100):
         description.write_bytes(content)
-        try:
-            read_description(description.parent)
-        except ValueError as error:
-            assert "sweep.json" in str(error)
+        loaded_or_none(lambda: read_description(description.parent), "sweep.json")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npy", ".parquet"])
@@ -149,21 +138,15 @@ def test_damaged_data(suffix: str, tmp_path: Path) -> None:
 def test_damaged_yaml(tmp_path: Path) -> None:
     fit = tmp_path / "fit.yaml"
     fit.write_text("model:\n  class_path: renorm.zoo.MLP\n  init_args: {width: 8, negative_slope: [0.5, 1.0]}\n")
+    path = tmp_path / "mutated.yaml"
     for mutated in all_mutations(fit.read_bytes(), 300):
-        path = tmp_path / "mutated.yaml"
         path.write_bytes(mutated)
-        try:
-            model_of([find_config(str(path))], {})
-        except ValueError as error:
-            assert len(str(error)) < 2000
+        loaded_or_none(lambda: model_of([find_config(str(path))], {}))
     sweep = tmp_path / "sweep.yaml"
     sweep.write_text("model: MLP\nsettings: {steps: 5, lr: 0.1}\naxes:\n  width: [4, 8]\n  symmetry: [free, full]\n")
     for mutated in all_mutations(sweep.read_bytes(), 300):
         path.write_bytes(mutated)
-        try:
-            read_sweep(str(path))
-        except ValueError as error:
-            assert len(str(error)) < 2000
+        loaded_or_none(lambda: read_sweep(str(path)))
 
 
 # ---- written to harm ------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_best_is_lowest_validation_loss(name: str) -> None:
          for loader in data.val_dataloader()[: len(data.train_laws)]]
     ).mean(dim=0)  # fmt: skip
     assert int(losses.argmin()) == entry["best_member"]
-    torch.testing.assert_close(losses.double(), torch.tensor(entry["validation_loss"]).double(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(losses.double(), torch.tensor(entry["validation_loss"]).double(), rtol=1e-3, atol=0)
 
 
 # ---- trajectories ----------------------------------------------------------------------------------------------------

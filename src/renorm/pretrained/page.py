@@ -40,7 +40,7 @@ Weights after every epoch: {trajectories}.
 
 ## From torch.hub, and to Hugging Face
 
-In a clone, without installing it where PyTorch and Lightning are installed:
+From a clone, which need not be installed where its dependencies are:
 
 ```
 model = torch.hub.load("path/of/the/clone", "renorm", "mlp_quadratic_free.uniform", source="local")
@@ -49,10 +49,10 @@ model = torch.hub.load("path/of/the/clone", "renorm", "mlp_quadratic_free.unifor
 `load_pretrained` is the same by its own name, `list_models` the list of names. With the extra `hub`:
 
 ```
-from renorm.pretrained.huggingface import hub_model
+from renorm.pretrained.huggingface import HubMLP, hub_model
 
 hub_model("mlp_quadratic_free.uniform").save_pretrained("folder")  # or .push_to_hub("you/name")
-model = HubMLP.from_pretrained("folder")  # of the same module; HubGNN for graph networks
+model = HubMLP.from_pretrained("folder")  # HubGNN for graph networks
 ```
 
 ## What is guaranteed

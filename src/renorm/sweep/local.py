@@ -1,4 +1,4 @@
-"""The engine on this machine: worker processes that live as long as the sweep, one thread each."""
+"""The engine on this machine: worker processes that live as long as they are needed, one thread each."""
 
 from __future__ import annotations
 
@@ -9,90 +9,144 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from .config import Point
 
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of the standard library from Python 3.11 on
+
 Columns: TypeAlias = dict[str, list[Any]]
 Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, or with what went wrong
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
+PATIENCE = 5.0  # seconds for a process to end
 DIED = "the worker process died (killed, or out of memory)"
 
 
 class Worker(NamedTuple):
-    """A process and what it works on."""
+    """A process, and our end of the line to it."""
 
     process: BaseProcess
     connection: Connection
-    point: Point
+
+
+class Workers:
+    """Processes that take tasks one by one; they start when first needed and live until closed.
+
+    Args:
+        number: how many at most.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._idle: list[Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes: those that wait end by themselves when nobody is there to send."""
+        for worker in self._idle:
+            worker.connection.close()
+        while self._idle:
+            process = self._idle.pop().process
+            process.join(PATIENCE)
+            process.kill()
+
+    def run(self, tasks: list[Task], run: Callable[[Task], Result]) -> Iterator[tuple[Task, Result | str]]:
+        """Run tasks as workers become free, and yield each as it ends; a worker that dies costs its own task only.
+
+        Args:
+            tasks: in the order in which they start.
+            run: what to do with a task, in the worker; a function of a module.
+
+        Yields:
+            A task with its result, or with what went wrong in one line.
+        """
+        waiting, busy = deque(tasks), dict[Connection, tuple[Worker, Task]]()
+        try:
+            while waiting and len(busy) < self.number:
+                self._hand_out(busy, waiting.popleft(), run)
+            while busy:
+                ready: list[Any] = wait(list(busy))
+                for connection in ready:
+                    worker, task = busy.pop(connection)
+                    outcome = self._received(worker)
+                    if waiting:
+                        self._hand_out(busy, waiting.popleft(), run)
+                    yield task, outcome
+        finally:
+            for worker, _ in busy.values():
+                worker.process.kill()
+
+    def _hand_out(self, busy: dict[Connection, tuple[Worker, Task]], task: Task, run: Callable[[Task], Result]) -> None:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.is_alive():
+                break
+        else:
+            worker = start_worker()
+        worker.connection.send((run, task))
+        busy[worker.connection] = (worker, task)
+
+    def _received(self, worker: Worker) -> Any:
+        try:
+            outcome = worker.connection.recv()
+        except (EOFError, ConnectionError):
+            return DIED
+        self._idle.append(worker)
+        return outcome
 
 
 def run_locally(points: list[Point], workers: int, run: Callable[[Point], Columns]) -> Iterator[Outcome]:
-    """Run points as workers become free, and yield each as it ends; a worker that dies costs its own point only.
+    """Run the points of a sweep on processes of their own, see :meth:`Workers.run`.
 
     Args:
         points: in the order in which they start.
         workers: number of processes.
         run: what to do with a point, in the worker; a function of a module.
     """
+    with Workers(workers) as pool:
+        yield from pool.run(points, run)
+
+
+def start_worker() -> Worker:
+    """One more process."""
     # importing torch costs seconds: workers stay; and it must not start more threads than it is given
     os.environ["OMP_NUM_THREADS"] = "1"
-    waiting, busy = deque(points), dict[Connection, Worker]()
-    try:
-        while waiting and len(busy) < workers:
-            _start(busy, waiting.popleft(), run)
-        while busy:
-            ready: list[Any] = wait(list(busy))
-            for connection in ready:
-                worker = busy.pop(connection)
-                outcome = _received(worker)
-                if waiting:
-                    point = waiting.popleft()
-                    if outcome is None:
-                        _start(busy, point, run)
-                    else:
-                        worker.connection.send(point)
-                        busy[worker.connection] = worker._replace(point=point)
-                yield worker.point, DIED if outcome is None else outcome
-    finally:
-        for worker in busy.values():
-            worker.process.kill()
-
-
-def _start(busy: dict[Connection, Worker], point: Point, run: Callable[[Point], Columns]) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, run), daemon=True)
+    process = context.Process(target=serve, args=(theirs,), daemon=True)
     process.start()
     theirs.close()  # so that the death of the process ends the connection
-    ours.send(point)
-    busy[ours] = Worker(process, ours, point)
+    return Worker(process, ours)
 
 
-def _received(worker: Worker) -> Columns | str | None:
-    try:
-        outcome: Columns | str = worker.connection.recv()
-        return outcome
-    except (EOFError, ConnectionError):
-        return None
-
-
-def serve(connection: Connection, run: Callable[[Point], Columns]) -> None:
-    """The life of a worker: points in, outcomes out, until nobody listens."""
+def serve(connection: Connection) -> None:
+    """The life of a worker: tasks in, outcomes out, until nobody listens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one decides
     from .point import prepare_worker
 
     prepare_worker()
     while True:
         try:
-            connection.send(attempt(run, connection.recv()))
+            run, task = connection.recv()
+            connection.send(attempt(run, task))
         except (EOFError, ConnectionError):
             return
 
 
-def attempt(run: Callable[[Point], Columns], point: Point) -> Columns | str:
-    """A point's columns, or its error in one line: a failing point stops nothing."""
+def attempt(run: Callable[[Task], Result], task: Task) -> Result | str:
+    """A task's result, or its error in one line: a failing task stops nothing."""
     try:
-        return run(point)
+        return run(task)
     except Exception as error:
         return " ".join(f"{type(error).__name__}: {error}".split())[:500]

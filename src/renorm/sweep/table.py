@@ -23,42 +23,19 @@ MAX_GROWTH = 1000  # columns that repeat one value shrink to nothing
 MAX_CELLS = 10**7
 
 
-class Folder:
-    """The results of one sweep on disk; every file is written whole or not at all.
+class PointFiles:
+    """Finished points on disk, a file each, by the hash of their settings; every file is written whole or not at all.
 
     Args:
-        path: the folder; made if it does not exist.
-        sweep: the sweep that it belongs to.
-
-    Raises:
-        ValueError: where the folder cannot be written to, or belongs to another sweep.
+        path: the folder of the files, which exists.
     """
 
-    def __init__(self, path: Path, sweep: Sweep) -> None:
-        self.path, self.sweep = path, sweep
-        self._points = path / "points"
-        known = path / SWEEP_FILE
-        try:
-            if path.is_dir() and any(path.iterdir()) and not known.exists():
-                raise ValueError(
-                    f"out={str(path)!r} holds other files; allowed: a new or empty folder, or this sweep's own"
-                )
-            if known.exists() and read_description(path)["digest"] != sweep.digest:
-                raise ValueError(
-                    f"out={str(path)!r} holds another sweep or other settings; allowed: a new folder, or the sweep's own"
-                )
-            self._points.mkdir(parents=True, exist_ok=True)
-            _write(known, json.dumps(self._description(), indent=1) + "\n")
-        except OSError as error:
-            raise ValueError(f"out={str(path)!r} cannot be written to ({error.strerror or error})") from None
-
-    def _description(self) -> dict[str, Any]:
-        points = [{"key": point.key, "model": point.model, "settings": point.settings} for point in self.sweep.points]
-        return {"name": self.sweep.name, "digest": self.sweep.digest, "axes": self.sweep.axes, "points": points}
+    def __init__(self, path: Path) -> None:
+        self.points = path
 
     def file(self, point: Point) -> Path:
         """Where a point's rows are."""
-        return self._points / f"{point.key}.parquet"
+        return self.points / f"{point.key}.parquet"
 
     def status(self, point: Point) -> str:
         """``missing``, ``done`` or ``failed``.
@@ -91,23 +68,78 @@ class Folder:
         with whole_file(self.file(point)) as partial:
             pq.write_table(sealed(table), partial)
 
+    def read(self, point: Point) -> pa.Table:
+        """A point's rows, with the axes of the sweep that asks, whichever sweep ran it.
+
+        Raises:
+            ValueError: for a file that is no whole table.
+        """
+        import pyarrow as pa
+
+        table = read_table(self.file(point))
+        for name, value in point.axes.items():
+            if name not in table.column_names:
+                table = table.append_column(name, pa.array([_cell(value)] * len(table)))
+        return table
+
+
+class Folder(PointFiles):
+    """The results of one sweep on disk.
+
+    Args:
+        path: the folder; made if it does not exist.
+        sweep: the sweep that it belongs to.
+
+    Raises:
+        ValueError: where the folder cannot be written to, or belongs to another sweep.
+    """
+
+    def __init__(self, path: Path, sweep: Sweep) -> None:
+        super().__init__(path / "points")
+        self.path, self.sweep = path, sweep
+        known = path / SWEEP_FILE
+        try:
+            if path.is_dir() and any(path.iterdir()) and not known.exists():
+                raise ValueError(
+                    f"out={str(path)!r} holds other files; allowed: a new or empty folder, or this sweep's own"
+                )
+            if known.exists() and read_description(path)["digest"] != sweep.digest:
+                raise ValueError(
+                    f"out={str(path)!r} holds another sweep or other settings; allowed: a new folder, or the sweep's own"
+                )
+            self.points.mkdir(parents=True, exist_ok=True)
+            write_text(known, json.dumps(self._description(), indent=1) + "\n")
+        except OSError as error:
+            raise ValueError(f"out={str(path)!r} cannot be written to ({error.strerror or error})") from None
+
+    def _description(self) -> dict[str, Any]:
+        points = [{"key": point.key, "model": point.model, "settings": point.settings} for point in self.sweep.points]
+        return {"name": self.sweep.name, "digest": self.sweep.digest, "axes": self.sweep.axes, "points": points}
+
     def collect(self) -> Path:
         """All finished points as one file, a row group each, in the sweep's order."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        tables = [read_table(self.file(point)) for point in self.sweep.points if self.file(point).exists()]
-        schema = pa.unify_schemas([table.schema.remove_metadata() for table in tables], promote_options="permissive")
-        rows = []
-        for table in tables:
-            empty = {name: pa.nulls(len(table), schema.field(name).type) for name in schema.names}
-            known = {name: table.column(name).cast(schema.field(name).type) for name in table.column_names}
-            rows.append(pa.table(empty | known, schema=schema))
-        schema = sealed(pa.concat_tables(rows)).schema
+        tables = unified([read_table(self.file(point)) for point in self.sweep.points if self.file(point).exists()])
+        schema = sealed(pa.concat_tables(tables)).schema
         with whole_file(self.path / RESULTS_FILE) as partial, pq.ParquetWriter(partial, schema) as writer:
-            for table in rows:
+            for table in tables:
                 writer.write_table(table.cast(schema), row_group_size=max(1, len(table)))
         return self.path / RESULTS_FILE
+
+
+def unified(tables: list[pa.Table]) -> list[pa.Table]:
+    """The same rows under one schema; what a table lacks is null."""
+    import pyarrow as pa
+
+    schema = pa.unify_schemas([table.schema.remove_metadata() for table in tables], promote_options="permissive")
+    found = []
+    for table in tables:
+        empty = {name: pa.nulls(len(table), schema.field(name).type) for name in schema.names}
+        known = {name: table.column(name).cast(schema.field(name).type) for name in table.column_names}
+        found.append(pa.table(empty | known, schema=schema))
+    return found
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -117,7 +149,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         ValueError: where it does not say so.
     """
     path = folder / SWEEP_FILE
-    content = read_json(path, repr(str(path)), "a folder of 'renorm sweep'")
+    content: dict[str, Any] = read_json(path, repr(str(path)), "a folder of 'renorm sweep'")
     axes = content.get("axes") if isinstance(content, dict) else None
     known = isinstance(axes, list) and all(isinstance(axis, str) for axis in axes)
     if not known or not {"digest", "points"} <= content.keys():
@@ -182,6 +214,7 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")

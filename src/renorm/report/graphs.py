@@ -1,0 +1,79 @@
+"""Cumulants of graph networks as theories predict them, beside what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..callbacks.layer_cumulants import sampled_cumulants
+from ..cumulants import propagate
+from ..datamodules import CLTDataModule
+from ..zoo.base import StackedModel
+from .fits import fit
+
+ORDERS = 4
+METHODS: dict[str, dict[str, Any]] = {
+    "independent": {"method": "independent_nodes", "closure": 4},
+    "joint2": {"method": "gaussian", "closed_at": "layers"},
+    "joint4": {"method": "edgeworth", "closure": 4, "closed_at": "layers"},
+    "exact": {"method": "exact"},
+    "quadrature": {"method": "quadrature"},
+}
+
+
+def compare_graph(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Predict and measure the cumulants of every layer, at every stop of the training.
+
+    Args:
+        settings: see :func:`renorm.report.fits.fit`, with one training law; and ``methods``, names of :data:`METHODS`, and
+            ``samples``, blocks of the measurement.
+
+    Returns:
+        For each stop, method -> layer -> gap of each order and member, see :func:`gaps`.
+    """
+
+    def look(model: StackedModel, data: CLTDataModule, step: int) -> dict[str, Any]:
+        law = data.train_laws[0]
+        model.requires_grad_(False)
+        generator = torch.Generator().manual_seed(step + 1)
+        x = law.sample((settings["samples"], model.block_size), generator=generator).double()
+        measured = {name: layer.k for name, layer in sampled_cumulants(model.double_copy(), x).items()}
+        found = {}
+        for name in settings["methods"]:
+            theory = propagate(model, law, order=ORDERS, **METHODS[name])
+            found[name] = {layer: gaps(theory.marginals(layer), k).tolist() for layer, k in measured.items()}
+        model.requires_grad_(True)
+        return found
+
+    return fit(settings, look)
+
+
+def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
+    r"""How far predicted cumulants are from measured ones, relative to these, over the units of a layer.
+
+    .. math:: g_n = \frac{\big(\sum_u (\hat\kappa_{n,u} - \kappa_{n,u})^2 / \sigma_u^{2n}\big)^{1/2}}
+        {\big(\sum_u \kappa_{n,u}^2 / \sigma_u^{2n}\big)^{1/2}}
+
+    0 for a right prediction, 1 for that of nothing at all. Sums over units, because a single cumulant may happen to vanish.
+
+    Args:
+        predicted: shape ``(r, M, units)``.
+        measured: same shape.
+
+    Returns:
+        Shape ``(r, M)``.
+
+    Example:
+        >>> k = torch.ones(2, 1, 3)
+        >>> gaps(torch.zeros_like(k), k).tolist(), gaps(k, k).tolist()
+        ([[1.0], [1.0]], [[0.0], [0.0]])
+    """
+    orders = torch.arange(1, len(measured) + 1, dtype=measured.dtype).view(-1, 1, 1)
+    scale = measured[1].clamp_min(torch.finfo(measured.dtype).tiny).sqrt() ** orders
+    used = (measured[1] > 0).to(measured)  # a dead unit has no scale
+    difference = ((predicted.to(measured) - measured) / scale * used).square().sum(dim=-1).sqrt()
+    whole: Tensor = (measured / scale * used).square().sum(dim=-1).sqrt()
+    return difference / whole

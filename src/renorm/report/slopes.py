@@ -1,0 +1,101 @@
+"""Train leaky-ReLU networks of every slope side by side and keep what finite-size scaling needs, as plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..callbacks.symmetry_breaking import asymmetries
+from ..datamodules import CLTDataModule
+from ..zoo.base import StackedModel
+from .fits import errors_of, make_model, residuals, train
+from .kinks import Units, initial_rate, kink_energy, lattice, slide, units_of
+
+LONGEST = 15.0  # scaled time to which the reduced flow is integrated: a few per cent of the loss are left by then
+
+
+def stack(settings: Mapping[str, Any]) -> tuple[StackedModel, CLTDataModule]:
+    """One member for each distance from slope 1 and each replica, the linear network (distance 0) last.
+
+    Args:
+        settings: ``distances`` (positive, increasing), ``width``, ``replicas``, ``optimizer``, ``lr``, ``seed``, ``compile``.
+    """
+    slopes = [1 - u for u in [*settings["distances"], 0.0]]
+    model = make_model(
+        "mlp_leaky_relu_free",
+        settings["optimizer"],
+        settings["lr"],
+        width=settings["width"],
+        negative_slope=slopes,
+        replicas=settings["replicas"],
+        seed=settings["seed"],
+        compile=settings.get("compile", "auto"),
+    )
+    return model, CLTDataModule(seed=settings["seed"])
+
+
+def train_slopes(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Errors and asymmetries at every budget, of all slopes and replicas.
+
+    Args:
+        settings: those of :func:`stack`, and ``stops``, the budgets.
+
+    Returns:
+        ``trained`` and ``held_out`` (the worst law), and ``asymmetry`` (of the readout to permutations of the units), each
+        budget x slope x replica; the last slope is that of the linear network.
+    """
+    model, data = stack(settings)
+    found: dict[str, list[Any]] = {"trained": [], "held_out": [], "asymmetry": []}
+    replicas = settings["replicas"]
+    for _ in train(model, data, settings["stops"]):
+        errors = errors_of(model, data)
+        row = {
+            "trained": torch.tensor(errors["trained"]),
+            "held_out": torch.tensor(errors["held_out"]),
+            "asymmetry": asymmetries(model)["out"]["hidden"],
+        }
+        for name, values in row.items():
+            found[name].append(values.double().view(-1, replicas).tolist())
+    return found
+
+
+def descend(settings: Mapping[str, Any]) -> dict[str, Any]:
+    r"""Full-batch descent on a lattice of blocks, beside what the reduced flow of :mod:`.kinks` predicts for the same members.
+
+    Args:
+        settings: those of :func:`stack`, with SGD, and ``stops``, and ``points``, the lattice's points a variable.
+
+    Returns:
+        ``energy``: :math:`L / \varepsilon^2`, budget x slope x replica; ``predicted``: the same from the linear solution alone;
+        ``linear``: loss of the linear network at the last budget; ``start`` and ``rate``: the kinks' energy and its rate at the
+        linear solution, by replica.
+    """
+    model, data = stack(settings)
+    law, replicas, lr = data.train_laws[0], settings["replicas"], settings["lr"]
+    low, high = law.support()
+    x = lattice(low, high, settings["points"], model.block_size)
+    epsilon = torch.tensor(settings["distances"], dtype=torch.float64) / 2
+    energies, loss = [], torch.zeros(0)
+    for _ in train(model, data, settings["stops"], batch=x.float()):
+        loss = residuals(model, x).square().mean(dim=1).view(-1, replicas)
+        energies.append(loss[:-1] / epsilon[:, None] ** 2)
+    solution = Units(*(part[-replicas:] for part in units_of(model)))
+    times = lr * torch.tensor(settings["stops"], dtype=torch.float64)[:, None] * epsilon**2
+    return {
+        "energy": torch.stack(energies).tolist(),
+        "predicted": predicted(solution, x, times).tolist(),
+        "linear": loss[-1].tolist(),
+        "start": kink_energy(solution, x).tolist(),
+        "rate": initial_rate(solution, x).tolist(),
+    }
+
+
+def predicted(solution: Units, x: Tensor, times: Tensor, longest: float = LONGEST) -> Tensor:
+    r"""The reduced flow's energy at scaled times of any shape, ``(*times.shape, M)``; NaN for times that are too long."""
+    ordered, places = torch.unique(times.flatten(), return_inverse=True)
+    energies = slide(solution, x, [float(time) for time in ordered if time <= longest])
+    missing = energies.new_full((len(ordered) - len(energies), energies.shape[1]), torch.nan)
+    return torch.cat([energies, missing])[places].view(*times.shape, -1)
