@@ -38,6 +38,13 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
         raise
 
 
+def is_unused(folder: Path) -> bool:
+    """Whether a folder is missing or empty, but for what a killed process left of its first file."""
+    return not folder.is_dir() or all(
+        path.name.startswith(".") and path.suffix == ".partial" for path in folder.iterdir()
+    )
+
+
 def _synchronise(path: Path) -> None:
     if path.is_dir() and os.name == "nt":
         return  # folders have no descriptor there
