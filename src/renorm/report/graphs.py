@@ -24,7 +24,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def compare_graph(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def compare_graph(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Predict and measure the cumulants of every layer, at every stop of the training.
 
     Args:
@@ -32,7 +32,7 @@ def compare_graph(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
             ``samples``, blocks of the measurement.
 
     Returns:
-        For each stop, method -> layer -> gap of each order and member, see :func:`gaps`.
+        ``stops``: for each stop, method -> layer -> gap of each order and member, see :func:`gaps`.
     """
 
     def look(model: StackedModel, data: CLTDataModule, step: int) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def compare_graph(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         model.requires_grad_(True)
         return found
 
-    return fit(settings, look)
+    return {"stops": fit(settings, look)}
 
 
 def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
