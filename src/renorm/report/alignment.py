@@ -51,7 +51,7 @@ def networks_of(model: StackedModel) -> Networks:
     (weight, bias), (readout, offset) = layers
     columns = [weight, (torch.zeros_like(weight[..., 0]) if bias is None else bias)[..., None], readout.mT]
     last = torch.zeros_like(readout[:, 0, 0]) if offset is None else offset[:, 0]
-    return Networks(torch.cat(columns, dim=2).detach().double(), last.detach().double())
+    return Networks(torch.cat(columns, dim=2).detach().double(), last.detach().double().clone())  # not a view of the weights
 
 
 def descent(model: StackedModel, x: Tensor) -> Networks:

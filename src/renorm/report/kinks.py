@@ -58,7 +58,8 @@ def units_of(model: StackedModel) -> Units:
     layers = model.dense()
     if len(layers) != 2:
         raise ValueError(f"depth={len(layers) - 1} is out of range; allowed: 1")
-    (weight, bias), (readout, offset) = ([part if part is None else part.detach().double() for part in layer] for layer in layers)
+    copied = [[None if part is None else part.detach().double().clone() for part in layer] for layer in layers]
+    (weight, bias), (readout, offset) = copied
     assert weight is not None and readout is not None
     return Units(
         weight,

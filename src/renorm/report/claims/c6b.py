@@ -111,16 +111,16 @@ def draw_splines(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> 
     """A row a variant, a column a stop, a line a unit."""
     figure = Figure(figsize=(2.1 * len(stops) + 0.6, 2.3 * len(results) + 0.3), layout="constrained")
     panels = figure.subplots(len(results), len(stops), sharex=True, sharey="row", squeeze=False)
+    for axes, stop in zip(panels[0], stops, strict=True):
+        axes.set_title(f"{stop} steps", fontsize="small")
     for row, (name, result) in zip(panels, results.items(), strict=True):
-        for axes, stop, shape in zip(row, stops, result["shapes"], strict=True):
+        for axes, shape in zip(row, result["shapes"], strict=True):
             z = np.array(shape["z"])
             for unit, phi in enumerate(np.array(shape["phi"][0])):
                 used = (z >= shape["low"][0][unit]) & (z <= shape["high"][0][unit])
                 (line,) = axes.plot(z, phi, linewidth=0.5, alpha=0.6)
                 axes.plot(z[used], phi[used], linewidth=1.6, color=line.get_color())
             axes.grid(alpha=0.3, linewidth=0.5)
-            if row is panels[0]:
-                axes.set_title(f"{stop} steps", fontsize="small")
         row[0].set_ylabel(f"{name}\nspline", fontsize="x-small")
     for axes in panels[-1]:
         axes.set_xlabel("pre-activation", fontsize="x-small")

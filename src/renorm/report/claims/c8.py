@@ -149,5 +149,5 @@ def draw_methods(found: Gaps) -> Figure:
         axes.set_xlabel("order")
     for axes in panels[:, 0]:
         axes.set_ylabel("gap at the readout")
-    panels[0, 0].legend(fontsize="x-small")
+    panels[(len(cases) - 1) % 2, (len(cases) - 1) // 2].legend(fontsize="x-small")  # has all methods
     return figure
