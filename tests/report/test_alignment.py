@@ -36,7 +36,8 @@ def test_matching_is_the_best_of_all_permutations() -> None:
     found = permuted(one, matched(one, other))
     for m in range(5):
         distances = [
-            float((one.units[m, list(order)] - other.units[m]).square().sum()) for order in itertools.permutations(range(4))
+            float((one.units[m, list(order)] - other.units[m]).square().sum())
+            for order in itertools.permutations(range(4))
         ]
         assert float((found.units[m] - other.units[m]).square().sum()) == pytest.approx(min(distances))
 
@@ -63,7 +64,12 @@ def test_pulls_are_cosines_after_matching() -> None:
             itertools.permutations(range(4)),
             key=lambda order: float((solutions.units[k, list(order)] - weights.units[m]).square().sum()),
         )
-        ahead = torch.cat([(solutions.units[k, list(best)] - weights.units[m]).flatten(), (solutions.offset[k] - weights.offset[m])[None]])
+        ahead = torch.cat(
+            [
+                (solutions.units[k, list(best)] - weights.units[m]).flatten(),
+                (solutions.offset[k] - weights.offset[m])[None],
+            ]
+        )
         wanted = torch.nn.functional.cosine_similarity(velocity.flat()[m], ahead, dim=0)
         torch.testing.assert_close(cosines[m, k], wanted)
         torch.testing.assert_close(directions[m, k], ahead / ahead.norm())

@@ -54,7 +54,7 @@ def test_interval_covers_the_exponent_of_noisy_members() -> None:
 
 @pytest.mark.parametrize("centre", [0.01, 0.033, 0.2])
 def test_peak_of_a_log_normal_curve(centre: float) -> None:
-    peak = find_peak(U, 3 * np.exp(-np.log(U / centre) ** 2 / 2))
+    peak = find_peak(U, 3 * np.exp(-(np.log(U / centre) ** 2) / 2))
     assert peak.position == pytest.approx(centre, rel=1e-6)
     assert peak.height == pytest.approx(3.0, rel=1e-6)
     assert peak.width == pytest.approx(2 * np.sqrt(2 * np.log(2)) / np.log(10), rel=0.05)  # full width in decades

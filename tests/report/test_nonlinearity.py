@@ -56,7 +56,9 @@ def test_index_knows_no_scale_and_a_constant_is_no_error() -> None:
     w = torch.full((50,), 1 / 50).double()
     one, other = (unit_parts(z, y, w) for y in (z.exp(), 5 - 3 * (2 * z.exp())))
     assert float(one[0] / one[1]) == pytest.approx(float(other[0] / other[1]))
-    assert [float(part) for part in unit_parts(torch.ones(50).double(), torch.ones(50).double(), w)] == pytest.approx([0.0, 0.0], abs=1e-15)
+    assert [float(part) for part in unit_parts(torch.ones(50).double(), torch.ones(50).double(), w)] == pytest.approx(
+        [0.0, 0.0], abs=1e-15
+    )
 
 
 def test_index_of_the_network_is_that_of_a_regression_on_the_block() -> None:

@@ -51,7 +51,9 @@ def networks_of(model: StackedModel) -> Networks:
     (weight, bias), (readout, offset) = layers
     columns = [weight, (torch.zeros_like(weight[..., 0]) if bias is None else bias)[..., None], readout.mT]
     last = torch.zeros_like(readout[:, 0, 0]) if offset is None else offset[:, 0]
-    return Networks(torch.cat(columns, dim=2).detach().double(), last.detach().double().clone())  # not a view of the weights
+    return Networks(
+        torch.cat(columns, dim=2).detach().double(), last.detach().double().clone()
+    )  # not a view of the weights
 
 
 def descent(model: StackedModel, x: Tensor) -> Networks:
@@ -201,7 +203,9 @@ def distinct(solutions: Networks, apart: float = 0.1) -> list[int]:
     for m in range(len(solutions.units)):
         rest = Networks(solutions.units[found], solutions.offset[found])
         one = Networks(solutions.units[m].expand_as(rest.units), solutions.offset[m].expand_as(rest.offset))
-        if not found or bool(((permuted(one, matched(one, rest)).flat() - rest.flat()).norm(dim=1) > apart * scale).all()):
+        if not found or bool(
+            ((permuted(one, matched(one, rest)).flat() - rest.flat()).norm(dim=1) > apart * scale).all()
+        ):
             found.append(m)
     return found
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 EXPONENTS = np.linspace(0.0, 2.0, 41)  # where a minimum is looked for, before it is refined
-LEAST_OVERLAP = 0.25  # share of a curve's points that must lie within another's range, lest no overlap be a good collapse
+LEAST_OVERLAP = (
+    0.25  # share of a curve's points that must lie within another's range, lest no overlap be a good collapse
+)
 
 
 class Peak(NamedTuple):

@@ -72,9 +72,8 @@ def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
         ([[1.0], [1.0]], [[0.0], [0.0]])
     """
     orders = torch.arange(1, len(measured) + 1, dtype=measured.dtype).view(-1, 1, 1)
-    scale = measured[1].clamp_min(torch.finfo(measured.dtype).tiny).sqrt() ** orders
-    used = (measured[1] > 0).to(measured)  # a dead unit has no scale
-    difference = ((predicted.to(measured) - measured) / scale * used).square().sum(dim=-1).sqrt()
-    whole: Tensor = (measured / scale * used).square().sum(dim=-1).sqrt()
+    # a dead unit has no scale, and does not count
+    scale = torch.where(measured[1] > 0, measured[1], torch.inf).sqrt() ** orders
+    difference = ((predicted.to(measured) - measured) / scale).square().sum(dim=-1).sqrt()
+    whole: Tensor = (measured / scale).square().sum(dim=-1).sqrt()
     return difference / whole
-

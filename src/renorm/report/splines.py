@@ -23,7 +23,8 @@ def train_splines(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``trained`` and ``held_out`` errors, ``index`` and ``network``, the non-linearity of the hidden layer and of the whole
-        network under the training law, and ``index_wide``, the former under the widest held-out law, each stop x member; ``laws``: law -> error at the end; ``outside``: law -> error from
+        network under the training law, and ``index_wide``, the former under the widest held-out law, each stop x
+        member; ``laws``: law -> error at the end; ``outside``: law -> error from
         blocks inside the training law's support, and outside it, and the share of blocks outside; ``shapes``: see :func:`shapes`.
     """
     last = settings["stops"][-1]

@@ -23,12 +23,17 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     figures = [
         Drawing(
             "methods",
-            "Gap at the readout against the order of the cumulant, median over members with its 95% interval. The methods that leave nothing "
+            "Gap at the readout against the order of the cumulant, median over members with its 95% "
+            "interval. The methods that leave nothing "
             "out show the noise of the measurement.",
             draw_methods(found),
         )
     ]
-    tried = "" if verdict_ == "yes" else "Tried: closures at K = 2 and 4 at every layer, and the exact methods, which have no gap beyond noise."
+    tried = (
+        ""
+        if verdict_ == "yes"
+        else "Tried: closures at K = 2 and 4 at every layer, and the exact methods, which have no gap beyond noise."
+    )
     return Finding(verdict_, effect, {"readout": found}, figures, tried, remarks(found))
 
 
@@ -54,8 +59,15 @@ def remarks(found: Gaps) -> list[str]:
     lines = []
     for method, name in (("joint2", "K = 2"), ("joint4", "K = 4")):
         ratios = [
-            [gaps["independent"][n][0] / gaps[method][n][0] for gaps in found.values()] for n in range(len(next(iter(found.values()))[method]))
+            [gaps["independent"][n][0] / gaps[method][n][0] for gaps in found.values()]
+            for n in range(len(next(iter(found.values()))[method]))
         ]
         text = ", ".join(f"k{n}: {np.median(ratio):.2g}" for n, ratio in enumerate(ratios, start=1))
-        lines.append(f"Factor by which joint cumulants with {name} shrink the gap of independent nodes at the readout, median over cases: {text}.")
-    return [*lines, "K = 8 is refused by this version: closures keep cumulants to order 4. The exact methods stand in its place."]
+        lines.append(
+            f"Factor by which joint cumulants with {name} shrink the gap of independent nodes at the "
+            f"readout, median over cases: {text}."
+        )
+    return [
+        *lines,
+        "K = 8 is refused by this version: closures keep cumulants to order 4. The exact methods stand in its place.",
+    ]

@@ -16,6 +16,7 @@ from ..finding import Drawing, Effect, Finding
 from ..renormalise import flow_and_spectrum
 
 BLOCK_SIZE = 2
+BLOWN_UP = 1e100
 Numbers = NDArray[np.float64]
 
 
@@ -32,29 +33,39 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     numbers = {name: variant_numbers(result, seed) for name, result in results.items()}
     verdict_ = verdict(numbers, claim.thresholds)
     worst = max(numbers, key=lambda name: float(numbers[name]["eigenvalue"][0]))
-    effect = Effect(f"largest relative error of an eigenvalue, orders 0 to {own['order']}, {worst}", *numbers[worst]["eigenvalue"])
+    effect = Effect(
+        f"largest relative error of an eigenvalue, orders 0 to {own['order']}, {worst}", *numbers[worst]["eigenvalue"]
+    )
     right = [name for name, each in numbers.items() if is_step(each, claim.thresholds)]
     wrong = [name for name in numbers if name not in right]
     remarks = [
         f"Steps of the renormalisation group by the rule: {', '.join(right) or 'none'}. Not: {', '.join(wrong) or 'none'}.",
         "Largest relative error of an eigenvalue against worst held-out error, median member: "
-        + "; ".join(f"{name}: {each['eigenvalue'][0]:.1e} / {each['held_out'][0]:.1e}" for name, each in numbers.items())
+        + "; ".join(
+            f"{name}: {each['eigenvalue'][0]:.1e} / {each['held_out'][0]:.1e}" for name, each in numbers.items()
+        )
         + ".",
     ]
     figures = [
         Drawing(
             "spectrum",
-            "Relative error of each eigenvalue at the Gaussian, median and 10% to 90% of members; the exact ones are 2^(1 - n/2).",
+            "Relative error of each eigenvalue at the Gaussian, median and 10% to 90% of members; the exact "
+            "ones are 2^(1 - n/2).",
             draw_spectrum(results),
         ),
         Drawing(
             "flow",
-            "Flow from a standardised exponential law: cumulants and the distance to the Gaussian, median over members; black: the exact map "
+            "Flow from a standardised exponential law: cumulants and the distance to the Gaussian, median "
+            "over members; black: the exact map "
             "on the same draws.",
             draw_flow(results),
         ),
     ]
-    tried = "" if verdict_ == "yes" else "Tried: the same budget for all; what fails are variants that do not represent the map, or not beyond the law's support."
+    tried = (
+        ""
+        if verdict_ == "yes"
+        else "Tried: the same budget for all; what fails are variants that do not represent the map, or not beyond the law's support."
+    )
     return Finding(verdict_, effect, numbers, figures, tried, remarks)
 
 
@@ -71,7 +82,9 @@ def variant_numbers(result: Mapping[str, Any], seed: int) -> dict[str, Any]:
     distance = np.array(result["distance"], dtype=float)[-1] / result["exact_distance"][-1]
 
     def median(values: Any) -> tuple[float, float, float]:
+        # a flow that blows up is infinitely wrong, and sums of what it has become must not overflow
         values = np.nan_to_num(np.asarray(values, dtype=float), nan=np.inf)
+        values = np.where(values > BLOWN_UP, np.inf, values)
         return bootstrap(np.median, values, seed=seed)
 
     return {
@@ -115,7 +128,9 @@ def draw_spectrum(results: Mapping[str, Mapping[str, Any]]) -> Figure:
         relative = np.abs(found / exact_eigenvalues(found.shape[1] - 1) - 1)
         low, middle, high = np.quantile(relative, [0.1, 0.5, 0.9], axis=0)
         place = np.arange(len(middle)) + 0.08 * (i - (len(results) - 1) / 2)
-        axes.errorbar(place, middle, np.stack([middle - low, high - middle]), fmt="o", markersize=3, linewidth=0.8, label=name)
+        axes.errorbar(
+            place, middle, np.stack([middle - low, high - middle]), fmt="o", markersize=3, linewidth=0.8, label=name
+        )
     axes.set_yscale("log")
     axes.set_xlabel("order n")
     axes.set_ylabel("relative error of the eigenvalue")
@@ -130,7 +145,9 @@ def draw_flow(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     panels = figure.subplots(1, 4)
     for name, result in results.items():
         k = np.array(result["k"], dtype=float)
-        rows = [np.nanmedian(k[:, n], axis=1) for n in (1, 2, 3)] + [np.nanmedian(np.array(result["distance"], dtype=float), axis=1)]
+        rows = [np.nanmedian(k[:, n], axis=1) for n in (1, 2, 3)] + [
+            np.nanmedian(np.array(result["distance"], dtype=float), axis=1)
+        ]
         for axes, row in zip(panels, rows, strict=True):
             axes.plot(row, marker=".", linewidth=0.9, label=name)
     first = next(iter(results.values()))

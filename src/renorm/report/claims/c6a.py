@@ -28,14 +28,17 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     )
     outside = min(numbers[name]["share_outside"] for name in claim.settings["judged"])
     remarks = [
-        f"Of the worst held-out error with fixed weights, at least {outside:.1%} (median member) comes from blocks outside the support of the "
+        f"Of the worst held-out error with fixed weights, at least {outside:.1%} (median member) comes "
+        "from blocks outside the support of the "
         "training law, where nothing was seen: it is extrapolation. On a law within that support, rademacher, the median errors "
         "are "
         + ", ".join(f"{numbers[name]['laws']['rademacher()']:.1e} ({name})" for name in claim.settings["judged"])
         + ".",
         "With weights trained as well the worst held-out errors are "
         + ", ".join(
-            f"{found['held_out'][0]:.2g} ({name})" for name, found in numbers.items() if not name.endswith("fixed_weights")
+            f"{found['held_out'][0]:.2g} ({name})"
+            for name, found in numbers.items()
+            if not name.endswith("fixed_weights")
         )
         + ": the splines do not know the tails either.",
     ]
@@ -46,9 +49,15 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             "support are rarest to the left.",
             draw_laws(results),
         ),
-        Drawing("training", "Error on the training law (full) and on the worst held-out law (dashed).", draw_training(claim, results)),
+        Drawing(
+            "training",
+            "Error on the training law (full) and on the worst held-out law (dashed).",
+            draw_training(claim, results),
+        ),
     ]
-    tried = "" if verdict_ == "reproduced" else "Tried: free, fully tied and odd weights, fixed and trained, at all stops."
+    tried = (
+        "" if verdict_ == "reproduced" else "Tried: free, fully tied and odd weights, fixed and trained, at all stops."
+    )
     return Finding(verdict_, effect, numbers, figures, tried, remarks)
 
 
@@ -60,7 +69,9 @@ def run_variants(claim: Claim, experiments: Experiments) -> dict[str, dict[str, 
         for name in own["models"]
     ]
     seeded = [each | {"arguments": each["arguments"] | {"seed": experiments.seed}} for each in settings]
-    found = experiments.compute_many("splines", [each | {"data": {"seed": experiments.seed}} for each in seeded], train_splines)
+    found = experiments.compute_many(
+        "splines", [each | {"data": {"seed": experiments.seed}} for each in seeded], train_splines
+    )
     return dict(zip(own["models"], found, strict=True))
 
 

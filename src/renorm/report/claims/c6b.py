@@ -30,13 +30,15 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     figures = [
         Drawing(
             "index",
-            "Left: non-linearity index of the learned splines over training; middle: that of the whole network; right: worst held-out error. "
+            "Left: non-linearity index of the learned splines over training; middle: that of the whole "
+            "network; right: worst held-out error. "
             "Median and 10% to 90% of members; all but the right under the training law.",
             draw_series(claim.settings["stops"], results),
         ),
         Drawing(
             "splines",
-            "The splines of one member over training, thick where the training law uses them. Free: eight splines that stay curved; "
+            "The splines of one member over training, thick where the training law uses them. Free: eight "
+            "splines that stay curved; "
             "fully tied: one spline that straightens.",
             draw_splines(claim.settings["stops"], {name: results[name] for name in claim.settings["judged"]}),
         ),
@@ -80,10 +82,13 @@ def remarks(numbers: Mapping[str, Mapping[str, Any]], judged: list[str]) -> list
 
     fixed = [name for name in numbers if name.endswith("fixed_weights")]
     return [
-        f"After training the splines' index is {listed('index', judged)}, that of the whole networks {listed('network', judged)}.",
-        f"Under the widest held-out law the splines' index is {listed('index_wide', judged)}: what is straight is straight only where "
+        f"After training the splines' index is {listed('index', judged)}, that of the whole networks "
+        f"{listed('network', judged)}.",
+        f"Under the widest held-out law the splines' index is {listed('index_wide', judged)}: what is "
+        "straight is straight only where "
         "the training law is.",
-        f"With fixed weights the splines' index is {listed('index', fixed)}: what straightens a spline is the tying, which leaves no other "
+        f"With fixed weights the splines' index is {listed('index', fixed)}: what straightens a spline "
+        "is the tying, which leaves no other "
         "to cancel its curve, more than the training of weights.",
     ]
 
@@ -92,7 +97,11 @@ def draw_series(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> F
     """Index of the splines, index of the network, held-out error."""
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     panels = figure.subplots(1, 3)
-    series = (("index", "index of the splines"), ("network", "index of the network"), ("held_out", "worst held-out error"))
+    series = (
+        ("index", "index of the splines"),
+        ("network", "index of the network"),
+        ("held_out", "worst held-out error"),
+    )
     for axes, (key, label) in zip(panels, series, strict=True):
         for name, result in results.items():
             low, middle, high = np.quantile(np.array(result[key]), [0.1, 0.5, 0.9], axis=1)

@@ -16,7 +16,13 @@ from ..graphs import compare_graph
 
 ORDERS = (1, 2, 3, 4)
 Gaps = dict[str, dict[str, Any]]  # case -> method -> median gap of each order at the readout, with its interval
-STYLES = {"independent": ("C3", "o"), "joint2": ("C1", "s"), "joint4": ("C0", "^"), "exact": ("C2", "D"), "quadrature": ("C2", "D")}
+STYLES = {
+    "independent": ("C3", "o"),
+    "joint2": ("C1", "s"),
+    "joint4": ("C0", "^"),
+    "exact": ("C2", "D"),
+    "quadrature": ("C2", "D"),
+}
 NAMES = {
     "independent": "independent nodes",
     "joint2": "joint, K = 2",
@@ -37,7 +43,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     figures = [
         Drawing(
             "layers",
-            "Gap between predicted and measured cumulants with nodes taken as independent, layer by layer, median over members; 1 (dotted) is "
+            "Gap between predicted and measured cumulants with nodes taken as independent, layer by layer, "
+            "median over members; 1 (dotted) is "
             "the gap of a prediction of 0.",
             draw_layers(results),
         )
@@ -49,7 +56,11 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         + ". Independence of nodes already fails at second order: a readout that sums over nodes which share inputs has a variance that "
         "comes from their covariance.",
     ]
-    tried = "" if verdict_ == "reproduced" else "Tried: three graphs, two activations, untrained and trained, closure 4 within nodes."
+    tried = (
+        ""
+        if verdict_ == "reproduced"
+        else "Tried: three graphs, two activations, untrained and trained, closure 4 within nodes."
+    )
     return Finding(verdict_, effect, {"readout": numbers}, figures, tried, remarks)
 
 
@@ -82,7 +93,8 @@ def readout_gaps(results: Mapping[str, list[dict[str, Any]]], seed: int) -> Gaps
     for case, stops in results.items():
         for state, methods in zip(("untrained", "trained"), (stops[0], stops[-1]), strict=True):
             found[f"{case}, {state}"] = {
-                method: [bootstrap(np.nanmedian, gaps, seed=seed) for gaps in layers["out"]] for method, layers in methods.items()
+                method: [bootstrap(np.nanmedian, gaps, seed=seed) for gaps in layers["out"]]
+                for method, layers in methods.items()
             }
     return found
 
@@ -138,7 +150,13 @@ def draw_methods(found: Gaps) -> Figure:
             bands = np.array(gaps, dtype=float)
             color, marker = STYLES[method]
             axes.errorbar(
-                ORDERS, bands[:, 0], np.abs(bands[:, 1:].T - bands[:, 0]), color=color, marker=marker, markersize=4, label=NAMES[method]
+                ORDERS,
+                bands[:, 0],
+                np.abs(bands[:, 1:].T - bands[:, 0]),
+                color=color,
+                marker=marker,
+                markersize=4,
+                label=NAMES[method],
             )
         axes.axhline(1, color="black", linestyle=":", linewidth=0.7)
         axes.set_yscale("log")
