@@ -20,6 +20,7 @@ COMMANDS = {
     "certify": ("can these weights represent the map at all?", "certify_command:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate_command:run"),
     "sweep": ("many fits over what cannot be stacked, as one table; 'sweep plot' draws it", "sweep.command:run"),
+    "report": ("every claim tested and judged, on one page", "report.command:run"),
     "bench": ("how fast training is on this machine", "bench.command:run"),
     "plot": ("draw error against slope from test results", "plot_command:run"),
 }

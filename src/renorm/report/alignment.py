@@ -156,7 +156,8 @@ def frustration(cosines: Tensor, directions: Tensor) -> Tensor:
     """
     pull = cosines.clamp_min(0)
     together = torch.einsum("mk,mkp->mp", pull, directions).norm(dim=1)
-    return 1 - together / pull.sum(dim=1)
+    found: Tensor = 1 - together / pull.sum(dim=1)
+    return found
 
 
 def agreement(weights: Networks, velocity: Networks) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -122,7 +122,9 @@ class Experiments:
         """Any other computation, see :meth:`compute_many`."""
         return self.compute_many(name, [settings], function)[0]
 
-    def compute_many(self, name: str, settings: list[Mapping[str, Any]], function: Function) -> list[dict[str, Any]]:
+    def compute_many(
+        self, name: str, settings: Sequence[Mapping[str, Any]], function: Function
+    ) -> list[dict[str, Any]]:
         """Computations that have no result yet, each in a worker process of one thread.
 
         Args:

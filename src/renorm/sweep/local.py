@@ -22,6 +22,7 @@ Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+PATIENCE = 5.0  # seconds for a process to end
 DIED = "the worker process died (killed, or out of memory)"
 
 
@@ -52,9 +53,13 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes: those that wait end by themselves when nobody is there to send."""
+        for worker in self._idle:
+            worker.connection.close()
         while self._idle:
-            self._idle.pop().process.kill()
+            process = self._idle.pop().process
+            process.join(PATIENCE)
+            process.kill()
 
     def run(self, tasks: list[Task], run: Callable[[Task], Result]) -> Iterator[tuple[Task, Result | str]]:
         """Run tasks as workers become free, and yield each as it ends; a worker that dies costs its own task only.

@@ -16,6 +16,7 @@ from ..finding import Drawing, Effect, Finding
 from ..renormalise import flow_and_spectrum
 
 BLOCK_SIZE = 2
+TRIED = "Tried: the same budget for all. What fails has not learned the map beyond the support of the law that it was trained on."
 BLOWN_UP = 1e100
 Numbers = NDArray[np.float64]
 
@@ -61,12 +62,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             draw_flow(results),
         ),
     ]
-    tried = (
-        ""
-        if verdict_ == "yes"
-        else "Tried: the same budget for all; what fails are variants that do not represent the map, or not beyond the law's support."
-    )
-    return Finding(verdict_, effect, numbers, figures, tried, remarks)
+    return Finding(verdict_, effect, numbers, figures, "" if verdict_ == "yes" else TRIED, remarks)
 
 
 def exact_eigenvalues(order: int) -> Numbers:
