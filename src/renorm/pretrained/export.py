@@ -20,6 +20,7 @@ from .. import __version__
 from ..zoo import StackedModel
 from ..zoo.hub import build_entry, load_pretrained
 from ..zoo.manifest import find_entry
+from ..zoo.whole_files import whole_file
 
 Compute = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "x", "y"
@@ -88,9 +89,8 @@ def check_extra() -> None:
 
 def write_whole(out: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    partial = out.with_name(f"{out.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, out)
+    with whole_file(out) as partial:
+        partial.write_bytes(content)
 
 
 @torch.no_grad()

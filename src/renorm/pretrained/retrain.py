@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..training import check_writable
 from ..zoo.manifest import FOLDER, MANIFEST, check_entry, read_manifest
 from .compare import RETRAINED, retrained_differences
 from .recipes import read_recipes, recipe_point
-from .train import is_trained, train_entry, versions_of
+from .train import is_trained, train_entry, versions_of, write_manifest
 
 
 def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
@@ -25,6 +26,9 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
     """
     for name in names:
         recipe_point(name)  # all names are looked at before the first is trained
+    if not names and not (out.is_dir() and any(out.iterdir())):
+        check_writable(out, "out")
+        write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
     package = read_manifest() if (FOLDER / MANIFEST).exists() else {}
     different = 0
     for name in names or read_recipes()["models"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ..training import check_writable
 from ..zoo import StackedModel
 from ..zoo.hub import OF_TRAINING
 from ..zoo.manifest import MANIFEST, check_entry, read_file, read_manifest
+from ..zoo.whole_files import whole_file
 from .judge import judged, one_thread, shortened
 from .recipes import read_recipes, recipe_point
 
@@ -161,9 +161,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
     from safetensors.torch import save
 
     content = save({key: value.contiguous() for key, value in tensors.items()})
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
     return {"name": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -178,6 +177,5 @@ def add_to_manifest(folder: Path, name: str, entry: dict[str, Any]) -> None:
 def write_manifest(path: Path, entries: dict[str, Any]) -> None:
     """Write a manifest whole or not at all, one line an entry: short, and a change is seen where it is."""
     lines = [f"{json.dumps(name)}: {json.dumps(entry, allow_nan=False)}" for name, entry in entries.items()]
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(f'{{"format": {FORMAT}, "models": {{\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(f'{{"format": {FORMAT}, "models": {{\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
