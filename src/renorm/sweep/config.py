@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ..plain import read_yaml
 from ..recipes import CONFIGS
 from ..zoo.registry import find_variant
 
@@ -106,11 +105,7 @@ def read_sweep(name: str) -> Sweep:
         raise ValueError(
             f"config={name!r} is neither a file nor a known sweep; allowed: a YAML file, {', '.join(known)}"
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"config={name!r} is no valid YAML ({' '.join(str(error).split())})") from None
-    return parse_sweep(content, path.stem)
+    return parse_sweep(read_yaml(path, f"config={name!r}"), path.stem)
 
 
 def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
