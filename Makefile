@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-lowest test-newest lock lint clean
 
 # The environment is rebuilt when what it is made from changes.
 $(READY): pyproject.toml constraints.txt
@@ -21,11 +21,23 @@ demo: $(READY)
 	$(BIN)/renorm plot demo/slopes_*/version_*/checkpoints/test_results.json --laws "uniform()" "gaussian()" "exponential()" "gaussian(mean=1, std=3)" --out demo/error_against_slope.png
 	@echo "watch it all:  $(BIN)/tensorboard --logdir demo"
 
+# One process a core, one thread each.
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+# The other ends of what pyproject.toml allows, each in an environment of its own: make test-lowest PYTHON=python3.10
+test-lowest test-newest: test-%: constraints-%.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -c $< -e ".[dev]"
+	.venv-$*/bin/python -m pytest
+
+# All packages of the tested environment, those that ours need included; tools for bills of materials read the format.
+lock: $(READY)
+	{ echo "# Made by 'make lock' from the environment that the tests passed in."; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements-lock.txt
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .
@@ -33,4 +45,4 @@ lint: $(READY)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo runs build dist
+	rm -rf $(VENV) .venv-lowest .venv-newest demo runs build dist

@@ -27,6 +27,8 @@ COMMANDS = {
     "plot": ("draw error against slope from test results", "plot_command:run"),
 }
 
+PATHLIB = ("pathlib", Path(os.__file__).parent.name)  # one file of the standard library, or a folder of it
+
 HELP = """usage: renorm COMMAND [options]
 
 Which symmetries let a neural network learn a renormalisation-group step?
@@ -94,10 +96,13 @@ def users_fault(error: BaseException) -> BaseException | None:
 def is_users(error: BaseException) -> bool:
     """Whether renorm itself raised this on purpose, rather than a library by accident.
 
-    Our own checks raise where they look; anything that surfaces from inside a library is a bug and keeps its traceback.
+    Our own checks raise where they look, and a path that the system refuses surfaces where we ask about it; anything else from
+    inside a library is a bug and keeps its traceback.
     """
     trace: TracebackType | None = error.__traceback__
     while trace is not None and trace.tb_next is not None:
+        if isinstance(error, OSError) and Path(trace.tb_next.tb_frame.f_code.co_filename).parent.name in PATHLIB:
+            break
         trace = trace.tb_next
     if trace is None or os.environ.get("RENORM_DEBUG"):
         return False

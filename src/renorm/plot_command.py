@@ -61,7 +61,7 @@ def what_is_wrong(content: Any) -> str | None:
     """What a result lacks, None for a whole one that nobody has changed."""
     if not isinstance(content, dict):
         return "no mapping"
-    if SEAL in content and content[SEAL] != seal(content):
+    if content.get(SEAL) != seal(content):
         return "it was changed or damaged after it was written"
     kinds = {"results": dict, "members": list, "model": dict, "train_laws": list, "held_out_laws": list}
     for key, kind in kinds.items():

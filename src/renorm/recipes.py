@@ -12,6 +12,7 @@ import torch
 
 from .archive import check_archive, check_paths
 from .plain import check_plain, read_yaml
+from .sizes import check_sizes
 from .zoo.registry import find_variant, list_models
 
 if TYPE_CHECKING:
@@ -96,7 +97,13 @@ def _check_contents(checkpoint: dict[str, Any], what: str) -> None:
     check_plain(f"{what}: its recipe", recipe)
     if not isinstance(recipe["model"].get("class_path"), str):
         raise ValueError(f"{what}: its recipe names no model; allowed: checkpoints of 'renorm fit'")
-    check_plain(f"{what}: its hyperparameters", checkpoint.get("hyper_parameters", {}))
+    hyperparameters = check_plain(f"{what}: its hyperparameters", checkpoint.get("hyper_parameters", {}))
+    weights = sum(value.numel() for value in state.values())
+    for settings in (hyperparameters, recipe["model"].get("init_args")):
+        try:
+            check_sizes(settings if isinstance(settings, dict) else {}, weights)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}; allowed: checkpoints of 'renorm fit'") from None
 
 
 def recipe_of(checkpoint: dict[str, Any]) -> dict[str, Any]:

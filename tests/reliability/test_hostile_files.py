@@ -309,6 +309,10 @@ def changed(content: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("renorm/recipe/data/train_laws", ["eval('1')"]),
         ("renorm/recipe/data/train_laws", ["empirical(path=/etc/passwd)"]),
         ("renorm/recipe/model/deep", "DEEP"),
+        ("renorm/recipe/model/init_args/width", 10**9),
+        ("renorm/recipe/model/init_args/replicas", 10**9),
+        ("renorm/recipe/model/init_args/depth", 10**9),
+        ("renorm/recipe/model/init_args/block_size", 10**9),
         ("state_dict", None),
         ("state_dict", {"a": 1}),
         ("state_dict", {"other.weight": torch.ones(2)}),
@@ -336,7 +340,7 @@ def test_checkpoints_that_contradict_themselves(
     one_line(capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("value", [10**9, torch.ones(1), "x", None])
+@pytest.mark.parametrize("value", [10**9, 10**400, -(10**9), torch.ones(1), "x", None])
 def test_hyperparameters_that_contradict_the_weights(value: Any, checkpoint: Path) -> None:
     torch.save(changed(torch.load(checkpoint, weights_only=True), "hyper_parameters/width", value or 7), checkpoint)
     with pytest.raises(ValueError, match=r"whole\.ckpt"):

@@ -51,7 +51,9 @@ def networks_of(model: StackedModel) -> Networks:
     (weight, bias), (readout, offset) = layers
     columns = [weight, (torch.zeros_like(weight[..., 0]) if bias is None else bias)[..., None], readout.mT]
     last = torch.zeros_like(readout[:, 0, 0]) if offset is None else offset[:, 0]
-    return Networks(torch.cat(columns, dim=2).detach().double(), last.detach().double())
+    return Networks(
+        torch.cat(columns, dim=2).detach().double(), last.detach().double().clone()
+    )  # not a view of the weights
 
 
 def descent(model: StackedModel, x: Tensor) -> Networks:
@@ -154,7 +156,8 @@ def frustration(cosines: Tensor, directions: Tensor) -> Tensor:
     """
     pull = cosines.clamp_min(0)
     together = torch.einsum("mk,mkp->mp", pull, directions).norm(dim=1)
-    return 1 - together / pull.sum(dim=1)
+    found: Tensor = 1 - together / pull.sum(dim=1)
+    return found
 
 
 def agreement(weights: Networks, velocity: Networks) -> Tensor:

@@ -64,7 +64,7 @@ def train(model: StackedModel, data: CLTDataModule, stops: Sequence[int], batch:
         while step < stop:
             x = data.batch("train", *divmod(step, data.steps_per_epoch)) if batch is None else batch
             optimizer.zero_grad(set_to_none=True)
-            losses(x, clt_map(x)).sum().backward()
+            losses(x, clt_map(x)).sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             step += 1
         yield step
@@ -105,7 +105,7 @@ def residuals(model: StackedModel, x: Tensor) -> Tensor:
     """What every member's output differs by from the target on blocks ``(N, b)``, shape ``(M, N)``, float64."""
     parameter = next(model.parameters())
     rows = max(1, CHUNK // (model.num_members * 8))
-    parts = [model(part.to(parameter)).double() - clt_map(part) for part in x.double().split(rows)]
+    parts = [model(part.to(parameter)).double() - clt_map(part) for part in torch.split(x.double(), rows)]
     return torch.cat(parts, dim=1)
 
 

@@ -24,7 +24,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def compare_graph(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def compare_graph(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Predict and measure the cumulants of every layer, at every stop of the training.
 
     Args:
@@ -32,7 +32,7 @@ def compare_graph(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
             ``samples``, blocks of the measurement.
 
     Returns:
-        For each stop, method -> layer -> gap of each order and member, see :func:`gaps`.
+        ``stops``: for each stop, method -> layer -> gap of each order and member, see :func:`gaps`.
     """
 
     def look(model: StackedModel, data: CLTDataModule, step: int) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def compare_graph(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         model.requires_grad_(True)
         return found
 
-    return fit(settings, look)
+    return {"stops": fit(settings, look)}
 
 
 def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
@@ -72,8 +72,8 @@ def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
         ([[1.0], [1.0]], [[0.0], [0.0]])
     """
     orders = torch.arange(1, len(measured) + 1, dtype=measured.dtype).view(-1, 1, 1)
-    scale = measured[1].clamp_min(torch.finfo(measured.dtype).tiny).sqrt() ** orders
-    used = (measured[1] > 0).to(measured)  # a dead unit has no scale
-    difference = ((predicted.to(measured) - measured) / scale * used).square().sum(dim=-1).sqrt()
-    whole: Tensor = (measured / scale * used).square().sum(dim=-1).sqrt()
+    # a dead unit has no scale, and does not count
+    scale = torch.where(measured[1] > 0, measured[1], torch.inf).sqrt() ** orders
+    difference = ((predicted.to(measured) - measured) / scale).square().sum(dim=-1).sqrt()
+    whole: Tensor = (measured / scale).square().sum(dim=-1).sqrt()
     return difference / whole

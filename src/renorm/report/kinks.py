@@ -58,10 +58,10 @@ def units_of(model: StackedModel) -> Units:
     layers = model.dense()
     if len(layers) != 2:
         raise ValueError(f"depth={len(layers) - 1} is out of range; allowed: 1")
-    (weight, bias), (readout, offset) = (
-        [part if part is None else part.detach().double() for part in layer] for layer in layers
-    )
-    assert weight is not None and readout is not None
+    copied = [[None if part is None else part.detach().double().clone() for part in layer] for layer in layers]
+    (weight, bias), (readout, offset) = copied
+    assert weight is not None
+    assert readout is not None
     return Units(
         weight,
         weight.new_zeros(weight.shape[:2]) if bias is None else bias,
@@ -89,7 +89,8 @@ def kink_energy(units: Units, x: Tensor) -> Tensor:
     kinks = (units.readout.unsqueeze(-1) * z.abs()).sum(dim=1)
     affine = torch.linalg.qr(torch.cat([torch.ones_like(x[:, :1]), x], dim=1)).Q
     left = kinks - (kinks @ affine) @ affine.mT
-    return left.square().mean(dim=-1)
+    energy: Tensor = left.square().mean(dim=-1)
+    return energy
 
 
 def slow_velocity(units: Units, x: Tensor) -> tuple[Tensor, Units]:
@@ -101,7 +102,7 @@ def slow_velocity(units: Units, x: Tensor) -> tuple[Tensor, Units]:
     """
     weight, bias, readout, offset = units
     free = [part.detach().requires_grad_() for part in (weight, bias, readout)]
-    energy = kink_energy(Units(*free, offset), x)
+    energy = kink_energy(Units(free[0], free[1], free[2], offset), x)
     gradients = [*torch.autograd.grad(energy.sum(), free), torch.zeros_like(offset)]
     members, hidden, block = weight.shape
     gradient = torch.cat([part.flatten(1) if part.ndim > 1 else part[:, None] for part in gradients], dim=1)

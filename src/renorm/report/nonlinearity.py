@@ -46,7 +46,8 @@ def nonlinearity(model: StackedModel, law: Law) -> dict[str, Tensor]:
     r"""Index of every hidden layer of an MLP and of the whole network, of every member.
 
     A layer's index weighs its units by what they give to the next layer, with :math:`q_j = \sum_i W_{ij}^2`:
-    :math:`\nu^2 = \sum_j q_j \nu_j^2 \mathrm{Var}\,\phi_j \,/ \sum_j q_j \mathrm{Var}\,\phi_j`, so that idle units do not count. The
+    :math:`\nu^2 = \sum_j q_j \nu_j^2 \mathrm{Var}\,\phi_j \,/ \sum_j q_j \mathrm{Var}\,\phi_j`, so that idle units
+    do not count. The
     network's own index is its distance from the best affine function of the block, over its standard deviation.
 
     Args:
@@ -90,7 +91,8 @@ def network_index(out: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     scaled = out * root
     left = scaled - (scaled @ affine) @ affine.mT
     spread = (out - (out @ weight).unsqueeze(-1)).square() @ weight
-    return (left.square().sum(dim=-1) / spread).sqrt()
+    index: Tensor = (left.square().sum(dim=-1) / spread).sqrt()
+    return index
 
 
 @torch.no_grad()

@@ -11,6 +11,8 @@ import torch
 from ..callbacks.symmetry_breaking import order_parameter
 from .collapse import Numbers, collapse_exponent, over_members
 
+NEARLY_LINEAR = 0.15  # distance from slope 1 up to which times are compared with the theory's leading order
+
 
 def largest_drop(error: Numbers) -> float:
     """From the peak of a curve over increasing non-linearity, by what factor it falls towards stronger non-linearity.
@@ -58,21 +60,26 @@ def descent_numbers(u: Numbers, times: Numbers, result: Mapping[str, Any], resam
         seed: of the bootstrap.
 
     Returns:
-        ``ratio``: of measured to derived loss, over all slopes and budgets where at least 1% of the loss is left; ``time_ratio``: of the
-        measured time scale, at which a member's loss has fallen to 1/e, to the derived one; ``exponent``; ``rate``, the
+        ``ratio``: of measured to derived loss, over all slopes and budgets where at least 1% of the loss is left;
+        ``time_ratio``: of the
+        measured time scale, at which a member's loss has fallen to 1/e, to the derived one, from slopes near 1;
+        ``exponent``; ``rate``, the
         derived rate at the start, in units of :math:`\varepsilon^2`, all with intervals over members.
     """
     measured, derived = np.array(result["energy"]), np.array(result["predicted"])
     start = np.array(result["start"])
     left = derived / start
     ratios = np.where(left > 0.01, measured / derived, np.nan)  # NaN also beyond the times that were derived
-    scaled = times[:, None] * (u / 2) ** 2
-    found_times = np.array([decay_time(scaled, measured[..., m] / start[m]) for m in range(len(start))])
-    wanted_times = np.array([decay_time(scaled, left[..., m]) for m in range(len(start))])
+    weak = u <= NEARLY_LINEAR
+    scaled = times[:, None] * (u[weak] / 2) ** 2
+    found_times = np.array([decay_time(scaled, measured[:, weak, m] / start[m]) for m in range(len(start))])
+    wanted_times = np.array([decay_time(scaled, left[:, weak, m]) for m in range(len(start))])
     errors = measured * (u[:, None] / 2) ** 2
 
     def of_members(values: Numbers) -> tuple[float, float, float]:
         finite = values[np.isfinite(values)]
+        if not len(finite):
+            return np.nan, np.nan, np.nan
         return over_members(finite[None, None], lambda median: float(median[0, 0]), seed, resamples)
 
     return {

@@ -22,8 +22,9 @@ def train_splines(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: see :func:`renorm.report.fits.fit`; and ``drawn``, how many members' splines are kept.
 
     Returns:
-        ``trained`` and ``held_out`` errors and the ``index`` of the hidden layer and of the whole network under the training law
-        and under the worst held-out law, each stop x member; ``laws``: law -> error at the end; ``outside``: law -> error from
+        ``trained`` and ``held_out`` errors, ``index`` and ``network``, the non-linearity of the hidden layer and of the whole
+        network under the training law, and ``index_wide``, the former under the widest held-out law, each stop x
+        member; ``laws``: law -> error at the end; ``outside``: law -> error from
         blocks inside the training law's support, and outside it, and the share of blocks outside; ``shapes``: see :func:`shapes`.
     """
     last = settings["stops"][-1]
@@ -32,11 +33,13 @@ def train_splines(settings: Mapping[str, Any]) -> dict[str, Any]:
         errors = errors_of(model, data)
         law = data.train_laws[0]
         index = nonlinearity(model, law)
+        widest = max(data.held_out_laws, key=lambda other: float(other.cumulants(2)[1]))
         row = {
             "trained": errors["trained"],
             "held_out": errors["held_out"],
             "index": index["act0"].tolist(),
             "network": index["out"].tolist(),
+            "index_wide": nonlinearity(model, widest)["act0"].tolist(),
             "shapes": shapes(model, data, settings.get("drawn", 1)),
         }
         if step == last:
@@ -47,7 +50,7 @@ def train_splines(settings: Mapping[str, Any]) -> dict[str, Any]:
         return row
 
     rows = fit(settings, look)
-    series = ("trained", "held_out", "index", "network", "shapes")
+    series = ("trained", "held_out", "index", "network", "index_wide", "shapes")
     found: dict[str, Any] = {name: [row[name] for row in rows] for name in series}
     return found | {"laws": rows[-1]["laws"], "outside": rows[-1]["outside"]}
 

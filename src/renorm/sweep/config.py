@@ -50,7 +50,8 @@ class Point:
         grid = [len(own[name]) for name in STACKED if isinstance(own.get(name), list)]
         width, depth = _at_least(own.get("width"), 8), _at_least(own.get("depth"), 1)
         members = _at_least(own.get("replicas"), 1) * max([1, *grid])
-        weights = width * (_at_least(own.get("block_size"), 2) + 1 + width * (depth - 1))
+        variables = _at_least(own.get("block_size"), 2)
+        weights = width * (variables + 1 + width * (depth - 1)) * (variables if self.model == "GNN" else 1)
         return float(_at_least(own.get("steps"), TRAINING["steps"]) * (200 + members * weights))
 
 

@@ -172,7 +172,7 @@ def read_table(path: Path) -> pa.Table:
             check_size(file.metadata, path.stat().st_size)
             table = file.read()
             table.validate(full=True)
-            if (table.schema.metadata or {}).get(SEAL, None) not in (None, seal(table)):
+            if (table.schema.metadata or {}).get(SEAL) != seal(table):
                 raise ValueError("its checksum is another")
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]

@@ -49,7 +49,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     figures = draw_all(
         u, t, dict(zip(found, trained, strict=True)), numbers, dict(zip(derived, descended, strict=True))
     )
-    verdict_ = verdict(numbers["judged"], claim.thresholds)
+    verdict_ = verdict(judged(chosen), claim.thresholds)
     tried = "" if verdict_ == "reproduced" else TRIED
     return Finding(verdict_, effect, numbers, figures, tried, remarks(found, derived))
 
@@ -162,9 +162,11 @@ def remarks(fits: Mapping[str, Mapping[str, Any]], descents: Mapping[str, Mappin
     return [
         f"Collapse exponents x of error / (1 - slope)^2 against (1 - slope) steps^x: {exponents}. Gradient descent must have 1/2 "
         "(docs/findings.md derives it); Adam has no one exponent, it depends on the learning rate and on the budget.",
-        f"Loss of full-batch descent over the loss that is derived from the linear solution alone, no parameter fitted, median over "
+        "Loss of full-batch descent over the loss that is derived from the linear solution alone, no "
+        "parameter fitted, median over "
         f"members, slopes and budgets: {ratios}.",
-        "Adam's second moments forget the early gradients after some thousand steps; from then on even the linear network is thrown "
+        "Adam's second moments forget the early gradients after some thousand steps; from then on even "
+        "the linear network is thrown "
         "out of its solution now and then. Budgets after that do not count for the collapse.",
     ]
 

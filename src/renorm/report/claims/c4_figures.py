@@ -29,13 +29,15 @@ def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any
     return [
         Drawing(
             "errors",
-            "Median error over members against the distance of the slope from 1 (left: nearly linear), one line a budget. The peak on "
+            "Median error over members against the distance of the slope from 1 (left: nearly linear), one "
+            "line a budget. The peak on "
             "the training law moves with the budget; on held-out laws there is none.",
             draw_errors(u, t, fits),
         ),
         Drawing(
             "collapse",
-            "The same errors over (1 - slope)^2, against (1 - slope) steps^x with the x of the best collapse, for budgets at which the "
+            "The same errors over (1 - slope)^2, against (1 - slope) steps^x with the x of the best "
+            "collapse, for budgets at which the "
             "linear network is solved to rounding. Gradient descent must have x = 1/2.",
             draw_collapse(u, t, fits),
         ),
@@ -47,13 +49,15 @@ def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any
         Drawing(
             "descent",
             "Full-batch descent: loss over eps^2 K, with eps = (1 - slope)/2, at all slopes and budgets against the scaled time "
-            "eps^2 x learning rate x steps, median and 10% to 90% of members. Line: derived from each member's linear solution alone; "
+            "eps^2 x learning rate x steps, median and 10% to 90% of members. Line: derived from each "
+            "member's linear solution alone; "
             "nothing is fitted.",
             draw_descent(u, t, numbers["descent"], descended),
         ),
         Drawing(
             "order",
-            "Asymmetry of the readout to permutations of the hidden units: mean, width x variance, and Binder cumulant over members, "
+            "Asymmetry of the readout to permutations of the hidden units: mean, width x variance, and "
+            "Binder cumulant over members, "
             "at the largest budget.",
             draw_order(u, fits),
         ),
@@ -98,7 +102,8 @@ def draw_collapse(u: Numbers, t: Numbers, fits: Results) -> Figure:
         axes.set_axis_off()
     for axes in panels[::columns]:
         axes.set_ylabel("error / (1 - slope)²")
-    panels[0].legend(title="steps", fontsize="x-small")
+    if labels:
+        panels[0].legend(title="steps", fontsize="x-small")
     return figure
 
 
