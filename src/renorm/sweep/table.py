@@ -108,7 +108,9 @@ class Folder(PointFiles):
                     f"out={str(path)!r} holds another sweep or other settings; allowed: a new folder, or the sweep's own"
                 )
             path.mkdir(parents=True, exist_ok=True)
-            write_text(known, json.dumps(self._description(), indent=1) + "\n")  # first: the folder is then known as ours
+            write_text(
+                known, json.dumps(self._description(), indent=1) + "\n"
+            )  # first: the folder is then known as ours
             self.points.mkdir(exist_ok=True)
         except OSError as error:
             raise ValueError(f"out={str(path)!r} cannot be written to ({error.strerror or error})") from None
