@@ -214,3 +214,17 @@ def conflicts(recipe: dict[str, Any], asked: dict[str, Any]) -> list[tuple[str, 
         for key in sorted(remembered.keys() | wanted.keys())
         if remembered.get(key) != wanted.get(key)
     ]
+
+
+def canonical(key: str, value: Any) -> Any:
+    """A setting of the data as checkpoints remember it: a law can be written in many ways.
+
+    Example:
+        >>> canonical("train_laws", "gaussian()")
+        ['gaussian(mean=0, std=1)']
+    """
+    if not key.endswith("_laws") or value is None:
+        return value
+    from .datamodules.laws import parse
+
+    return [str(parse(text)) for text in ([value] if isinstance(value, str) else value)]

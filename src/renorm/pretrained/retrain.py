@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..training import check_writable
 from ..zoo.manifest import FOLDER, MANIFEST, check_entry, read_manifest
-from ..zoo.whole_files import is_unused
+from ..zoo.whole_files import check_writable, is_unused
 from .compare import RETRAINED, retrained_differences
 from .recipes import read_recipes, recipe_point
 from .train import is_trained, train_entry, versions_of, write_manifest
