@@ -12,6 +12,7 @@ from ..bootstrap import bootstrap
 from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding
+from ..grids import panel_grid
 from .c6a import run_variants
 
 TRIED = (
@@ -95,8 +96,8 @@ def remarks(numbers: Mapping[str, Mapping[str, Any]], judged: list[str]) -> list
 
 def draw_series(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Index of the splines, index of the network, held-out error."""
-    figure = Figure(figsize=(11, 3.8), layout="constrained")
-    panels = figure.subplots(1, 3)
+    figure, grid = panel_grid(1, 3, 3.0)
+    panels = grid[0]
     series = (
         ("index", "index of the splines"),
         ("network", "index of the network"),
@@ -118,8 +119,7 @@ def draw_series(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> F
 
 def draw_splines(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """A row a variant, a column a stop, a line a unit."""
-    figure = Figure(figsize=(2.1 * len(stops) + 0.6, 2.3 * len(results) + 0.3), layout="constrained")
-    panels = figure.subplots(len(results), len(stops), sharex=True, sharey="row", squeeze=False)
+    figure, panels = panel_grid(len(results), len(stops), 1.8 * len(results) + 0.3, sharex=True, sharey="row")
     for axes, stop in zip(panels[0], stops, strict=True):
         axes.set_title(f"{stop} steps", fontsize="small")
     for row, (name, result) in zip(panels, results.items(), strict=True):
