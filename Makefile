@@ -21,11 +21,12 @@ demo: $(READY)
 	$(BIN)/renorm plot demo/slopes_*/version_*/checkpoints/test_results.json --laws "uniform()" "gaussian()" "exponential()" "gaussian(mean=1, std=3)" --out demo/error_against_slope.png
 	@echo "watch it all:  $(BIN)/tensorboard --logdir demo"
 
+# One process a core, one thread each.
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check --fix .

@@ -3,10 +3,13 @@
 if __name__ != "renorm.callbacks":
     raise ImportError("this folder is the package renorm.callbacks: import it by that name")
 
-from .checkpoints import BestCheckpoint, LastCheckpoint
+from .checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpointIO
 from .cumulant_diagnostics import CumulantDiagnostics
+from .diverged_members import DivergedMembers
+from .event_files import EventFiles
 from .generalization import Generalization
 from .hyperparameters import LogHyperparameters
+from .interruption import Interrupted, StopBetweenSteps
 from .predictions import WritePredictions
 from .progress import ProgressBar
 from .results import TestReport
@@ -18,14 +21,19 @@ from .theory_gap import TheoryGap
 __all__ = [
     "BestCheckpoint",
     "CumulantDiagnostics",
+    "DivergedMembers",
+    "EventFiles",
     "Generalization",
+    "Interrupted",
     "LastCheckpoint",
     "LogHyperparameters",
     "ProgressBar",
     "RGFlow",
     "ScalarLayout",
+    "StopBetweenSteps",
     "SymmetryBreaking",
     "TestReport",
     "TheoryGap",
+    "WholeCheckpointIO",
     "WritePredictions",
 ]

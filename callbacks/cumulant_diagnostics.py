@@ -98,7 +98,12 @@ class CumulantDiagnostics(Callback):
             return
         assert isinstance(pl_module, StackedModel)
         data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        self.results = {str(law): self.measure(pl_module, law, data) for law in self.laws or data.train_laws}
+        self.results = {
+            str(law): {
+                name: layer.without_diverged(pl_module) for name, layer in self.measure(pl_module, law, data).items()
+            }
+            for law in self.laws or data.train_laws
+        }
         self._log(trainer)
         for law, layers in self.results.items():
             medians = [value for layer in layers.values() for value in median_of_units(layer.k)]

@@ -34,6 +34,16 @@ class LayerCumulants:
     covariance: Tensor
     across_nodes: Tensor | None = None
 
+    def without_diverged(self, model: StackedModel) -> LayerCumulants:
+        """The same with NaN for members that have diverged."""
+        exclude, across = model.divergence.exclude, self.across_nodes
+        return LayerCumulants(
+            exclude(self.k, dim=1),
+            exclude(self.stderr, dim=1),
+            exclude(self.covariance),
+            None if across is None else exclude(across, dim=1),
+        )
+
     @property
     def skewness(self) -> Tensor:
         r"""Standardised third cumulant :math:`k_3 / k_2^{3/2}`, shape ``(M, units)``; NaN for a constant unit."""

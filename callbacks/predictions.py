@@ -65,6 +65,12 @@ class WritePredictions(BasePredictionWriter):
     def _partial(self) -> Path:
         return self.path.with_name(self.path.name + ".partial")
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave no half of a file."""
+        if self._writer is not None:
+            self._writer = None
+            self._partial.unlink(missing_ok=True)
+
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the whole file in its place."""
         if self._writer is not None:

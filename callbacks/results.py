@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
+from ..zoo.whole_files import whole_file
 from .figures import shorten
 from .generalization import Generalization
 
@@ -23,6 +24,7 @@ HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance":
     f"k{n}_error": f"k{n} err" for n in range(1, 5)
 }
 RESULTS_FILE = "test_results.json"
+SEAL = "sha256"  # of the rest of the file
 
 
 class TestReport(Callback):
@@ -50,7 +52,8 @@ class TestReport(Callback):
         print_table(pl_module, results, trained)
         if self.directory is not None:
             path = Path(self.directory) / RESULTS_FILE
-            write_json(path, report(pl_module, data, results, str(trainer.ckpt_path or "")))
+            content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
+            write_json(path, content | {SEAL: seal(content)})
             Console().print(f"every member's numbers: {path}", soft_wrap=True, highlight=False)
 
 
@@ -92,10 +95,22 @@ def report(
         "model": {"class": type(model).__name__, **dict(model.hparams)},
         "data": dict(data.hparams),
         "members": model.member_table,
+        "diverged": {str(member): step for member, step in model.divergence.steps.items()},
         "train_laws": [str(law) for law in data.train_laws],
         "held_out_laws": [str(law) for law in data.held_out_laws],
         "results": laws,
     }
+
+
+def seal(content: dict[str, Any]) -> str:
+    """A checksum of all but itself, by which a reader knows that the numbers are those that were written.
+
+    Example:
+        >>> seal({"a": 1, "b": 2}) == seal({"b": 2, "a": 1, "sha256": "..."})
+        True
+    """
+    rest = {key: value for key, value in content.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def finite_or_none(value: float) -> float | None:
@@ -105,6 +120,5 @@ def finite_or_none(value: float) -> float | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -90,7 +90,8 @@ class RGFlow(Callback):
             exact = clt_flow(laws.parse(law).cumulants(4), self.steps, data.block_size).numpy()
             log_figure(trainer, f"rg_flow/{law}", draw_flow(flow, exact, pl_module.grid_groups(), shorten(law)))
         if data.block_size <= MOST_VARIABLES:
-            self.spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
+            spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
+            self.spectrum = pl_module.divergence.exclude(spectrum)
             found, exact = eigenvalues(self.spectrum), self._exact_eigenvalues(data.block_size)
             for n in range(self.order + 1):
                 scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", found[:, n])
@@ -105,7 +106,9 @@ class RGFlow(Callback):
         generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
         x = law.sample(self.samples, generator=generator, dtype=torch.float64)
         # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
-        return rg_flow(model, (x - x.mean()) / x.std(), self.steps, generator)
+        flow = rg_flow(model, (x - x.mean()) / x.std(), self.steps, generator)
+        exclude = model.divergence.exclude
+        return flow._replace(k=exclude(flow.k, dim=2), wasserstein=exclude(flow.wasserstein, dim=1))
 
     def _exact_eigenvalues(self, block_size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.concatenate([[float(block_size)], clt_eigenvalues(self.order, block_size).numpy()])

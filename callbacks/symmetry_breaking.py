@@ -179,7 +179,7 @@ class SymmetryBreaking(Callback):
 def asymmetries(
     model: StackedModel, subspaces: dict[str, dict[str, Orbits]] | None = None
 ) -> dict[str, dict[str, Tensor]]:
-    """Asymmetry of every member, by layer and symmetry.
+    """Asymmetry of every member, by layer and symmetry; NaN for members that have diverged.
 
     Args:
         model: the stack.
@@ -194,7 +194,10 @@ def asymmetries(
         weights = model.tied_weights()
         named = dict(zip(layer_names(len(weights)), weights, strict=True))
         return {
-            layer: {symmetry: asymmetry(named[layer], orbits).cpu() for symmetry, orbits in found.items()}
+            layer: {
+                symmetry: model.divergence.exclude(asymmetry(named[layer], orbits).cpu())
+                for symmetry, orbits in found.items()
+            }
             for layer, found in (subspaces_by_layer(model) if subspaces is None else subspaces).items()
         }
 

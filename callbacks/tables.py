@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from ..zoo.metrics import HIGH, LOW
+from ..zoo.whole_files import whole_file
 
 BRACKETS = str.maketrans("()", "[]")
 
@@ -61,9 +61,8 @@ def write_epoch(folder: Path, epoch: int, table: pa.Table) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch_{epoch:05d}.parquet"
-    partial = path.with_suffix(".partial")
-    pq.write_table(table, partial)
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        pq.write_table(table, partial)
     return path
 
 

@@ -109,12 +109,17 @@ class TheoryGap(Callback):
 
     def compare(self, model: StackedModel, law: laws.Law, data: CLTDataModule) -> dict[str, Gap]:
         """Predictions beside a sample's estimates, by layer."""
-        chosen = evenly_spread(model.num_members, self.members)
+        chosen = self._chosen_members(model)
         x = draw_blocks([law], self.samples, data.block_size, seed=data.seed, split="probe", epoch=0, step=0)
         with torch.no_grad():
             predicted = propagate(model, law, ORDER, self.closure, self.method, members=chosen)
             measured = sampled_cumulants(model, x.to(next(model.parameters())), members=chosen)
             return predicted.compare(measured)
+
+    def _chosen_members(self, model: StackedModel) -> list[int]:
+        """Some of those that have not diverged."""
+        trained = [member for member in range(model.num_members) if member not in model.divergence.steps]
+        return [trained[i] for i in evenly_spread(len(trained), self.members)]
 
     def _chosen_laws(self, data: CLTDataModule) -> list[laws.Law]:
         if self.laws is not None:
@@ -137,7 +142,7 @@ class TheoryGap(Callback):
             return
         import pyarrow as pa
 
-        chosen = np.array(evenly_spread(model.num_members, self.members))
+        chosen = np.array(self._chosen_members(model))
         tables = []
         for law, gaps in self.results.items():
             for layer, gap in gaps.items():

@@ -18,6 +18,9 @@ from .law_base import LARGEST, MAX_ORDER, Law, LawError, merge_atoms
 from .law_exact import Number, cumulants_of, shifted
 
 SUFFIXES = (".csv", ".npy", ".parquet")
+# of a file's footer, which says how much memory to ask for
+PARQUET_BOUNDS = {"thrift_string_size_limit": 2**26, "thrift_container_size_limit": 10**6}
+MAX_GROWTH = 1000  # rows of one value shrink to nothing, but not without end
 
 
 @dataclass(frozen=True)
@@ -150,15 +153,14 @@ def _read(file: str, path: str, column: str | int, version: tuple[int, int]) -> 
     reader = {".csv": _read_csv, ".npy": _read_npy, ".parquet": _read_parquet}[Path(file).suffix.lower()]
     where = f"empirical: column={column!r} of path={path!r}"
     try:
-        values = reader(file, where, column)
+        return _Values(_checked(where, reader(file, where, column)))
     except LawError:
         raise
-    except (ValueError, OSError, EOFError) as error:  # pyarrow's errors are ValueErrors
-        reason = " ".join(str(error).split())[:200]
+    except Exception as error:  # readers of three formats fail in any way they can on a file that is none
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise LawError(
             f"{where} cannot be read ({reason})", "a well-formed file, with one number in each cell"
         ) from None
-    return _Values(_checked(where, values))
 
 
 def _checked(where: str, values: NDArray[Any]) -> NDArray[np.float64]:
@@ -242,8 +244,13 @@ def _read_parquet(file: str, where: str, column: str | int) -> NDArray[Any]:
     import pyarrow
     from pyarrow import parquet
 
-    with parquet.ParquetFile(file) as table:
+    with parquet.ParquetFile(file, page_checksum_verification=True, **PARQUET_BOUNDS) as table:
         schema = table.schema_arrow
+        size = Path(file).stat().st_size
+        if table.metadata.num_rows > MAX_GROWTH * size:
+            raise LawError(
+                f"{where} claims {table.metadata.num_rows} rows in {size} bytes", f"{MAX_GROWTH} rows a byte"
+            )
         index = _position(where, column, schema.names)
         kind, name = schema.types[index], schema.names[index]
         types = pyarrow.types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -39,6 +40,23 @@ def renorm() -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def zoo_copy(tmp_path: Path) -> Path:
+    """A folder with two entries of the pretrained zoo, the first with its trajectory, to be spoilt at will."""
+    from renorm.pretrained.train import write_manifest
+    from renorm.zoo.manifest import FOLDER, find_entry
+
+    folder = tmp_path / "zoo_copy"
+    folder.mkdir()
+    entries = {name: find_entry(name) for name in ("mlp_quadratic_full.uniform", "mlp_relu_free.uniform")}
+    for entry in entries.values():
+        for file in (entry["file"], entry.get("trajectory")):
+            if file is not None:
+                shutil.copy(FOLDER / file["name"], folder)
+    write_manifest(folder / "manifest.json", entries)
+    return folder
 
 
 QUICK = ("--data.steps_per_epoch", "8", "--data.val_samples", "256", "--data.test_samples", "512")

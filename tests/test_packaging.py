@@ -39,6 +39,8 @@ def test_the_wheel_has_every_file_below_one_package(wheel: Path) -> None:
     links = {f"src/renorm/{folder}" for folder in FOLDERS}
     expected |= {name.removeprefix("src/") for name in tracked if name.startswith("src/renorm/") and name not in links}
     assert inside == expected
+    assert sum(name.endswith(".safetensors") for name in inside) >= 43  # forty entries, three trajectories
+    assert wheel.stat().st_size < 5_000_000
 
 
 @pytest.mark.slow
@@ -49,6 +51,8 @@ def test_an_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None
         "import renorm, renorm.zoo, renorm.recipes as r; "
         f"assert renorm.__file__.startswith({str(target)!r}), renorm.__file__; "
         "assert r.find_config('slopes_free').startswith(renorm.__file__.rpartition('/')[0]); "
+        "assert len(renorm.list_models(pretrained=True)) >= 40; "
+        "assert renorm.load_pretrained('mlp_relu_free.uniform').num_members == 1; "
         "print(len(renorm.list_models()))"
     )
     environment = os.environ | {"PYTHONPATH": str(target)}

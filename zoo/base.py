@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .. import __version__
 from . import activations
 from .compilation import Losses, compiled_losses
+from .divergence import Divergence
 from .layers import MemberRandom, StackedLinear
 from .lean_steps import use_lean_steps
 from .losses import LOSSES, clt_map
@@ -128,6 +129,7 @@ class StackedModel(LightningModule):
         activations.check_parameters(self._activation_class, self._activation_parameters)
         self._find_members(replicas, primitive("members", members))
         self.val_loss = MemberMean(self.num_members)
+        self.divergence = Divergence(self.num_members)
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -260,11 +262,20 @@ class StackedModel(LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Sum over members of each one's mean loss, which trains every member as if alone."""
         losses = self._member_losses(batch) * self._share(batch)
+        step = self.trainer.global_step
         # Lightning writes to loggers after these steps; to log at others would show it a stale value
-        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        logs = (step + 1) % max(1, self.trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
+        if logs or losses.device.type == "cpu":
+            losses = self.divergence.watch(losses, step, self._agree if self.trainer.world_size > 1 else None)
+        if logs:
             whole = self.trainer.strategy.reduce(losses.detach(), reduce_op="mean")
-            self._log_members("loss/train", whole)
+            self._log_members("loss/train", self.divergence.exclude(whole))
         return losses.sum()
+
+    def _agree(self, flags: Tensor) -> Tensor:
+        """Flags that are set on any process, which all must act on."""
+        total = self.trainer.strategy.reduce(flags.float(), reduce_op="sum")
+        return torch.as_tensor(total) > 0
 
     def _member_losses(self, x: Tensor) -> Tensor:
         if len(x) == 0:
@@ -282,11 +293,19 @@ class StackedModel(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         rows = getattr(data, "batch_size", 0) // self.trainer.world_size
         self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        self.divergence.start(parameters, self.trainer.optimizers, self.trainer.global_step)
         use_lean_steps(self)
 
     def on_train_end(self) -> None:
         """Let go of compiled code, which cannot be pickled."""
+        self.divergence.settle()
+        self.divergence.stop()
         self._training_losses = self.losses
+
+    def on_validation_start(self) -> None:
+        """No weight that is not finite is measured."""
+        self.divergence.settle()
 
     def _share(self, batch: Tensor) -> float:
         """Weight of this process's rows: averaging over processes must give the mean over the whole batch."""
@@ -301,7 +320,7 @@ class StackedModel(LightningModule):
 
     def validation_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Outputs and targets of one batch of one law; the loss of laws that training samples is kept."""
-        prediction, target = self(batch).to(batch.dtype), clt_map(batch)
+        prediction, target = self._judged(batch), clt_map(batch)
         if dataloader_idx < len(getattr(getattr(self.trainer, "datamodule", None), "train_laws", "1")):
             self.val_loss.update(self.loss(prediction, target), len(batch))
         return {"prediction": prediction, "target": target}
@@ -316,7 +335,11 @@ class StackedModel(LightningModule):
 
     def test_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Outputs and targets of one batch of one law."""
-        return {"prediction": self(batch).to(batch.dtype), "target": clt_map(batch)}
+        return {"prediction": self._judged(batch), "target": clt_map(batch)}
+
+    def _judged(self, batch: Tensor) -> Tensor:
+        """Outputs in the precision of the data; NaN for members that have diverged, which no median counts."""
+        return self.divergence.exclude(self(batch).to(batch.dtype))
 
     def predict_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Outputs of all members, shape ``(M, N)``."""
@@ -328,6 +351,13 @@ class StackedModel(LightningModule):
         model = {"class_path": f"{type(self).__module__}.{type(self).__qualname__}", "init_args": dict(self.hparams)}
         data = dict(getattr(getattr(self.trainer, "datamodule", None), "hparams", {}))
         checkpoint["renorm"] = {"version": __version__, "recipe": self.recipe or {"model": model, "data": data}}
+        self.divergence.settle()  # the checkpoint's tensors are the parameters' own
+        checkpoint["renorm"]["diverged"] = {str(member): step for member, step in self.divergence.steps.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up which members had diverged; they stay frozen, and out of medians."""
+        diverged = checkpoint.get("renorm", {}).get("diverged", {})
+        self.divergence.steps = {int(member): step for member, step in diverged.items()}
 
     def configure_optimizers(self) -> Any:
         """The optimiser and scheduler that were asked for, where they leave the members independent.

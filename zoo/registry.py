@@ -9,6 +9,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from . import manifest
 from .graph_symmetry import GRAPH_SYMMETRIES, HOPS, symmetries_of
 from .symmetry import SYMMETRIES
 
@@ -63,16 +64,21 @@ def _with_fixed_parts(name: str, model: str, arguments: dict[str, Any], meaning:
     return found
 
 
-def list_models(pattern: str | None = None) -> list[str]:
-    """Names of all registered variants.
+def list_models(pattern: str | None = None, pretrained: bool = False) -> list[str]:
+    """Names of all registered variants, or of all entries with trained weights, ``arch.tag``.
 
     Args:
         pattern: shell-style pattern, e.g. ``"*_full"``; all names by default.
+        pretrained: names for :func:`renorm.load_pretrained`.
 
     Example:
         >>> list_models("mlp_relu_f*")
         ['mlp_relu_free', 'mlp_relu_full']
+        >>> list_models("mlp_relu_free.g*", pretrained=True)
+        ['mlp_relu_free.gaussian']
     """
+    if pretrained:
+        return manifest.pretrained_names(pattern)
     names = list(_variants())
     return names if pattern is None else fnmatch.filter(names, pattern)
 

@@ -13,12 +13,24 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import callbacks, cumulants, datamodules, zoo
     from .zoo.certificate import certify
+    from .zoo.hub import load_pretrained
     from .zoo.registry import create_model, list_models
 
 _SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
 _FUNCTIONS = {"certify": "zoo.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
+_FUNCTIONS |= {"load_pretrained": "zoo.hub"}
 
-__all__ = ["__version__", "callbacks", "certify", "create_model", "cumulants", "datamodules", "list_models", "zoo"]
+__all__ = [
+    "__version__",
+    "callbacks",
+    "certify",
+    "create_model",
+    "cumulants",
+    "datamodules",
+    "list_models",
+    "load_pretrained",
+    "zoo",
+]
 
 
 def __getattr__(name: str) -> Any:

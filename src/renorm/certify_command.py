@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .arguments import OneLineParser
-from .recipes import find_checkpoint, find_config, load_model
+from .plain import parse_yaml, read_yaml
+from .recipes import find_config, find_model
 from .zoo.base import StackedModel
 from .zoo.certificate import build_model, certify_grid
 
@@ -25,7 +24,7 @@ def run(words: list[str]) -> None:
         epilog="settings of the model are changed as in 'renorm fit': --model.width 1",
     )
     parser.add_argument("--config", "-c", action="append", help="a config or a model's name, as for 'renorm fit'")
-    parser.add_argument("--ckpt_path", help="a checkpoint, or 'last' or 'best', whose architecture is examined")
+    parser.add_argument("--ckpt_path", help="a checkpoint, 'last' or 'best', or a pretrained entry's name")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments, rest = parser.parse_known_args(words[1:])
     if (arguments.config is None) == (arguments.ckpt_path is None):
@@ -34,7 +33,7 @@ def run(words: list[str]) -> None:
     if arguments.ckpt_path is not None:
         if overrides:
             raise ValueError(f"model.{next(iter(overrides))} contradicts --ckpt_path; allowed: with --config")
-        model = load_model(find_checkpoint(arguments.ckpt_path, Path("runs")))
+        model = find_model(arguments.ckpt_path, Path("runs"))
     else:
         model = model_of([find_config(name) for name in arguments.config], overrides)
     found = certify_grid(model)
@@ -69,10 +68,7 @@ def model_overrides(words: list[str]) -> dict[str, Any]:
                 raise ValueError(f"{name} has no value; allowed: {name} VALUE")
             value = words[position]
         position += 1
-        try:
-            found[name.removeprefix(PREFIX).removeprefix("init_args.")] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ValueError(f"{name}={value!r} is no value; allowed: numbers, words, lists") from None
+        found[name.removeprefix(PREFIX).removeprefix("init_args.")] = parse_yaml(value, f"{name}={value[:200]!r}")
     return found
 
 
@@ -84,8 +80,9 @@ def model_of(configs: list[str], overrides: dict[str, Any]) -> StackedModel:
     """
     section: dict[str, Any] = {}
     for config in configs:
-        text = config if config.startswith("{") else Path(config).read_text(encoding="utf-8")
-        model = (yaml.safe_load(text) or {}).get("model")
+        # a registered model's config is text, any other the path of a file that was read once already
+        content = json.loads(config) if config.startswith("{") else read_yaml(Path(config), f"config={config!r}")
+        model = content.get("model")
         if model is None:
             continue
         if not isinstance(model, dict) or not isinstance(model.get("init_args") or {}, dict):

@@ -10,20 +10,24 @@ from pathlib import Path
 from types import TracebackType
 
 from . import __version__
+from .resuming import CANNOT_GO_ON, INTERRUPTED
 
 COMMANDS = {
     "fit": ("train networks on the CLT map", "training:run"),
     "validate": ("validate a checkpoint on every law", "training:run"),
     "test": ("judge a checkpoint on laws that training never saw", "training:run"),
     "predict": ("write the outputs of a checkpoint to a Parquet file", "training:run"),
-    "zoo": ("the named variants: list", "zoo_command:run"),
+    "zoo": ("named variants and pretrained members: list, show, verify, train, export", "zoo_command:run"),
     "certify": ("can these weights represent the map at all?", "certify_command:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate_command:run"),
     "sweep": ("many fits over what cannot be stacked, as one table; 'sweep plot' draws it", "sweep.command:run"),
     "report": ("every claim tested and judged, on one page", "report.command:run"),
     "bench": ("how fast training is on this machine", "bench.command:run"),
+    "selftest": ("does this machine compute what it should?", "selftest.command:run"),
     "plot": ("draw error against slope from test results", "plot_command:run"),
 }
+
+PATHLIB = ("pathlib", Path(os.__file__).parent.name)  # one file of the standard library, or a folder of it
 
 HELP = """usage: renorm COMMAND [options]
 
@@ -46,7 +50,7 @@ def help_text() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, or 2 for bad input, with one line on stderr.
+    """Run a command; returns the exit code, see ``docs/reliability.md``, with one line on stderr where it is not 0.
 
     Args:
         argv: the words after ``renorm``; those of the process by default.
@@ -65,13 +69,17 @@ def main(argv: list[str] | None = None) -> int:
     module, function = COMMANDS[words[0]][1].split(":")
     try:
         run = getattr(importlib.import_module(f".{module}", __package__), function)
-        run(words)
-    except (ValueError, OSError, TypeError) as error:
-        cause = users_fault(error)
+        code = run(words)
+    except KeyboardInterrupt:
+        print("\nrenorm: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        failed = importlib.import_module(".zoo.failures", __package__).failure(error)
+        cause = failed or users_fault(error)
         if cause is None:
             raise
-        return _refuse(str(cause))
-    return 0
+        return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
+    return code or 0
 
 
 def users_fault(error: BaseException) -> BaseException | None:
@@ -88,10 +96,13 @@ def users_fault(error: BaseException) -> BaseException | None:
 def is_users(error: BaseException) -> bool:
     """Whether renorm itself raised this on purpose, rather than a library by accident.
 
-    Our own checks raise where they look; anything that surfaces from inside a library is a bug and keeps its traceback.
+    Our own checks raise where they look, and a path that the system refuses surfaces where we ask about it; anything else from
+    inside a library is a bug and keeps its traceback.
     """
     trace: TracebackType | None = error.__traceback__
     while trace is not None and trace.tb_next is not None:
+        if isinstance(error, OSError) and Path(trace.tb_next.tb_frame.f_code.co_filename).parent.name in PATHLIB:
+            break
         trace = trace.tb_next
     if trace is None or os.environ.get("RENORM_DEBUG"):
         return False
@@ -101,9 +112,9 @@ def is_users(error: BaseException) -> bool:
     return any(folder in file.parents for folder in own)
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, code: int = 2) -> int:
     print(f"renorm: error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return code
 
 
 if __name__ == "__main__":

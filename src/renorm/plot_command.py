@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from matplotlib.figure import Figure
 
 from .arguments import OneLineParser
 from .callbacks.figures import shorten
+from .callbacks.results import SEAL, seal
 from .datamodules.laws import parse
+from .plain import read_json
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -45,19 +46,42 @@ def read_results(path: str) -> dict[str, Any]:
     Raises:
         ValueError: where the file is not one, or its model has no grid.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"results={path!r} cannot be read ({error}); allowed: test_results.json of 'renorm test'"
-        ) from None
-    if not isinstance(content, dict) or not {"results", "members", "model", "train_laws"} <= content.keys():
-        raise ValueError(f"results={path!r} is no result of 'renorm test'")
+    content: dict[str, Any] = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
+    problem = what_is_wrong(content)
+    if problem is not None:
+        raise ValueError(f"results={path!r} is no result of 'renorm test' ({problem})")
     if grid_axis(content) is None:
         raise ValueError(
             f"results={path!r} has no grid; allowed: models with a list, e.g. model.negative_slope=[0.5, 1]"
         )
     return content
+
+
+def what_is_wrong(content: Any) -> str | None:
+    """What a result lacks, None for a whole one that nobody has changed."""
+    if not isinstance(content, dict):
+        return "no mapping"
+    if content.get(SEAL) != seal(content):
+        return "it was changed or damaged after it was written"
+    kinds = {"results": dict, "members": list, "model": dict, "train_laws": list, "held_out_laws": list}
+    for key, kind in kinds.items():
+        if not isinstance(content.get(key), kind) or (not content[key] and key != "held_out_laws"):
+            return f"{key} is missing"
+    members, results = content["members"], content["results"]
+    if not all(isinstance(member, dict) and member.keys() == members[0].keys() for member in members):
+        return "members differ in what is known of them"
+    if not all(isinstance(value, int | float) for member in members for value in member.values()):
+        return "members have values that are no numbers"
+    for law, metrics in results.items():
+        if not isinstance(metrics, dict) or not metrics:
+            return f"{law} has no metrics"
+        for values in metrics.values():
+            numbers = isinstance(values, list) and all(v is None or isinstance(v, int | float) for v in values)
+            if not numbers or len(values) != len(members):
+                return f"{law} has other than one number a member"
+    listed = [*content["train_laws"], *content["held_out_laws"]]
+    missing = next((law for law in listed if not isinstance(law, str) or law not in results), None)
+    return None if missing is None else f"{missing} has no results"
 
 
 def grid_axis(content: dict[str, Any]) -> str | None:
@@ -76,8 +100,9 @@ def error_against_grid(results: list[dict[str, Any]], laws: list[str], metric: s
         for law in laws:
             if law not in known:
                 raise ValueError(f"laws={law!r} was not tested; allowed: {'; '.join(known)}")
-        if metric not in known[laws[0]]:
-            raise ValueError(f"metric={metric!r} is unknown; allowed: {', '.join(known[laws[0]])}")
+        for law in laws:
+            if metric not in known[law]:
+                raise ValueError(f"metric={metric!r} is unknown; allowed: {', '.join(known[law])}")
     columns = min(len(laws), 4)
     rows = -(-len(laws) // columns)
     figure = Figure(figsize=(3.2 * columns + 0.6, 2.8 * rows + 0.5), layout="constrained")

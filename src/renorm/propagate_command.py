@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from . import recipes
 from .arguments import OneLineParser
 from .cumulants import Propagation, merge, power_sums, propagate
 from .cumulants.propagation.network import read_network
 from .cumulants.propagation.propagate import METHODS
 from .datamodules import laws
 from .datamodules.sampling import draw_blocks
-from .recipes import find_checkpoint, load_model
 from .zoo.base import StackedModel
 from .zoo.registry import create_model
 
@@ -39,8 +39,10 @@ def run(words: list[str]) -> None:
         description="predicted and measured cumulants of every layer, means over units; gap = predicted - measured",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--ckpt_path", help="a checkpoint, or 'last' or 'best'")
-    source.add_argument("--model", help="a variant of 'renorm zoo list', with its initial weights")
+    source.add_argument("--ckpt_path", help="a checkpoint, 'last' or 'best', or a pretrained entry's name")
+    source.add_argument(
+        "--model", help="a variant of 'renorm zoo list' with its initial weights, or a pretrained entry"
+    )
     parser.add_argument("--law", action="append", required=True, help="law of the input; may be given several times")
     parser.add_argument("--methods", nargs="+", help=f"of {', '.join(METHODS)}; by default all that apply")
     parser.add_argument("--closure", type=int, default=4, help="cumulants that edgeworth keeps (default: 4)")
@@ -75,9 +77,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 def find_model(arguments: argparse.Namespace) -> StackedModel:
     """The model of a checkpoint or of the zoo."""
-    if arguments.model is not None:
+    if arguments.model is not None and "." not in arguments.model:
         return create_model(arguments.model)
-    return load_model(find_checkpoint(arguments.ckpt_path, Path("runs")))
+    return recipes.find_model(arguments.model or arguments.ckpt_path, Path("runs"))
 
 
 def methods_for(model: StackedModel, law: laws.Law) -> list[str]:

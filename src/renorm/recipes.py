@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
 
+from .archive import check_archive, check_paths
+from .plain import check_plain, read_yaml
 from .zoo.registry import find_variant, list_models
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ CONFIGS = Path(__file__).resolve().parent / "configs"
 BASE_CONFIG = CONFIGS / "base.yaml"
 NO_FITS = ("sweep", "claims")  # folders of configs that 'renorm fit' does not read
 RECIPE_KEY = "renorm"  # of a checkpoint
+VARIANTS = ("mlp_", "gnn_")  # how names of the zoo start
 
 
 def config_names() -> dict[str, Path]:
@@ -54,38 +57,67 @@ def find_config(name: str) -> str:
 
 
 def _checked(path: str) -> str:
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"config={path!r} is no valid YAML ({reason})") from None
-    if not isinstance(content, dict):
+    if not isinstance(read_yaml(Path(path), f"config={path!r}"), dict):
         raise ValueError(f"config={path!r} is no config; allowed: keys and values such as 'model:'")
     return path
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint that renorm wrote; nothing in it is executed.
+    """Read a checkpoint that renorm wrote; nothing in it is executed, and its checksums are compared.
 
     Raises:
-        ValueError: where it is missing, truncated, or not one of renorm's.
+        ValueError: where it is missing, truncated, damaged, or not one of renorm's.
     """
     if not path.is_file():
         raise ValueError(f"ckpt_path={str(path)!r} is no file; allowed: a checkpoint that 'renorm fit' wrote")
     try:
+        check_archive(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(checkpoint, dict):
+            check_paths(checkpoint.get("callbacks"))
     except Exception as error:  # on a file of another kind the unpickler fails in any way it can
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         raise ValueError(f"ckpt_path={str(path)!r} is no whole checkpoint ({reason})") from None
     if not isinstance(checkpoint, dict) or RECIPE_KEY not in checkpoint:
         raise ValueError(f"ckpt_path={str(path)!r} was not written by renorm; allowed: checkpoints of 'renorm fit'")
+    _check_contents(checkpoint, f"ckpt_path={str(path)!r}")
     return checkpoint
+
+
+def _check_contents(checkpoint: dict[str, Any], what: str) -> None:
+    """Raise a ValueError unless weights, hyperparameters and recipe are of the kinds that renorm writes."""
+    state = checkpoint.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{what} has no weights; allowed: checkpoints of 'renorm fit'")
+    own = checkpoint[RECIPE_KEY]
+    recipe = own.get("recipe") if isinstance(own, dict) else None
+    if not isinstance(recipe, dict) or not all(isinstance(recipe.get(key), dict) for key in ("model", "data")):
+        raise ValueError(f"{what} has no recipe of model and data; allowed: checkpoints of 'renorm fit'")
+    check_plain(f"{what}: its recipe", recipe)
+    if not isinstance(recipe["model"].get("class_path"), str):
+        raise ValueError(f"{what}: its recipe names no model; allowed: checkpoints of 'renorm fit'")
+    check_plain(f"{what}: its hyperparameters", checkpoint.get("hyper_parameters", {}))
 
 
 def recipe_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The settings of model and data that a checkpoint was trained with, in the form of a config."""
     recipe = checkpoint[RECIPE_KEY]["recipe"]
     return {"model": recipe["model"], "data": recipe["data"]}
+
+
+def laws_of_files(recipe: dict[str, Any]) -> dict[str, list[str]]:
+    """The laws of a recipe that would read a file, by the setting in which they are; nothing is read to find them.
+
+    Example:
+        >>> laws_of_files({"model": {}, "data": {"train_laws": ["uniform()", "empirical(path=a.csv, column=r)"]}})
+        {'train_laws': ['empirical(path=a.csv, column=r)']}
+    """
+    found = {}
+    for key, value in recipe["data"].items():
+        laws = [law for law in (value if isinstance(value, list) else [value]) if isinstance(law, str)]
+        if reading := [law for law in laws if re.search(r"\bempirical\b", law)]:
+            found[key] = reading
+    return found
 
 
 def load_model(path: Path) -> StackedModel:
@@ -102,8 +134,35 @@ def load_model(path: Path) -> StackedModel:
     cls = known.get(name)
     if cls is None:
         raise ValueError(f"ckpt_path={str(path)!r} holds a {name}; allowed: MLP, GNN")
-    loaded: StackedModel = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    try:
+        loaded: StackedModel = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # hyperparameters and weights that contradict each other fail in any way they can
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason})") from None
     return loaded
+
+
+def is_pretrained(word: str) -> bool:
+    """Whether a word in a checkpoint's place is meant as the name of a pretrained entry.
+
+    Example:
+        >>> is_pretrained("mlp_relu_free.uniform"), is_pretrained("mlp_relu_free/version_0/best.ckpt")
+        (True, False)
+    """
+    return word.startswith(VARIANTS) and not word.endswith(".ckpt") and not Path(word).exists()
+
+
+def find_model(word: str, root: Path) -> StackedModel:
+    """The model of a checkpoint, see :func:`find_checkpoint`, or all members of a pretrained entry.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if not is_pretrained(word):
+        return load_model(find_checkpoint(word, root))
+    from .zoo.hub import load_pretrained
+
+    return load_pretrained(word, members="all")
 
 
 def find_checkpoint(word: str, root: Path) -> Path:

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import re
+import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,24 +18,49 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
 
 from .callbacks import (
     BestCheckpoint,
     CumulantDiagnostics,
+    DivergedMembers,
+    EventFiles,
     Generalization,
+    Interrupted,
     LastCheckpoint,
     LogHyperparameters,
     ProgressBar,
     RGFlow,
     ScalarLayout,
+    StopBetweenSteps,
     SymmetryBreaking,
     TestReport,
     TheoryGap,
+    WholeCheckpointIO,
     WritePredictions,
 )
-from .datamodules import CLTDataModule
-from .recipes import BASE_CONFIG, conflicts, find_checkpoint, find_config, load_checkpoint, recipe_of, run_folder
+from .callbacks.event_files import FIT_SUFFIX
+from .callbacks.interruption import signals_handled, stop_at_once
+from .datamodules import CLTDataModule, laws
+from .imports import imports_restricted, refusal, take_flag
+from .recipes import (
+    BASE_CONFIG,
+    VARIANTS,
+    conflicts,
+    find_checkpoint,
+    find_config,
+    is_pretrained,
+    load_checkpoint,
+    recipe_of,
+    run_folder,
+)
+from .restoring import check_files, does_not_fit, is_restoring
+from .resuming import how_to_go_on
+from .trainer_checks import check_settings, check_strategy
 from .zoo import StackedModel
+from .zoo.divergence import AllDivergedError
+from .zoo.failures import RunError, failure
+from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 
 EXPECTED_WARNINGS = (
     # a test needs no checkpoint callbacks, though the checkpoint remembers them
@@ -81,13 +108,16 @@ class RenormCLI(LightningCLI):
     """
 
     def __init__(self, words: list[str]) -> None:
+        self.words = words
         self.command = words[0]
         configs, self.flags = split_configs(words[1:])
         self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
         self.run_name = Path(configs[-1]).stem if configs else "mlp"
         self.checkpoint: Path | None = None
+        self.pretrained: str | None = None
         self.recipe: dict[str, Any] | None = None
         word, self.flags = take_option(self.flags, "--ckpt_path")
+        word = self._take_pretrained(word)
         if word is not None:
             self._find_recipe(word)
         super().__init__(
@@ -106,11 +136,27 @@ class RenormCLI(LightningCLI):
         """Parse our own arrangement of the arguments, not the process's."""
         try:
             self.config = parser.parse_args(args)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(condense(str(error))) from None
         self.subcommand = self.command
 
     # ---- what to run ---------------------------------------------------------------------------------------------
+
+    def _take_pretrained(self, word: str | None) -> str | None:
+        """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
+        model, flags = take_option(self.flags, "--model")
+        given = self.command != "fit" and model is not None and model.startswith(VARIANTS)
+        if given:
+            if word is not None:
+                raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
+            word, self.flags = model, flags
+        if word is None or not (given or is_pretrained(word)):
+            return word
+        if self.command == "fit":
+            raise ValueError(f"ckpt_path={word!r} is no checkpoint of a fit; allowed: a file, 'last' or 'best'")
+        self.recipe = pretrained_recipe(word)
+        self.pretrained = word
+        return None
 
     def _find_recipe(self, word: str) -> None:
         root, _ = take_option(self.flags, "--trainer.default_root_dir")
@@ -120,6 +166,7 @@ class RenormCLI(LightningCLI):
             folder /= name or self.run_name
         self.checkpoint = find_checkpoint(word, folder)
         self.recipe = recipe_of(load_checkpoint(self.checkpoint))
+        check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
@@ -184,6 +231,8 @@ class RenormCLI(LightningCLI):
         found = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
         if found:
             key, remembered, wanted = found[0]
+            if key.startswith("data."):
+                wanted = asked["data"][key.removeprefix("data.")]  # as it was typed
             raise ValueError(
                 f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}; allowed: the checkpoint's value, "
                 f"or a new run without --ckpt_path"
@@ -197,12 +246,15 @@ class RenormCLI(LightningCLI):
         settings: dict[str, Any] = json.loads(dumped)
         return settings
 
-    @staticmethod
-    def _normalised(settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
-        data = {k: v for k, v in settings["data"].items() if data_keys is None or k in data_keys}
+    def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
+        data = {k: canonical(k, v) for k, v in settings["data"].items() if data_keys is None or k in data_keys}
         model = dict(settings["model"])
-        # how a run computes is no part of what it computes
-        model["init_args"] = {k: v for k, v in model.get("init_args", {}).items() if k != "compile"}
+        # how a run computes is no part of what it computes, nor how a pretrained model was once trained
+        left_out = ["compile"] + [key for key in OF_TRAINING if key != "members"] * (self.pretrained is not None)
+        arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
+        if self.pretrained is not None:
+            model = {key: value for key, value in model.items() if key not in left_out}
+        model["init_args"] = arguments
         return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
@@ -211,6 +263,8 @@ class RenormCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
         super().instantiate_classes()
+        if self.pretrained is not None:
+            self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)
@@ -220,9 +274,11 @@ class RenormCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer with the core callbacks of the command and a logger that knows the run."""
         settings = self._get(self.config_init, "trainer")
+        check_settings(settings, self.model, self.datamodule)
         callbacks: list[Any] = []
         if self.command == "fit":
-            callbacks = [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
+            callbacks = [StopBetweenSteps(), EventFiles(), DivergedMembers()]
+            callbacks += [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
         elif self.command == "test":
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
         elif self.command == "predict":
@@ -230,22 +286,59 @@ class RenormCLI(LightningCLI):
         if settings["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
         self.trainer_defaults["callbacks"] = callbacks
+        kwargs["plugins"] = with_whole_checkpoints(settings["plugins"])
         if settings["logger"] in (None, True):
             kwargs["logger"] = self._logger(Path(settings["default_root_dir"] or "runs"))
         try:
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ImportError, ValueError) as error:
             raise ValueError(f"trainer: {error}") from error
+        check_strategy(trainer, settings)
+        return trainer
 
     def _logger(self, root: Path) -> TensorBoardLogger | bool:
         if self.checkpoint is not None:
             # a resumed fit and a test log under the run that they continue or judge
-            return TensorBoardLogger(run_folder(self.checkpoint), name="", version="", default_hp_metric=False)
+            suffix = FIT_SUFFIX if self.command == "fit" else ""
+            return TensorBoardLogger(
+                run_folder(self.checkpoint), name="", version="", default_hp_metric=False, filename_suffix=suffix
+            )
         if self.command != "fit":
             return False
         folder = root / (self._get(self.config, "name") or self.run_name)
         check_writable(folder)
-        return TensorBoardLogger(root, name=folder.name, default_hp_metric=False)
+        return TensorBoardLogger(root, name=folder.name, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        """Train; say how to go on where the run was stopped or could not go on.
+
+        Raises:
+            Interrupted: if the process was asked to stop.
+        """
+        try:
+            self.trainer.fit(*args, **kwargs)
+        except BaseException as error:
+            reason = failure(error)
+            if self.trainer.is_global_zero and (isinstance(error, Interrupted) or reason):
+                print(f"stopped: {self._progress()}", file=sys.stderr)
+                if not isinstance(reason, AllDivergedError):
+                    print(how_to_go_on(self.words, self._last_checkpoint()), file=sys.stderr)
+            if reason is None:
+                raise
+            raise RunError(f"run {str(self._folder)!r} cannot go on: {reason}") from error
+
+    def _progress(self) -> str:
+        last = self._last_checkpoint()
+        return f"the run is saved up to step {load_checkpoint(last)['global_step']}" if last else "nothing is saved yet"
+
+    def _last_checkpoint(self) -> Path | None:
+        written = self._folder / "checkpoints" / "last.ckpt"
+        return written if written.is_file() else self.checkpoint
+
+    @property
+    def _folder(self) -> Path:
+        """The run's folder; the trainer's own property is asked for by all processes together."""
+        return Path(getattr(self.trainer.logger, "log_dir", None) or self.trainer.default_root_dir)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -256,6 +349,15 @@ class RenormCLI(LightningCLI):
             kwargs["return_predictions"] = False
         return kwargs
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; a checkpoint whose state does not fit is bad input."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if self.checkpoint is None or not is_restoring(error):
+                raise
+            raise does_not_fit(error, self.checkpoint) from None
+
     def after_fit(self) -> None:
         """Say where everything is and what comes next."""
         folder = Path(self.trainer.log_dir or ".")  # a collective: on every process, or it hangs
@@ -265,6 +367,12 @@ class RenormCLI(LightningCLI):
         if (best := folder / "checkpoints" / "best.ckpt").exists():
             print(f"judge:  renorm test --ckpt_path {best}")
         print(f"watch:  tensorboard --logdir {self.trainer.default_root_dir}")
+
+
+def with_whole_checkpoints(plugins: Any) -> list[Any]:
+    """The trainer's plugins, and ours that writes checkpoints whole unless there is another one for them."""
+    given = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
+    return given if any(isinstance(plugin, CheckpointIO) for plugin in given) else [*given, WholeCheckpointIO()]
 
 
 def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
@@ -303,6 +411,18 @@ def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
     return None, words
 
 
+def canonical(key: str, value: Any) -> Any:
+    """A setting of the data as checkpoints remember it: a law can be written in many ways.
+
+    Example:
+        >>> canonical("train_laws", "gaussian()")
+        ['gaussian(mean=0, std=1)']
+    """
+    if not key.endswith("_laws") or value is None:
+        return value
+    return [str(laws.parse(text)) for text in ([value] if isinstance(value, str) else value)]
+
+
 def check_writable(folder: Path, name: str = "trainer.default_root_dir") -> None:
     """Make a folder, and refuse one that cannot be written to.
 
@@ -330,6 +450,8 @@ def condense(message: str) -> str:
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
     inner = message.rpartition('Parser key "')[2]
+    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
+        return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))
     if unknown := re.search(r"(?:Option|accept option) '([^']+)'", message):
         return f"{'.'.join([*keys, unknown.group(1)])} is unknown; allowed: the options of --help"
     value = re.search(r"(?:Got|Given) value: (.*)", inner)
@@ -346,6 +468,12 @@ def condense(message: str) -> str:
     return f"{'.'.join(keys)}={shown} is not allowed; allowed: {types.replace('typing.', '')}"
 
 
+def _thread_failed(thread: threading.ExceptHookArgs) -> None:
+    """Say nothing of a full disk, which TensorBoard's thread also tells the one that waits for it."""
+    if thread.exc_value is None or failure(thread.exc_value) is None:
+        threading.__excepthook__(thread)
+
+
 def run(words: list[str]) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     # converged members have gradients near 1e-40, and denormal numbers make a step ten times slower
@@ -354,9 +482,13 @@ def run(words: list[str]) -> None:
         logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message)
+    everything, words = take_flag(words)
     try:
-        RenormCLI(words)
+        threading.excepthook = _thread_failed
+        with signals_handled(stop_at_once), imports_restricted(everything):
+            RenormCLI(words)
     finally:
+        threading.excepthook = threading.__excepthook__
         if torch.distributed.is_initialized():
             # left to the interpreter's exit, its threads now and then end the process with an abort
             torch.distributed.destroy_process_group()

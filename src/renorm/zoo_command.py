@@ -1,22 +1,132 @@
-"""``renorm zoo``: the named variants."""
+"""``renorm zoo``: the named variants, and the pretrained members."""
 
 from __future__ import annotations
+
+import argparse
 
 from rich.console import Console
 from rich.table import Table
 
 from .arguments import OneLineParser
 from .zoo.catalogue import read_catalogue
+from .zoo.manifest import find_entry, pretrained_names
+
+EXPORT_FORMATS = ("safetensors", "torch_export", "onnx")
+MEMBERS = ("best", "all")
 
 
-def run(words: list[str]) -> None:
-    """Run ``renorm zoo list``."""
-    parser = OneLineParser(prog="renorm zoo", description="the named variants")
-    commands = parser.add_subparsers(dest="action", required=True)
-    listing = commands.add_parser("list", help="every variant, with its size and one line")
+def run(words: list[str]) -> int:
+    """Run ``renorm zoo list | show | cards | verify | train | export``; 1 where numbers are not those of the manifest."""
+    arguments = make_parser().parse_args(words[1:])
+    return int(
+        {
+            "list": run_list,
+            "show": run_show,
+            "cards": run_cards,
+            "verify": run_verify,
+            "train": run_train,
+            "export": run_export,
+        }[arguments.action](arguments)
+        or 0
+    )
+
+
+def make_parser() -> OneLineParser:
+    """All actions and their options."""
+    parser = OneLineParser(prog="renorm zoo", description="the named variants, and pretrained members of them")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="every variant, or every pretrained entry, with one line")
     listing.add_argument("pattern", nargs="?", help="shell-style pattern, e.g. '*_full'")
-    arguments = parser.parse_args(words[1:])
-    print_variants(arguments.pattern)
+    listing.add_argument("--pretrained", action="store_true", help="entries with weights, named arch.tag")
+    show = actions.add_parser("show", help="the card of a pretrained entry")
+    show.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
+    show.add_argument("--json", action="store_true", help="all that the manifest has of it, as JSON")
+    actions.add_parser("cards", help="one Markdown page with all cards, which is docs/zoo.md")
+    verify = actions.add_parser("verify", help="compute every number and checksum again; exit code 1 for a difference")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="entries (default: all)")
+    verify.add_argument("--folder", help="of weights and manifest (default: the package's)")
+    train = actions.add_parser("train", help="train entries again from their recipe, and compare with the manifest")
+    train.add_argument("names", nargs="*", metavar="NAME", help="entries")
+    train.add_argument("--all", action="store_true", help="every entry; those that are whole already are kept")
+    train.add_argument("--out", help="folder to write to (default: pretrained)")
+    train.add_argument("--in_place", action="store_true", help="write to the package's own folder")
+    train.add_argument("--overwrite", action="store_true", help="train again what is there, and replace it")
+    export = actions.add_parser("export", help="write an entry for other programs, and compare what they compute")
+    export.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
+    export.add_argument("--format", required=True, help=f"of {', '.join(EXPORT_FORMATS)}")
+    export.add_argument("--out", required=True, metavar="FILE", help="file to write")
+    export.add_argument("--members", default="best", help="best (default) or all")
+    export.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
+    return parser
+
+
+def run_list(arguments: argparse.Namespace) -> None:
+    """``renorm zoo list``."""
+    if arguments.pretrained:
+        print_pretrained(arguments.pattern)
+    else:
+        print_variants(arguments.pattern)
+
+
+def run_show(arguments: argparse.Namespace) -> None:
+    """``renorm zoo show``."""
+    from .pretrained.cards import card
+
+    entry = find_entry(arguments.name)
+    if arguments.json:
+        import json
+
+        print(json.dumps(entry, indent=1))
+    else:
+        print(card(arguments.name, entry))
+
+
+def run_cards(arguments: argparse.Namespace) -> None:
+    """``renorm zoo cards``."""
+    from .pretrained.page import page
+
+    print(page(), end="")
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """``renorm zoo verify``."""
+    from pathlib import Path
+
+    from .pretrained.verify import verify
+    from .zoo.manifest import FOLDER
+
+    return verify(arguments.names, Path(arguments.folder) if arguments.folder else FOLDER)
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """``renorm zoo train``."""
+    if arguments.all == bool(arguments.names):
+        raise ValueError(
+            "names and --all: one is needed; allowed: renorm zoo train NAME ..., or renorm zoo train --all"
+        )
+    if arguments.in_place and arguments.out is not None:
+        raise ValueError(f"out={arguments.out!r} contradicts --in_place; allowed: one of the two")
+    from pathlib import Path
+
+    from .pretrained.retrain import retrain
+    from .zoo.manifest import FOLDER
+
+    out = FOLDER if arguments.in_place else Path(arguments.out or "pretrained")
+    return retrain(arguments.names, out, arguments.overwrite)
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    """``renorm zoo export``."""
+    for option, allowed in (("format", EXPORT_FORMATS), ("members", MEMBERS)):
+        value = getattr(arguments, option)
+        if value not in allowed:
+            raise ValueError(f"{option}={value!r} is unknown; allowed: {', '.join(allowed)}")
+    find_entry(arguments.name)
+    from pathlib import Path
+
+    from .pretrained.export import export
+
+    export(arguments.name, arguments.format, Path(arguments.out), arguments.members, arguments.overwrite)
 
 
 def print_variants(pattern: str | None) -> None:
@@ -31,8 +141,31 @@ def print_variants(pattern: str | None) -> None:
     table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
     for entry in entries:
         table.add_row(entry["name"], str(entry["parameters"]), entry["description"])
+    print_whole(table, f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
+
+
+def print_pretrained(pattern: str | None) -> None:
+    """Print name, certificate, and how well the best member does, on the laws of training and on the worst other one.
+
+    Raises:
+        ValueError: where no name matches.
+    """
+    from .pretrained.cards import overview
+
+    names = pretrained_names(pattern)
+    if not names:
+        raise ValueError(f"pattern={pattern!r} matches no entry; allowed: shell-style patterns such as '*.uniform'")
+    headings, rows = overview(names)
+    table = Table(*headings, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    print_whole(table, f"{len(names)} entries; relative mean squared errors; 'renorm zoo show NAME' has all of one")
+
+
+def print_whole(table: Table, note: str) -> None:
+    """Print a table uncut, also in a narrow terminal, and a line below it."""
     console = Console()
     widest = console.options.update(width=10_000)
     console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
     console.print(table)
-    console.print(f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
+    console.print(note)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from renorm.bench.figures import draw_growth, draw_parts
-from renorm.bench.measure import slopes
+from renorm.bench.measure import EPOCHS, slopes
 from renorm.cli import main
 
 
@@ -25,9 +25,13 @@ def test_slopes_are_exponents() -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "width", "batch"]
 
 
-def test_the_bar_has_all_parts() -> None:
-    (axes,) = draw_parts({"forward": 0.001, "backward": 0.003}, 64).axes
-    assert [patch.get_width() for patch in axes.patches] == [1.0, 3.0]  # type: ignore[attr-defined]
+def test_the_bars_are_shares_of_the_whole() -> None:
+    parts = {"sampling": 0.001, "Lightning": 0.003, "callbacks": 0.8}
+    (axes,) = draw_parts(parts, 64).axes
+    widths = np.array([patch.get_width() for patch in axes.patches]).reshape(3, len(EPOCHS))  # type: ignore[attr-defined]
+    assert np.allclose(widths.sum(axis=0), 100)
+    assert np.allclose(widths[:, 0], [25, 75, 0])
+    assert np.allclose(widths[:, EPOCHS.index(200)], [12.5, 37.5, 50])
 
 
 @pytest.mark.slow

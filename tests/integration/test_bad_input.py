@@ -152,3 +152,16 @@ def test_in_a_process_of_its_own(renorm: Run, run_folder: Path, tmp_path: Path) 
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         one_line(done.stderr)
+
+
+def test_names_that_the_system_refuses(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 5000
+    for words in (
+        ["certify", "--ckpt_path", long],
+        ["test", "--ckpt_path", long],
+        ["fit", "--config", long],
+        ["zoo", "list", long],
+        ["propagate", "--model", "mlp_relu_free", "--law", "uniform()", "--json", long, "--samples", "100"],
+    ):
+        assert main(words) == 2
+        one_line(capsys.readouterr().err)

@@ -15,6 +15,7 @@ def test_the_file_is_the_registry() -> None:
 def test_to_list_variants_imports_no_pytorch() -> None:
     code = (
         "import sys; from renorm.cli import main; main(['zoo', 'list', 'mlp_*']); "
+        "main(['zoo', 'list', '--pretrained']); main(['zoo', 'show', 'mlp_relu_free.uniform']); "
         "print('torch' in sys.modules, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -173,7 +173,8 @@ def test_a_layer_is_one_graph_of_the_compiler(layer: str) -> None:
     conv, h = build(layer, "any", "free", 1), inputs_of("any", 1)
     torch._dynamo.reset()
     compiled = torch.compile(conv, backend="eager", fullgraph=True)
-    assert torch.equal(compiled(h), conv(h))
+    # the compiler is given short sums where eager calls a matrix product: processors round the two differently
+    torch.testing.assert_close(compiled(h), conv(h), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

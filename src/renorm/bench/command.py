@@ -17,13 +17,17 @@ from ..training import check_writable
 from .figures import draw_growth, draw_parts
 from .measure import (
     CONVERGED_STEPS,
+    EPOCHS,
     GROWTH,
+    MOST_OVERHEAD,
+    MOST_SAMPLING,
     QUICK_GROWTH,
     measure_convergence,
     measure_goals,
     measure_growth,
     measure_parts,
     peak_memory,
+    shares_of,
     slopes,
 )
 
@@ -117,17 +121,32 @@ def markdown(content: dict[str, Any]) -> str:
         size = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:.0f}"
         lines.append(f"| {row['axis']} | {row['value']} | {row['seconds'] * 1e3:.3f} | {size} |")
     exponents = ", ".join(f"{axis}^{slope:.2f}" for axis, slope in content["slopes"].items())
-    total = sum(content["parts"].values())
-    shares = ", ".join(f"{name} {100 * seconds / total:.0f}%" for name, seconds in content["parts"].items())
-    training = {name: seconds for name, seconds in content["parts"].items() if name != "callbacks"}
-    without = sum(training.values())
-    of_training = ", ".join(f"{name} {100 * seconds / without:.0f}%" for name, seconds in training.items())
     late = content["late_over_early"]
     lines += [
         "",
         f"Time grows as {exponents} over the upper half of each range.",
-        f"A step of {MEMBERS} members: {of_training}. With all diagnostics and a validation after every 200 steps: {shares}.",
         f"Last tenth of {late['steps']} steps over the first: {late['ratio']:.2f}.",
         f"Peak memory of all this: {content['peak_memory_gib']:.2f} GiB.",
+        "",
+        *_shares(content["parts"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shares(parts: dict[str, float]) -> list[str]:
+    goals = f"sampling <= {MOST_SAMPLING:.0%}", f"Lightning and callbacks <= {MOST_OVERHEAD:.0%}"
+    lines = [
+        f"Where the time of a fit of {MEMBERS} members goes; a validation with all diagnostics: {parts['callbacks']:.2f} s.",
+        "",
+        f"| validation every | {' | '.join(parts)} | {' | '.join(goals)} |",
+        f"| --- | {'---: | ' * len(parts)}--- | --- |",
+    ]
+    for epoch in EPOCHS:
+        share = shares_of(parts, epoch)
+        reached = share["sampling"] <= MOST_SAMPLING, share["Lightning"] + share["callbacks"] <= MOST_OVERHEAD
+        lines.append(
+            f"| {'never' if epoch is None else f'{epoch} steps'} | "
+            f"{' | '.join(f'{100 * value:.0f}%' for value in share.values())} | "
+            f"{' | '.join('yes' if goal else 'no' for goal in reached)} |"
+        )
+    return lines

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+
+from .measure import EPOCHS, shares_of
 
 MIB = 2**20
 
@@ -35,14 +38,20 @@ def draw_growth(rows: list[dict[str, Any]], slopes: dict[str, float]) -> Figure:
 
 
 def draw_parts(parts: dict[str, float], members: int) -> Figure:
-    """One stacked bar: milliseconds of a step by what they are spent on."""
-    figure = Figure(figsize=(9, 2.2), layout="constrained")
+    """Stacked bars: what the time of a fit is spent on, for several numbers of steps between two validations."""
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
     axes = figure.add_subplot()
-    left, total = 0.0, sum(parts.values())
-    for name, seconds in parts.items():
-        axes.barh(0, seconds * 1e3, left=left * 1e3, label=f"{name}  {100 * seconds / total:.0f}%")
-        left += seconds
-    axes.set_yticks([])
-    axes.set_xlabel(f"milliseconds a step of {members} members")
+    shares = [shares_of(parts, epoch) for epoch in EPOCHS]
+    rows = np.arange(len(EPOCHS))
+    left = np.zeros(len(EPOCHS))
+    for name in parts:
+        widths = np.array([100 * share[name] for share in shares])
+        axes.barh(rows, widths, left=left, label=name)
+        left += widths
+    axes.set_yticks(rows, ["never" if epoch is None else f"{epoch} steps" for epoch in EPOCHS])
+    axes.invert_yaxis()
+    axes.set_ylabel("validation every")
+    axes.set_xlim(0, 100)
+    axes.set_xlabel(f"percent of the time of a fit of {members} members")
     axes.legend(ncols=len(parts), fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     return figure

@@ -38,6 +38,10 @@ GROWTH: dict[str, list[int]] = {
 }
 QUICK_GROWTH: dict[str, list[int]] = {"members": [1, 64, 1024], "width": [4, 16], "depth": [1, 2], "batch": [64, 256]}
 CONVERGED_STEPS = 20_000
+DEFAULT_EPOCH = 200  # steps
+# steps between two validations with all diagnostics; None is training alone
+EPOCHS: tuple[int | None, ...] = (None, 200, 2000, 5000)
+MOST_SAMPLING, MOST_OVERHEAD = 0.1, 0.3  # goals: shares of sampling, and of Lightning and callbacks together
 
 Row = dict[str, Any]
 
@@ -110,7 +114,7 @@ def slopes(rows: list[Row]) -> dict[str, float]:
 
 
 def measure_parts(members: int, steps: int, budget: float) -> dict[str, float]:
-    """Seconds a step of sampling, forward, backward, optimiser, Lightning, and of callbacks with validation."""
+    """Seconds a step of sampling, forward, backward, optimiser and Lightning, and an epoch of callbacks with validation."""
     model = stack(members)
     data = CLTDataModule(batch_size=BATCH)
     forward, optimizer = bare_step(model, BATCH)
@@ -125,12 +129,24 @@ def measure_parts(members: int, steps: int, budget: float) -> dict[str, float]:
     alone = renorm_fit(stack(members), steps)
     parts["Lightning"] = max(0.0, alone - sum(parts.values()))
     core = [Generalization(), CumulantDiagnostics(), SymmetryBreaking(), RGFlow()]
-    epochs = 2  # of 200 steps, the default
-    data = CLTDataModule(batch_size=BATCH)
-    clock = fit_clock(stack(members), 200 * epochs + 1, *core, validate=True, datamodule=data)
-    # from the last step of the first epoch to the last step of the second: one validation, 200 steps
-    parts["callbacks"] = max(0.0, (clock.stamps[399] - clock.stamps[199]) / 200 - alone)
+    data = CLTDataModule(batch_size=BATCH, steps_per_epoch=DEFAULT_EPOCH)
+    # from the second validation to the one before the last: figures are drawn at every fifth, and at the end
+    clock = fit_clock(stack(members), 7 * DEFAULT_EPOCH + 1, *core, validate=True, datamodule=data)
+    epoch = (clock.stamps[6 * DEFAULT_EPOCH - 1] - clock.stamps[DEFAULT_EPOCH - 1]) / 5
+    parts["callbacks"] = max(0.0, epoch - DEFAULT_EPOCH * alone)
     return parts
+
+
+def shares_of(parts: dict[str, float], epoch: int | None) -> dict[str, float]:
+    """Share of each part in the time of a run with a validation and all diagnostics after every ``epoch`` steps.
+
+    Example:
+        >>> shares_of({"forward": 1.0, "callbacks": 100.0}, epoch=100)
+        {'forward': 0.5, 'callbacks': 0.5}
+    """
+    a_step = parts | {"callbacks": parts["callbacks"] / epoch if epoch else 0.0}
+    total = sum(a_step.values())
+    return {name: seconds / total for name, seconds in a_step.items()}
 
 
 def measure_convergence(members: int, steps: int) -> float:

@@ -18,6 +18,7 @@ Curves = NDArray[np.float64]
 FIRST = 20  # step from which plateaus count: before it no network has moved
 FLAT = 0.15  # decades of loss within which a curve rests
 LONG = 0.3  # decades of time that a plateau lasts
+DIVERGED = 1e6  # relative loss from which a curve is taken for lost
 APART = 0.3  # decades of loss between distinct plateaus
 
 
@@ -111,7 +112,7 @@ def count_plateaus(steps: Sequence[int], loss: Curves, floor: float) -> Curves:
     """
     late = np.asarray(steps) >= FIRST
     times = np.log10(np.asarray(steps, dtype=float)[late])
-    heights = np.log10(np.maximum(np.where(np.isnan(loss), np.inf, loss), floor))[:, late]
+    heights = np.log10(np.clip(np.where(np.isnan(loss), DIVERGED, loss), floor, DIVERGED))[:, late]
     return np.array([_plateaus(times, curve, np.log10(floor)) for curve in heights], dtype=float)
 
 
@@ -122,7 +123,7 @@ def _plateaus(times: Curves, heights: Curves, floor: float) -> int:
         while end + 1 < len(heights) and np.ptp(heights[start : end + 2]) < FLAT:
             end += 1
         level = heights[start : end + 1].mean()
-        if times[end] - times[start] < LONG or level <= floor + FLAT:
+        if times[end] - times[start] < LONG or not floor + FLAT < level < np.log10(DIVERGED):
             start += 1
             continue
         if not abs(level - last) < APART:

@@ -16,7 +16,6 @@ from .local import Outcome, run_locally
 from .table import Folder
 
 ENGINES = ("local", "ray")
-INTERRUPTED = 130
 
 
 def run(words: list[str]) -> None:
@@ -56,11 +55,11 @@ def run(words: list[str]) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _run_all(folder, missing, arguments)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         left = sum(folder.status(point) == "missing" for point in sweep.points)
         print(f"\nstopped: {len(sweep.points) - left} of {len(sweep.points)} points are kept", file=sys.stderr)
         print(f"go on:  renorm {shlex.join(words)}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # as shells count, and as a fit does
     _report(folder)
 
 
@@ -143,5 +142,5 @@ def _report(folder: Folder) -> None:
     print(f"draw:    renorm sweep plot {folder.path} --out phase.png")
 
 
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupt(number: int, _: Any) -> NoReturn:
+    raise KeyboardInterrupt(number)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ..plain import read_yaml
 from ..recipes import CONFIGS
 from ..zoo.registry import find_variant
 
@@ -51,7 +50,8 @@ class Point:
         grid = [len(own[name]) for name in STACKED if isinstance(own.get(name), list)]
         width, depth = _at_least(own.get("width"), 8), _at_least(own.get("depth"), 1)
         members = _at_least(own.get("replicas"), 1) * max([1, *grid])
-        weights = width * (_at_least(own.get("block_size"), 2) + 1 + width * (depth - 1))
+        variables = _at_least(own.get("block_size"), 2)
+        weights = width * (variables + 1 + width * (depth - 1)) * (variables if self.model == "GNN" else 1)
         return float(_at_least(own.get("steps"), TRAINING["steps"]) * (200 + members * weights))
 
 
@@ -105,11 +105,7 @@ def read_sweep(name: str) -> Sweep:
         raise ValueError(
             f"config={name!r} is neither a file nor a known sweep; allowed: a YAML file, {', '.join(known)}"
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"config={name!r} is no valid YAML ({' '.join(str(error).split())})") from None
-    return parse_sweep(content, path.stem)
+    return parse_sweep(read_yaml(path, f"config={name!r}"), path.stem)
 
 
 def parse_sweep(content: Any, name: str = "sweep") -> Sweep:

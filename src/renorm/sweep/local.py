@@ -22,7 +22,6 @@ Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-PATIENCE = 5.0  # seconds for a process to end
 DIED = "the worker process died (killed, or out of memory)"
 
 
@@ -53,13 +52,12 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the processes: those that wait end by themselves when nobody is there to send."""
-        for worker in self._idle:
-            worker.connection.close()
+        """End the processes."""
         while self._idle:
-            process = self._idle.pop().process
-            process.join(PATIENCE)
-            process.kill()
+            worker = self._idle.pop()
+            worker.process.kill()
+            worker.process.join()
+            worker.connection.close()
 
     def run(self, tasks: list[Task], run: Callable[[Task], Result]) -> Iterator[tuple[Task, Result | str]]:
         """Run tasks as workers become free, and yield each as it ends; a worker that dies costs its own task only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import time
@@ -17,6 +18,7 @@ from ..callbacks import Generalization
 from ..callbacks.symmetry_breaking import asymmetries
 from ..datamodules import CLTDataModule
 from ..zoo import GNN, MLP, StackedModel
+from ..zoo.divergence import AllDivergedError
 from ..zoo.metrics import METRICS
 from .config import OPTIMIZERS, TRAINING, Point
 
@@ -72,7 +74,8 @@ def run_point(point: Point) -> Columns:
         limit_val_batches=0,
     )
     start = time.perf_counter()
-    trainer.fit(model, data)
+    with contextlib.suppress(AllDivergedError):  # a row for each member all the same, without numbers
+        trainer.fit(model, data)
     trained = time.perf_counter()
     trainer.test(model, data, verbose=False)
     tested = time.perf_counter()

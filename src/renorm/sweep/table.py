@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..plain import read_json
+from ..zoo.whole_files import whole_file
 from .config import Point, Sweep
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 SWEEP_FILE = "sweep.json"
 RESULTS_FILE = "results.parquet"
+SEAL = b"sha256"  # of the rest of a table
+# of the footer, which says how much memory to ask for
+BOUNDS = {"thrift_string_size_limit": 2**26, "thrift_container_size_limit": 10**6}
+MAX_GROWTH = 1000  # columns that repeat one value shrink to nothing
+MAX_CELLS = 10**7
 
 
 class PointFiles:
@@ -58,9 +65,8 @@ class PointFiles:
         rows = len(columns["status"])
         axes = {name: [_cell(value)] * rows for name, value in point.axes.items() if name not in columns}
         table = pa.table({"config": [point.key] * rows} | axes | columns)
-        partial = self.file(point).with_suffix(".partial")
-        pq.write_table(table, partial)
-        os.replace(partial, self.file(point))
+        with whole_file(self.file(point)) as partial:
+            pq.write_table(sealed(table), partial)
 
     def read(self, point: Point) -> pa.Table:
         """A point's rows, with the axes of the sweep that asks, whichever sweep ran it.
@@ -112,14 +118,14 @@ class Folder(PointFiles):
 
     def collect(self) -> Path:
         """All finished points as one file, a row group each, in the sweep's order."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         tables = unified([read_table(self.file(point)) for point in self.sweep.points if self.file(point).exists()])
-        partial = self.path / f"{RESULTS_FILE}.partial"
-        with pq.ParquetWriter(partial, tables[0].schema) as writer:
+        schema = sealed(pa.concat_tables(tables)).schema
+        with whole_file(self.path / RESULTS_FILE) as partial, pq.ParquetWriter(partial, schema) as writer:
             for table in tables:
-                writer.write_table(table, row_group_size=max(1, len(table)))
-        os.replace(partial, self.path / RESULTS_FILE)
+                writer.write_table(table.cast(schema), row_group_size=max(1, len(table)))
         return self.path / RESULTS_FILE
 
 
@@ -127,7 +133,7 @@ def unified(tables: list[pa.Table]) -> list[pa.Table]:
     """The same rows under one schema; what a table lacks is null."""
     import pyarrow as pa
 
-    schema = pa.unify_schemas([table.schema for table in tables], promote_options="permissive")
+    schema = pa.unify_schemas([table.schema.remove_metadata() for table in tables], promote_options="permissive")
     found = []
     for table in tables:
         empty = {name: pa.nulls(len(table), schema.field(name).type) for name in schema.names}
@@ -142,14 +148,12 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: where it does not say so.
     """
-    try:
-        content = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{str(folder / SWEEP_FILE)!r} cannot be read ({error}); allowed: a folder of 'renorm sweep'"
-        ) from None
-    if not isinstance(content, dict) or not {"digest", "axes", "points"} <= content.keys():
-        raise ValueError(f"{str(folder / SWEEP_FILE)!r} describes no sweep; allowed: a folder of 'renorm sweep'")
+    path = folder / SWEEP_FILE
+    content: dict[str, Any] = read_json(path, repr(str(path)), "a folder of 'renorm sweep'")
+    axes = content.get("axes") if isinstance(content, dict) else None
+    known = isinstance(axes, list) and all(isinstance(axis, str) for axis in axes)
+    if not known or not {"digest", "points"} <= content.keys():
+        raise ValueError(f"{str(path)!r} describes no sweep; allowed: a folder of 'renorm sweep'")
     return content
 
 
@@ -163,8 +167,13 @@ def read_table(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        with pq.ParquetFile(path, **BOUNDS) as file:
+            check_size(file.metadata, path.stat().st_size)
+            table = file.read()
+            table.validate(full=True)
+            if (table.schema.metadata or {}).get(SEAL) != seal(table):
+                raise ValueError("its checksum is another")
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{str(path)!r} is no whole table ({reason}); allowed: to delete it, then its points are run again"
@@ -174,6 +183,32 @@ def read_table(path: Path) -> pa.Table:
     return table
 
 
+def seal(table: pa.Table) -> bytes:
+    """A checksum of names and values: Parquet's own do not cover its footer, which says where which column is."""
+    found = hashlib.sha256()
+    for name in table.column_names:
+        found.update(f"{name}\0{table.column(name).to_pylist()!r}\0".encode())
+    return found.hexdigest().encode()
+
+
+def sealed(table: pa.Table) -> pa.Table:
+    """The table with its checksum beside it."""
+    return table.replace_schema_metadata({SEAL: seal(table)})
+
+
+def check_size(metadata: Any, size: int) -> None:
+    """Refuse a table that its compression makes out to be far larger than its file.
+
+    Raises:
+        ValueError: saying so.
+    """
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    cells = metadata.num_rows * metadata.num_columns
+    unpacked = sum(group.total_byte_size for group in groups)
+    if max(cells, unpacked) > MAX_GROWTH * size + MAX_CELLS:
+        raise ValueError(f"{metadata.num_rows} rows in a file of {size} bytes")
+
+
 def _cell(value: Any) -> Any:
     """A setting as one cell: lists as text."""
     return json.dumps(value) if isinstance(value, list | dict) else value
@@ -181,6 +216,5 @@ def _cell(value: Any) -> Any:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

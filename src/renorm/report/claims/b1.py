@@ -59,7 +59,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     shown = draw_curves(curves, 1, claim.settings["learned"])
     drawings = [
         Drawing("errors", members, draw(claim, errors)),
-        Drawing("curves", "Loss of members, leaky ReLU, one hidden layer.", shown),
+        Drawing("curves", "Loss of some leaky-ReLU networks (thin), and the median (bold).", shown),
     ]
     answer = verdict(numbers, claim.thresholds)
     return Finding(answer, effect, numbers, drawings, "" if answer == "yes" else TRIED, remarks(numbers))
@@ -124,9 +124,11 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
         f"Largest median error of the symmetries odd and odd_input, over widths: {medians}.",
         f"Leaky ReLU: odd_input learns {numbers['faster']['factor']:.2g} times faster than full, and takes "
         f"{numbers['slower_than_free']['factor']:.2g} times the time of free weights. Curves that rise: {rising}.",
-        "Units in sign-flipped pairs give φ(z) − φ(−z), which is straight for every activation here: of a "
-        "quadratic unit the square "
-        "drops out, of a (leaky) ReLU without bias the kink. The bias is what remains to be learned away.",
+        "Units in sign-flipped pairs give φ(c + z) − φ(c − z). Of quadratic units the square drops out whatever "
+        "the bias c, and the "
+        "network is linear from the start. Of (leaky) ReLU units two kinks remain at z = ±c, with the slope "
+        "between them other than "
+        "outside: the biases are what has to be learned away.",
     ]
 
 

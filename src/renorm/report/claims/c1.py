@@ -41,12 +41,15 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         if numbers["largest_median"] < 1e-10
         else ""
     )
+    answer = verdict(numbers, claim.thresholds)
+    tried = "" if answer == "reproduced" else f"Six symmetries at widths {', '.join(map(str, errors))}."
     return Finding(
-        verdict(numbers, claim.thresholds),
+        answer,
         Effect("largest difference from free weights, relative MSE on the worst held-out law", value, low, high),
         numbers,
         [Drawing("errors", "Each point is a network; bars are medians with their 95% intervals.", draw(claim, errors))],
-        remarks=[remark] if remark else [],
+        tried,
+        [remark] if remark else [],
     )
 
 

@@ -39,7 +39,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     }
     drawings = [
         Drawing(
-            "curves", "Loss of every member against training steps, one hidden layer.", draw_curves(curves, 1, floor)
+            "curves",
+            "Loss of some members (thin) and the median (bold), one hidden layer.",
+            draw_curves(curves, 1, floor),
         ),
         Drawing("times", "Share of members that have not learned yet.", draw_times(curves, found)),
         Drawing("alignment", "Agreement of descents, and frustration of pulls.", draw_alignment(numbers["alignment"])),

@@ -1,0 +1,78 @@
+"""The archive that a checkpoint is: checked against its own checksums before PyTorch reads it.
+
+``torch.save`` writes a zip archive of uncompressed members with a checksum each, and ``torch.load`` does not look at the
+checksums: a single flipped bit would become another weight.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+
+def check_archive(path: Path) -> None:
+    """Refuse an archive that is damaged, compressed, or has two members of one name.
+
+    Members are uncompressed, so that what is read into memory is never more than the file's size.
+
+    Raises:
+        ValueError: saying what is wrong, without the file's name.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            names = {member.filename for member in members}
+            if len(names) < len(members):
+                raise ValueError("two members have one name")
+            if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
+                raise ValueError("compressed members")
+            size = path.stat().st_size
+            if sum(member.file_size for member in members) > size:
+                raise ValueError("members that overlap")
+            damaged = archive.testzip()
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile fails in many ways on a file that is none
+        raise ValueError(str(error).partition("\n")[0][:200] or type(error).__name__) from None
+    if damaged is not None:
+        raise ValueError(f"damaged at {damaged[:80]!r}")
+
+
+def check_paths(state: object) -> None:
+    """Refuse file names that lead elsewhere in the remembered state of callbacks.
+
+    Lightning deletes the file that a checkpoint names as its predecessor, and asks only of plain paths whether they lie in the
+    run's own folder.
+
+    Args:
+        state: ``checkpoint["callbacks"]``.
+
+    Raises:
+        ValueError: for a URL, or a path that climbs out of a folder.
+
+    Example:
+        >>> check_paths({"LastCheckpoint": {"best_model_path": "runs/mlp/version_0/checkpoints/last.ckpt"}})
+        >>> check_paths({"LastCheckpoint": {"best_model_path": "local:///home/someone"}})
+        Traceback (most recent call last):
+        ...
+        ValueError: the path 'local:///home/someone' of a callback leads elsewhere
+    """
+    left, seen = [state], 0
+    while left and seen < 10**6:
+        value = left.pop()
+        seen += 1
+        if isinstance(value, dict):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple):
+            left += value
+        elif isinstance(value, str) and _leads_elsewhere(value):
+            raise ValueError(f"the path {value[:200]!r} of a callback leads elsewhere")
+    if left:
+        raise ValueError("the state of its callbacks is too large")
+
+
+def _leads_elsewhere(path: str) -> bool:
+    parts = path.replace("\\", "/").split("/")
+    climbs = [i for i, part in enumerate(parts) if part == ".."]
+    # a relative folder of runs may start with '..'; behind a name it can only be meant to mislead
+    return "://" in path or "::" in path or any(part not in ("", ".", "..") for i in climbs for part in parts[:i])

@@ -1,0 +1,1 @@
+"""The pretrained zoo: how its entries are trained, verified, shown and exported."""

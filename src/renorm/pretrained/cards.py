@@ -1,0 +1,124 @@
+"""Model cards: what the manifest says of its entries, as Markdown; needs no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..zoo.catalogue import read_catalogue
+from ..zoo.manifest import FOLDER, find_entry
+
+HEADINGS = (
+    "name",
+    "certificate",
+    "trained laws, best",
+    "trained laws, median",
+    "worst held-out, best",
+    "worst held-out, median",
+)
+SHOWN = {
+    "relative_mse": "rel. mse",
+    "wasserstein1": "W1",
+    "energy_distance": "energy",
+    "k2_error": "k2 err",
+    "k3_error": "k3 err",
+    "k4_error": "k4 err",
+}
+
+
+def overview(names: list[str], folder: Path = FOLDER) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Headings, and a row an entry: its certificate, and relative errors on the worst of its laws."""
+    rows = []
+    for name in names:
+        entry = find_entry(name, folder)
+        trained, held_out = _laws(entry)
+        cells = [_brief(_worst(entry, laws, kind)) for laws in (trained, held_out) for kind in ("best", "median")]
+        rows.append([name, entry["certificate"]["verdict"], *cells])
+    return HEADINGS, rows
+
+
+def card(name: str, entry: dict[str, Any], level: int = 1) -> str:
+    """Everything that a reader of an entry needs to know, as Markdown."""
+    return "\n".join([f"{'#' * level} {name}", "", *_facts(name, entry), "", *_metrics(entry), "", *_spectrum(entry)])
+
+
+def _facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
+    variant = name.partition(".")[0]
+    known = {found["name"]: found for found in read_catalogue()}
+    description = known[variant]["description"] if variant in known else entry["class"]
+    size = f", {known[variant]['parameters']} trained parameters a member" if variant in known else ""
+    trained, _ = _laws(entry)
+    data, training = entry["data"], entry["training"]
+    losses = [loss for loss in entry["validation_loss"] if loss is not None]
+    diverged = len(entry["validation_loss"]) - len(losses)
+    yield f"{entry['certificate']['architecture']}: {description}{size}."
+    yield ""
+    yield f"- trained on {', '.join(f'`{law}`' for law in trained)}: " + ", ".join(
+        [
+            f"{training.get('steps')} steps of {training.get('optimizer')}",
+            f"learning rate {training.get('lr')}",
+            f"{data.get('batch_size')} blocks of {data.get('block_size')} a step",
+            f"seed {entry['seed']}",
+        ]
+    )
+    yield f"- certificate: {entry['certificate']['verdict']}, infimum of the error {entry['certificate']['infimum']}"
+    best = entry["validation_loss"][entry["best_member"]]
+    yield (
+        f"- members: {len(entry['validation_loss'])}, {diverged} diverged; best is number {entry['best_member']}, "
+        f"validation loss {_brief(best)}"
+    )
+    yield f"- again: `{entry['command']}`; versions: {', '.join(f'{key} {value}' for key, value in entry['versions'].items())}"
+    yield f"- file: `{entry['file']['name']}`, {entry['file']['bytes']} bytes, sha256 `{entry['file']['sha256']}`"
+    if "trajectory" in entry:
+        kept = entry["trajectory"]
+        yield f"- trajectory: {kept['epochs']} epochs in `{kept['name']}`, {kept['bytes']} bytes, sha256 `{kept['sha256']}`"
+    yield f"- licence: {entry['licence']}"
+
+
+def _metrics(entry: dict[str, Any]) -> Iterator[str]:
+    trained, _ = _laws(entry)
+    yield row(["law", "rel. mse, best", *SHOWN.values()])
+    yield row(["---"] * (2 + len(SHOWN)))
+    for law, metrics in entry["metrics"].items():
+        cells = [f"`{law}`" + (" (trained)" if law in trained else "")]
+        cells.append(_brief(metrics.get("relative_mse", {}).get("best")))
+        yield row([*cells, *(_with_interval(metrics.get(metric, {})) for metric in SHOWN)])
+
+
+def _with_interval(summary: dict[str, Any]) -> str:
+    if summary.get("median") is None:
+        return "–"
+    return f"{_brief(summary['median'])} [{', '.join(_brief(value) for value in summary['interval'])}]"
+
+
+def _spectrum(entry: dict[str, Any]) -> Iterator[str]:
+    found = entry["spectrum"]["eigenvalues"]
+    rows = {"exact": entry["spectrum"]["exact"]}
+    if entry["best_member"] < len(found):
+        rows["best member"] = found[entry["best_member"]]
+    yield row(["spectrum", *(f"λ{n}" for n in range(1, 1 + len(rows["exact"])))])
+    yield row(["---"] * (1 + len(rows["exact"])))
+    for label, values in rows.items():
+        yield row([label, *(_brief(value, 5) for value in values)])
+
+
+def _laws(entry: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Laws that were trained on, and laws that were not, of those with metrics."""
+    trained = entry["data"].get("train_laws")
+    names = trained if isinstance(trained, list) else []
+    return [law for law in entry["metrics"] if law in names], [law for law in entry["metrics"] if law not in names]
+
+
+def _worst(entry: dict[str, Any], laws: list[str], kind: str) -> float | None:
+    found = [entry["metrics"][law].get("relative_mse", {}).get(kind) for law in laws]
+    return None if not found or None in found else max(found)
+
+
+def _brief(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def row(cells: Iterable[str]) -> str:
+    """One row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,194 @@
+"""``renorm zoo export``: an entry as a file for other programs, and a comparison of what that file computes."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..zoo import StackedModel
+from ..zoo.hub import build_entry, load_pretrained
+from ..zoo.manifest import find_entry
+from ..zoo.whole_files import whole_file
+
+Compute = Callable[[Tensor], Tensor]
+INPUT, OUTPUT = "x", "y"
+BATCHES = (1, 256)  # the number of blocks is free in every format
+TOLERANCE = 1e-5  # of outputs, relative to 1 + |output|; rounding in float32 makes up to 1.5e-6
+NEEDED = ("onnx", "onnxscript", "onnxruntime")  # the extra `export`
+
+
+def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bool = False) -> float:
+    """Write an entry to a file, read it back and compare its outputs with the model's.
+
+    Args:
+        name: ``arch.tag``.
+        kind: ``safetensors``, ``torch_export`` or ``onnx``.
+        out: file to write.
+        members: ``best`` or ``all``.
+        overwrite: replace the file where it exists.
+
+    Returns:
+        Largest difference of outputs, relative to ``1 + |output|``.
+
+    Raises:
+        ValueError: for an unknown name or format, a file that exists, a missing extra, or outputs that differ.
+    """
+    if kind not in WRITERS:
+        raise ValueError(f"format={kind!r} is unknown; allowed: {', '.join(WRITERS)}")
+    if kind == "onnx":
+        check_extra()
+    check_out(out, overwrite)
+    model = load_pretrained(name, members).requires_grad_(False)
+    content, read_back = WRITERS[kind](name, model)
+    worst = largest_difference(model, read_back(content))
+    if not worst <= TOLERANCE:
+        raise ValueError(f"format={kind!r} of {name!r} computes outputs {worst:.1e} away; allowed: {TOLERANCE:g}")
+    write_whole(out, content)
+    print(f"{out}: {len(content)} bytes, {model.num_members} members; outputs differ by at most {worst:.1e} of 1 + |y|")
+    return worst
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Refuse a file that exists, or one that cannot be written, before anything is computed.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        raise ValueError(f"out={str(out)!r} is no file in a folder that exists; allowed: a new file")
+    if out.exists() and not overwrite:
+        raise ValueError(f"out={str(out)!r} exists; allowed: another file, or --overwrite")
+    if not os.access(out.resolve().parent, os.W_OK):
+        raise ValueError(f"out={str(out)!r} cannot be written; allowed: a file in a folder of one's own")
+
+
+def check_extra() -> None:
+    """Say which extra is missing.
+
+    Raises:
+        ValueError: where a package of it cannot be imported.
+    """
+    for package in NEEDED:
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise ValueError(f"format='onnx' needs {package}; allowed after: pip install 'renorm[export]'") from None
+
+
+def write_whole(out: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with whole_file(out) as partial:
+        partial.write_bytes(content)
+
+
+@torch.no_grad()
+def largest_difference(model: StackedModel, other: Compute) -> float:
+    """Of outputs on random blocks of three sizes, relative to ``1 + |output|``."""
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for rows in BATCHES:
+        for scale in (0.1, 1.0, 3.0):
+            x = scale * torch.randn(rows, model.block_size, generator=generator)
+            wanted, found = model(x), other(x)
+            if found.shape != wanted.shape:
+                return float("inf")
+            worst = max(worst, float(((found - wanted).abs() / (1 + wanted.abs())).max()))
+    return worst
+
+
+# ---- the formats -----------------------------------------------------------------------------------------------------
+
+
+def write_safetensors(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+    """Weights by name, with the model's arguments as metadata."""
+    from safetensors.torch import load, save
+
+    entry = find_entry(name)
+    hparams = {key: value for key, value in model.hparams.items() if value is not None}
+    metadata = {"renorm": __version__, "name": name, "class": entry["class"], "licence": entry["licence"]}
+    metadata["arguments"] = json.dumps(hparams)
+    content = save({key: value.contiguous() for key, value in model.state_dict().items()}, metadata=metadata)
+
+    def read_back(content: bytes) -> Compute:
+        size = int.from_bytes(content[:8], "little")
+        told = json.loads(content[8 : 8 + size])["__metadata__"]
+        arguments = json.loads(told["arguments"])
+        members = arguments.pop("members", None)
+        again = build_entry(name, {"class": told["class"], "arguments": arguments}, members)
+        again.load_state_dict(load(content))
+        return again.eval()
+
+    return content, read_back
+
+
+def program(model: StackedModel) -> Any:
+    """The model as a graph of PyTorch's operations, for any number of blocks."""
+    example = torch.zeros(BATCHES[-1], model.block_size)
+    blocks = torch.export.Dim("blocks", min=1)
+    return torch.export.export(model, (example,), dynamic_shapes=({0: blocks},))
+
+
+def write_torch_export(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+    """A program for ``torch.export.load``, which needs no renorm."""
+    with quiet():
+        buffer = io.BytesIO()
+        torch.export.save(program(model), buffer)
+
+    def read_back(content: bytes) -> Compute:
+        with quiet():
+            computes: Compute = torch.export.load(io.BytesIO(content)).module()
+        return computes
+
+    return buffer.getvalue(), read_back
+
+
+def write_onnx(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+    """A graph for ONNX runtimes, input ``x`` of shape ``(blocks, b)`` and output ``y`` of shape ``(members, blocks)``."""
+    with quiet():
+        made = torch.onnx.export(program(model), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT])
+        assert made is not None
+        content = made.model_proto.SerializeToString()
+
+    def read_back(content: bytes) -> Compute:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        return lambda x: torch.from_numpy(session.run([OUTPUT], {INPUT: x.numpy()})[0])
+
+    return content, read_back
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what PyTorch's exporters say to their own developers."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+Writer = Callable[[str, StackedModel], tuple[bytes, Callable[[bytes], Compute]]]
+WRITERS: dict[str, Writer] = {
+    "safetensors": write_safetensors,
+    "torch_export": write_torch_export,
+    "onnx": write_onnx,
+}

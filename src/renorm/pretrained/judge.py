@@ -1,0 +1,163 @@
+"""What the manifest says of a trained stack: metrics on every law, spectrum, certificate; in float64, so that machines agree."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cumulants import clt_eigenvalues, eigenvalues, rg_spectrum
+from ..datamodules import CLTDataModule
+from ..datamodules.laws import Law
+from ..datamodules.sampling import Split
+from ..zoo import StackedModel, clt_map
+from ..zoo.certificate import certify
+from ..zoo.metrics import METRICS, generalization_metrics
+
+RESAMPLES = 1000
+SPECTRUM_ORDER = 6
+DIGITS = 9  # significant ones that the manifest keeps, more than any tolerance asks for
+
+
+def judged(name: str, model: StackedModel, data: CLTDataModule, seed: int, best: int | None = None) -> dict[str, Any]:
+    """All that can be computed again from a stack's weights, as the manifest has it.
+
+    Args:
+        name: ``arch.tag``.
+        model: the whole stack.
+        data: laws and blocks of its recipe.
+        seed: of the bootstrap.
+        best: the member whose own numbers are given; by default the one with the lowest validation loss.
+
+    Returns:
+        ``best_member``, ``validation_loss`` of every member, ``metrics``, ``spectrum`` and ``certificate``.
+    """
+    with one_thread():
+        losses = validation_losses(model, data)
+        best = int(losses.argmin()) if best is None else best
+        found = {
+            "best_member": best,
+            "validation_loss": losses.tolist(),
+            "metrics": summarise(member_metrics(model, data), best, seed),
+            "spectrum": spectrum_of(model),
+        }
+    certificate = certify(name.partition(".")[0])
+    found["certificate"] = {key: getattr(certificate, key) for key in ("architecture", "verdict", "infimum")}
+    rounded: dict[str, Any] = shortened(found)
+    return rounded
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in one order, whatever the machine's number of cores; converged gradients must not become denormal."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(False)
+
+
+def blocks_of(data: CLTDataModule, split: Split, law: Law) -> Tensor:
+    """All blocks of one law in a validation or test, float64."""
+    steps = -(-data.eval_samples[split] // data.eval_batch_size)
+    return torch.cat([data.batch(split, 0, step, law=law) for step in range(steps)]).double()
+
+
+@torch.no_grad()
+def member_metrics(model: StackedModel, data: CLTDataModule) -> dict[str, dict[str, Tensor]]:
+    """Law -> metric -> one number a member, on the blocks of the test."""
+    twin = model.double_copy()
+    found = {}
+    for law in data.laws:
+        x = blocks_of(data, "test", law)
+        metrics = generalization_metrics(data.target_cumulants[str(law)])
+        metrics.update(twin(x), clt_map(x))
+        computed = metrics.compute()
+        found[str(law)] = {name: computed[name].reshape(-1) for name in METRICS}
+    return found
+
+
+@torch.no_grad()
+def validation_losses(model: StackedModel, data: CLTDataModule) -> Tensor:
+    """Mean squared error of each member over the training laws; infinite for one that has diverged."""
+    twin = model.double_copy()
+    per_law = []
+    for law in data.train_laws:
+        x = blocks_of(data, "val", law)
+        per_law.append((twin(x) - clt_map(x)).square().mean(dim=-1))
+    return torch.stack(per_law).mean(dim=0).nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+
+def summarise(metrics: dict[str, dict[str, Tensor]], best: int, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Law -> metric -> the best member's number, the median over members that have one, and its 95% bootstrap interval."""
+    return {
+        law: {name: _summary(values, best, seed) for name, values in by_metric.items()}
+        for law, by_metric in metrics.items()
+    }
+
+
+def _summary(values: Tensor, best: int, seed: int) -> dict[str, Any]:
+    finite = values[values.isfinite()].numpy()
+    if not len(finite):
+        return {"best": None, "median": None, "interval": [None, None]}
+    return {
+        "best": float(values[best]),
+        "median": float(np.median(finite)),
+        "interval": list(bootstrap_interval(finite, seed)),
+    }
+
+
+def bootstrap_interval(values: Any, seed: int, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of the median, resampling members.
+
+    Args:
+        values: one number a member.
+        seed: of the resampling.
+        level: of the interval.
+
+    Source:
+        Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+
+    Example:
+        >>> bootstrap_interval(np.ones(5), seed=0)
+        (1.0, 1.0)
+    """
+    sample = np.asarray(values, dtype=float)
+    chosen = np.random.default_rng(seed).integers(len(sample), size=(RESAMPLES, len(sample)))
+    low, high = np.quantile(np.median(sample[chosen], axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@torch.no_grad()
+def spectrum_of(model: StackedModel) -> dict[str, Any]:
+    r"""Eigenvalues :math:`\lambda_1, \dots, \lambda_6` of every member's linearised step, beside the exact ones.
+
+    Normalisation makes the row of order 0 :math:`(b, 0, \dots, 0)`: its eigenvalue ``b`` is everyone's, and left out.
+    """
+    spectrum = rg_spectrum(model.double_copy(), SPECTRUM_ORDER)[:, 1:, 1:]
+    exact = clt_eigenvalues(SPECTRUM_ORDER, model.block_size)
+    return {"eigenvalues": eigenvalues(spectrum).tolist(), "exact": exact.tolist()}
+
+
+def shortened(value: Any) -> Any:
+    """Numbers to nine significant digits, and null for those that JSON cannot say.
+
+    Example:
+        >>> shortened({"a": [1 / 3, float("nan"), 2]})
+        {'a': [0.333333333, None, 2]}
+    """
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shortened(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value

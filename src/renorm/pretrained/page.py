@@ -1,0 +1,121 @@
+"""``docs/zoo.md``: all model cards on one page, below what holds for all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..zoo.hub import LOAD_TOLERANCE
+from ..zoo.manifest import FOLDER, find_entry, pretrained_names
+from .cards import card, overview, row
+from .compare import RETRAINED, SAME_WEIGHTS
+from .judge import RESAMPLES
+
+INTRODUCTION = """# The pretrained zoo
+
+Written by `renorm zoo cards > docs/zoo.md` from [the manifest](../zoo/pretrained/manifest.json); not by hand.
+
+Each of the {count} entries is {members} networks of eight hidden units, trained side by side for {steps} steps on blocks of
+two, differing by their initial weights. A name is `arch.tag`: the variant, and a tag that says what it was trained on. The
+weights come with the package.
+
+```python
+import torch, renorm
+
+model = renorm.load_pretrained("mlp_quadratic_free.uniform")  # the best member, by validation loss on the training laws
+y = model(torch.randn(1000, 2))  # (members, samples) = (1, 1000)
+everyone = renorm.load_pretrained("mlp_quadratic_free.uniform", members="all")
+early = renorm.load_pretrained("{example}", epoch=7)  # of {epochs} epochs
+```
+
+Weights after every epoch: {trajectories}.
+
+| command | what it does |
+| --- | --- |
+| `renorm zoo list --pretrained` | all entries |
+| `renorm zoo show NAME` | one card; `--json` for all numbers |
+| `renorm test --model NAME` | judges all members on the laws of the entry; `--data.held_out_laws` has it judged on others |
+| `renorm zoo verify` | computes every number and checksum again; exit code 1 where one differs |
+| `renorm zoo train NAME --out DIR` | trains the entry again and compares |
+| `renorm zoo export NAME --format onnx --out FILE` | also `torch_export`, `safetensors`; compares what was written |
+
+## From torch.hub, and to Hugging Face
+
+From a clone, which need not be installed where its dependencies are:
+
+```
+model = torch.hub.load("path/of/the/clone", "renorm", "mlp_quadratic_free.uniform", source="local")
+```
+
+`load_pretrained` is the same by its own name, `list_models` the list of names. With the extra `hub`:
+
+```
+from renorm.pretrained.huggingface import HubMLP, hub_model
+
+hub_model("mlp_quadratic_free.uniform").save_pretrained("folder")  # or .push_to_hub("you/name")
+model = HubMLP.from_pretrained("folder")  # HubGNN for graph networks
+```
+
+## What is guaranteed
+
+- **Loading.** The sha256 of a file is compared with the manifest's before anything in it is parsed, and the network must
+  give the stored outputs on the stored blocks, to {load:g} of 1 + |output| (float32).
+- **`renorm zoo verify`** computes metrics, validation losses and spectrum from the stored weights, in float64. They agree
+  with the manifest to {relative:g} of each number, plus an absolute part: {cancels}. What is left between machines is the
+  last digit of inputs, which are drawn in float32, and rounding where numbers cancel.
+- **`renorm zoo train`** runs on one thread, without a compiler, from fixed seeds: the same versions on the same kind of
+  processor give the same bits. Elsewhere rounding differs from the first step on, and training amplifies it: every median
+  over members must then be within {retrained:g} of the manifest's, plus what float32 does not resolve, or in its interval.
+
+Numbers are those of the best member, or medians over members with 95% intervals from {resamples} bootstrap resamples of
+members. Metrics are those of [metrics.py](../zoo/metrics.py): mean squared error over the variance of the target,
+Wasserstein-1 and energy distance of output and target, differences of cumulants. They are measured in float64; `renorm test`
+measures in float32, and differs where errors are as small as rounding.
+
+## All entries
+
+Relative mean squared errors; of several laws, the largest.
+
+"""
+
+
+def page(folder: Path = FOLDER) -> str:
+    """All cards on one page, as ``docs/zoo.md`` has them."""
+    names = pretrained_names(folder=folder)
+    headings, rows = overview(names, folder)
+    lines = [introduction(names, folder) + row(headings), row(["---"] * len(headings))]
+    lines += [row([f"[{name}](#{anchor(name)})", *rest]) for name, *rest in rows]
+    cards = [card(name, find_entry(name, folder), level=3) for name in names]
+    return "\n".join([*lines, "", "## Cards", "", "\n\n".join(cards)]) + "\n"
+
+
+def introduction(names: list[str], folder: Path = FOLDER) -> str:
+    """What all entries have in common, and what is guaranteed."""
+    entries = {name: find_entry(name, folder) for name in names}
+    first = next(iter(entries.values()))
+    having = {name: entry["trajectory"]["epochs"] for name, entry in entries.items() if "trajectory" in entry}
+    keys: dict[float, list[str]] = {}
+    for key, value in SAME_WEIGHTS.absolute.items():
+        keys.setdefault(value, []).append(key)
+    return INTRODUCTION.format(
+        count=len(names),
+        members=len(first["validation_loss"]),
+        steps=first["training"]["steps"],
+        example=next(iter(having), ""),
+        epochs=next(iter(having.values()), 0),
+        trajectories=", ".join(f"`{name}`" for name in having) or "none",
+        load=LOAD_TOLERANCE,
+        relative=SAME_WEIGHTS.relative,
+        cancels="; ".join(f"{value:g} for {', '.join(names)}" for value, names in keys.items()),
+        retrained=RETRAINED.relative,
+        resamples=RESAMPLES,
+    )
+
+
+def anchor(name: str) -> str:
+    """What GitHub makes of a heading.
+
+    Example:
+        >>> anchor("mlp_relu_free.uniform")
+        'mlp_relu_freeuniform'
+    """
+    return name.replace(".", "")

@@ -1,0 +1,70 @@
+"""``renorm zoo train``: train entries again from their recipes, and compare with the manifest of the package."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ..training import check_writable
+from ..zoo.manifest import FOLDER, MANIFEST, check_entry, read_manifest
+from .compare import RETRAINED, retrained_differences
+from .recipes import read_recipes, recipe_point
+from .train import is_trained, train_entry, versions_of, write_manifest
+
+
+def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
+    """Train entries and say whether they came out as the package's own; 1 where one did not, else 0.
+
+    Args:
+        names: entries; an empty list for all, of which those that ``out`` has whole already are kept.
+        out: folder to write to. The package's own is the place to make the zoo anew: differences are then said, not counted.
+        overwrite: train again what is there, and replace it.
+
+    Raises:
+        ValueError: for an unknown name, a folder that cannot be written to, or files that are there already.
+    """
+    for name in names:
+        recipe_point(name)  # all names are looked at before the first is trained
+    if not names and not (out.is_dir() and any(out.iterdir())):
+        check_writable(out, "out")
+        write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
+    package = read_manifest() if (FOLDER / MANIFEST).exists() else {}
+    different = 0
+    for name in names or read_recipes()["models"]:
+        if not overwrite and is_trained(name, out) and not names:
+            print(f"{name}: kept, {out} has it whole", flush=True)
+            continue
+        start = time.perf_counter()
+        # in a folder of ours that a stop left with half an entry, that one is made anew
+        ours = not names and (out / MANIFEST).exists()
+        entry = train_entry(name, out, overwrite or ours)
+        print(f"{name}: trained in {time.perf_counter() - start:.0f} s", flush=True)
+        lines, same = comparison(name, entry, package.get(name))
+        for line in lines:
+            print(f"{name}: {line}", flush=True)
+        different += not same
+    in_place = out.resolve() == FOLDER.resolve()
+    return 1 if different and not in_place else 0
+
+
+def comparison(name: str, entry: dict[str, Any], stored: Any) -> tuple[list[str], bool]:
+    """What to say of an entry beside the package's own, and whether it counts as the same."""
+    try:
+        check_entry(name, stored)
+    except ValueError:
+        return ["the package has no such entry to compare with"], True
+    files = [part for part in ("file", "trajectory") if part in entry]
+    if all(part in stored and entry[part]["sha256"] == stored[part]["sha256"] for part in files):
+        return ["the same bits as the package's"], True
+    found = list(retrained_differences(entry["metrics"], stored["metrics"]))
+    if found:
+        return found, False
+    made = {**versions_of(), "cpu": entry["versions"]["cpu"]}
+    others = [
+        f"{key} {made.get(key)} for {value}" for key, value in stored["versions"].items() if made.get(key) != value
+    ]
+    why = f" (other: {', '.join(others)})" if others else ""
+    return [
+        f"other bits, the same numbers: medians within {RETRAINED.relative:g}, or inside the 95% intervals{why}"
+    ], True

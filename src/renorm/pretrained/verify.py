@@ -1,0 +1,103 @@
+"""``renorm zoo verify``: every number and every checksum of the manifest, computed again from the stored weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..sweep.point import build
+from ..zoo.hub import LOAD_TOLERANCE, build_entry, fill, output_difference, parse_tensors
+from ..zoo.manifest import find_entry, read_file, read_manifest
+from .compare import SAME_WEIGHTS, differences
+from .judge import judged
+from .recipes import read_recipes, recipe_point
+from .train import facts
+
+
+def verify(names: list[str], folder: Path) -> int:
+    """Print what differs from the manifest, one line each; 1 where anything does, else 0.
+
+    Args:
+        names: entries; an empty list for all of them, and for files and recipes that belong to none.
+        folder: of manifest and weights.
+
+    Raises:
+        ValueError: for an unknown name, or where there is no manifest.
+    """
+    known = read_manifest(folder)
+    for name in names:
+        if name not in known:
+            find_entry(name, folder)  # raises
+    count = 0
+    for name in names or known:
+        found = list(entry_differences(name, folder))
+        count += len(found)
+        for line in found or ["as the manifest says"]:
+            print(f"{name}: {line}", flush=True)
+    strays = [] if names else list(folder_differences(folder, list(known)))
+    for line in strays:
+        print(line)
+    count += len(strays)
+    print(f"{len(names or known)} entries, {count} differences")
+    return 1 if count else 0
+
+
+def entry_differences(name: str, folder: Path) -> Iterator[str]:
+    """One line for each difference between an entry and what its files and its recipe give."""
+    try:
+        entry = find_entry(name, folder)
+        recipe_point(name)  # an entry that cannot be trained again is none
+        model = build_entry(name, entry)
+        tensors = parse_tensors(name, read_file(entry["file"], folder))
+        fill(name, model, tensors, entry, None)
+    except ValueError as error:
+        yield str(error)
+        return
+    model.eval()
+    fresh, data, _ = build(recipe_point(name))
+    known = facts(name, fresh, data)
+    yield from differences(known, entry, SAME_WEIGHTS)
+    worst = output_difference(model, entry["check"])
+    if not worst <= LOAD_TOLERANCE:
+        yield f"check.outputs are {worst:.1e} away from the computed ones, allowed: {LOAD_TOLERANCE:g}"
+    yield from _best(judged(name, model, data, known["seed"], entry["best_member"]), entry)
+    if "trajectory" in entry:
+        yield from _trajectory(name, entry, tensors, folder)
+    elif name in read_recipes()["trajectories"]:
+        yield "trajectory is missing in the manifest"
+
+
+def _best(found: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    yield from differences(found, entry, SAME_WEIGHTS)
+    losses = [float("inf") if loss is None else loss for loss in found["validation_loss"]]
+    best = entry["best_member"]
+    if not SAME_WEIGHTS.allows(losses[best], min(losses), ("validation_loss",)):
+        yield f"best_member is {losses.index(min(losses))}, the manifest says {best}"
+
+
+def _trajectory(name: str, entry: dict[str, Any], final: dict[str, Tensor], folder: Path) -> Iterator[str]:
+    kept = entry["trajectory"]
+    try:
+        epochs = parse_tensors(name, read_file(kept, folder))
+    except ValueError as error:
+        yield str(error)
+        return
+    if {len(value) for value in epochs.values()} != {kept["epochs"]}:
+        yield f"trajectory.epochs is not {kept['epochs']}, as the manifest says"
+    elif epochs.keys() != final.keys() or not all(torch.equal(epochs[key][-1], final[key]) for key in final):
+        yield "trajectory: weights after the last epoch are not the final ones"
+
+
+def folder_differences(folder: Path, names: list[str]) -> Iterator[str]:
+    """One line for each recipe without an entry and each file of weights without one."""
+    for name in read_recipes()["models"]:
+        if name not in names:
+            yield f"{name}: is missing in the manifest"
+    expected = {f"{name}{ending}" for name in names for ending in (".safetensors", ".epochs.safetensors")}
+    for path in sorted(folder.glob("*.safetensors")):
+        if path.name not in expected:
+            yield f"{path.name}: belongs to no entry of the manifest"

@@ -1,0 +1,47 @@
+"""What to say when a run was stopped: where it stands, and the command that goes on."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+CANNOT_GO_ON = 1  # exit code of a run that failed, though its input was fine
+INTERRUPTED = 130  # exit code after Ctrl-C: 128 and the signal's number, as shells count; 143 after SIGTERM
+
+
+def command_line(words: list[str]) -> str:
+    """The words as one would type them, also for a script of one's own that calls renorm.
+
+    Example:
+        >>> command_line(["fit", "--name", "two words"]).endswith("fit --name 'two words'")
+        True
+    """
+    program = Path(sys.argv[0])
+    script = program.suffix == ".py" and program.name != "__main__.py"
+    return f"{f'python {shlex.quote(str(program))}' if script else 'renorm'} {shlex.join(words)}"
+
+
+def without_option(words: list[str], option: str) -> list[str]:
+    """The words without ``--option VALUE`` and ``--option=VALUE``.
+
+    Example:
+        >>> without_option(["fit", "--ckpt_path", "last", "--name=x"], "--ckpt_path")
+        ['fit', '--name=x']
+    """
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip or word == option:
+            skip = not skip
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
+
+
+def how_to_go_on(words: list[str], checkpoint: Path | None) -> str:
+    """One line with the command that resumes a fit from a checkpoint, or starts it anew where there is none."""
+    again = without_option(words, "--ckpt_path")
+    if checkpoint is not None and checkpoint.is_file():
+        again += ["--ckpt_path", str(checkpoint)]
+    return f"go on:  {command_line(again)}"

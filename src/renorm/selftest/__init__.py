@@ -1,0 +1,1 @@
+"""``renorm selftest``: does this machine, with these versions, compute what it should?"""

@@ -1,0 +1,113 @@
+"""The same command gives the same bits; other members, grid points, workers and threads change nothing, or only rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from renorm.cli import main
+from renorm.datamodules import CLTDataModule
+from renorm.zoo import GNN, MLP, StackedModel
+
+from .runs import assert_equal, events, load
+
+FIT = [
+    *(
+        "fit",
+        "--config",
+        "mlp_leaky_relu_free",
+        "--name",
+        "run",
+        "--model.replicas",
+        "2",
+        "--data.steps_per_epoch",
+        "20",
+    ),
+    *("--data.val_samples", "64", "--trainer.max_epochs", "2", "--trainer.log_every_n_steps", "3"),
+    *("--trainer.enable_progress_bar", "false", "--cumulants.samples", "64", "--cumulants.figure_every_n_epochs", "0"),
+    *("--rg_flow.samples", "64", "--rg_flow.steps", "2", "--data.held_out_laws", '["gaussian()"]'),
+]
+
+
+def test_the_same_command_twice(tmp_path: Path) -> None:
+    """Checkpoints, scalars, figures and tables, byte by byte; paths and times aside."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root in (one, other):
+        assert main([*FIT, "--trainer.default_root_dir", str(root)]) == 0
+    folders = [root / "run" / "version_0" for root in (one, other)]
+    for name in ("best", "last"):
+        checkpoints = [load(folder / "checkpoints" / f"{name}.ckpt") for folder in folders]
+        for key in ("state_dict", "optimizer_states", "loops", "renorm", "hyper_parameters"):
+            assert_equal(*(checkpoint[key] for checkpoint in checkpoints), f"{name}/{key}")
+    first, second = (sorted(events(folder)) for folder in folders)
+    assert len(first) > 100
+    assert [event for event in first if not event[0].startswith("_hparams_/session")] == [
+        event for event in second if not event[0].startswith("_hparams_/session")
+    ]
+    tables = [path.relative_to(folders[0]) for path in folders[0].rglob("*.parquet")]
+    assert len(tables) > 3
+    for table in tables:
+        assert (folders[0] / table).read_bytes() == (folders[1] / table).read_bytes(), table
+
+
+def trained(model: StackedModel, steps: int = 60) -> dict[str, Tensor]:
+    """The weights after some steps."""
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(model, CLTDataModule(block_size=model.block_size, steps_per_epoch=steps))
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def largest_difference(one: dict[str, Tensor], other: dict[str, Tensor], rows: list[int]) -> float:
+    """Of weights of the members that both have, relative to the largest weight of the layer."""
+    return max(
+        float((value - other[name][rows]).abs().max() / value.abs().max().clamp(min=1e-30))
+        for name, value in one.items()
+    )
+
+
+def adam(fused: bool) -> Callable[[Iterable[Any]], torch.optim.Optimizer]:
+    return lambda parameters: torch.optim.Adam(parameters, lr=0.01, fused=fused)
+
+
+@pytest.mark.parametrize(
+    ("cls", "compile"),
+    [(MLP, False), (GNN, False), pytest.param(MLP, True, marks=pytest.mark.slow)],
+    ids=["MLP", "GNN", "MLP compiled"],
+)
+def test_more_replicas_and_grid_points_do_not_change_the_others(cls: type[StackedModel], compile: bool) -> None:
+    """Bit by bit, but for the fused Adam, PyTorch's: it rounds the last few numbers of a tensor in another way."""
+    for optimizer, allowed in ((adam(fused=False), 0.0), (adam(fused=True), 1e-6)):
+        common: dict[str, Any] = {"activation": "leaky_relu", "compile": compile, "optimizer": optimizer}
+        few = trained(cls(negative_slope=[0.2, 0.9], replicas=2, **common))
+        more_replicas = trained(cls(negative_slope=[0.2, 0.9], replicas=5, **common))
+        more_points = trained(cls(negative_slope=[0.05, 0.2, 0.5, 0.9], replicas=2, **common))
+        assert largest_difference(few, more_replicas, [0, 1, 5, 6]) <= allowed
+        assert largest_difference(few, more_points, [2, 3, 6, 7]) <= allowed
+
+
+@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "compiled"])
+def test_threads_change_rounding_only(compile: bool) -> None:
+    """How much is stated in docs/reliability.md."""
+    before, weights = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            # large enough that PyTorch shares the work out
+            weights.append(trained(MLP(replicas=64, width=16, compile=compile)))
+    finally:
+        torch.set_num_threads(before)
+    assert largest_difference(*weights, list(range(64))) <= 1e-4

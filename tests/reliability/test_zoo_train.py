@@ -1,0 +1,58 @@
+"""``renorm zoo train`` that is killed and started again: nothing lost, nothing half."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from renorm.zoo.manifest import FOLDER, read_manifest
+
+from .runs import run
+
+SMALL = ["mlp_quadratic_full.uniform", "gnn_graph_conv_linear_full.mixed"]  # the first has a trajectory
+
+
+def small_zoo(recipe_file: Path, kill_at_file: int | None) -> None:
+    """Train the small zoo; kill the process before its file of that number takes its place."""
+    from renorm.pretrained import recipes, retrain
+
+    recipes.FILE = recipe_file
+    retrain.FOLDER = recipe_file.parent / "no_package"
+    replace, count = os.replace, 0
+
+    def replace_or_die(*paths: Path) -> None:
+        nonlocal count
+        if count == kill_at_file:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count += 1
+        replace(*paths)
+
+    os.replace = replace_or_die  # type: ignore[assignment]
+
+
+@pytest.mark.slow
+def test_killed_and_started_again(tmp_path: Path) -> None:
+    content = yaml.safe_load((FOLDER / "recipes.yaml").read_text())
+    content["settings"] |= {"replicas": 3, "steps": 12, "steps_per_epoch": 4, "val_samples": 64, "test_samples": 128}
+    content |= {"models": SMALL, "trajectories": SMALL[:1]}
+    recipe_file, log = tmp_path / "recipes.yaml", tmp_path / "log"
+    recipe_file.write_text(yaml.safe_dump(content))
+    words = ["zoo", "train", "--all", "--out"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run([*words, whole], log, functools.partial(small_zoo, recipe_file, None)) == 0, log.read_text()
+    # the weights, their trajectory and the manifest of the first; then the weights and the manifest of the second
+    for kill_at_file in (0, 1, 2, 3, 1):
+        before = list(read_manifest(parts)) if (parts / "manifest.json").exists() else []
+        code = run([*words, parts], log, functools.partial(small_zoo, recipe_file, kill_at_file))
+        assert code == -signal.SIGKILL, log.read_text()
+        assert set(before) <= set(read_manifest(parts) if (parts / "manifest.json").exists() else [])
+    assert run([*words, parts], log, functools.partial(small_zoo, recipe_file, None)) == 0, log.read_text()
+    names = {path.name for path in whole.iterdir()}
+    assert {path.name for path in parts.iterdir()} == names
+    for name in names:
+        assert (parts / name).read_bytes() == (whole / name).read_bytes(), name

@@ -1,0 +1,159 @@
+"""The page: one well-formed file that loads nothing, the same bits every time, with every claim's figures and numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from renorm.report.claim import read_claim
+from renorm.report.command import judge_claims, write_all
+from renorm.report.figures import COLOURS, draw_band, draw_members, mark_threshold, panels
+from renorm.report.finding import UNDECIDED, Drawing, Effect, Finding
+from renorm.report.outcome import Outcome, check_finding, markdown, undecided
+from renorm.report.page import render_page
+from renorm.report.svg import inline_svg
+
+from .tiny import NAMES, tiny
+
+XHTML = "{http://www.w3.org/1999/xhtml}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of all claims of this file's helper, with experiments of no meaning; and one claim whose experiments fail."""
+    out = tmp_path_factory.mktemp("report")
+    (out / "figures").mkdir()
+    claims = [tiny(name) for name in NAMES]
+    broken = tiny("C1", sweeps={"table": {"settings": {"batch_size": 3}}})
+    outcomes = judge_claims([*claims, broken], out, workers=0, quick=True)
+    assert [outcome.error for outcome in outcomes[:-1]] == [""] * len(NAMES)
+    write_all(out, outcomes, True, 0, {"Versions": "<none>"})
+    return out
+
+
+@pytest.mark.slow
+def test_every_claim_is_judged_and_a_failing_one_stops_no_other(folder: Path) -> None:
+    content = json.loads((folder / "claims.json").read_text())
+    assert content["preview"] is True
+    *judged, failed = content["claims"]
+    assert [claim["id"] for claim in judged] == list(NAMES)
+    for claim in judged:
+        assert claim["verdict"] in claim["rule"]
+        assert claim["effect"]["low"] <= claim["effect"]["value"] <= claim["effect"]["high"], claim["id"]
+        assert claim["numbers"]
+        assert len(claim["protocol"]) == 3
+        assert claim["tried"] or claim["verdict"] in ("reproduced", "yes")
+    assert failed["verdict"] == UNDECIDED
+    assert "batch_size=3 is out of range" in failed["error"]
+
+
+@pytest.mark.slow
+def test_the_page_is_whole(folder: Path) -> None:
+    text = (folder / "index.html").read_text()
+    root = ElementTree.fromstring(text)
+    check_page(text, root)
+    sections = {section.get("id"): section for section in root.iter(f"{XHTML}section")}
+    assert set(sections) == {*NAMES}
+    for name in NAMES[1:]:
+        figures = list((folder / "figures").glob(f"{name}_*.svg"))
+        assert len(figures) == len(list((folder / "figures").glob(f"{name}_*.png"))) >= 1
+        assert len(list(sections[name].iter(f"{XHTML}figure"))) == len(figures)
+    for figure in (folder / "figures").glob("*.svg"):
+        ElementTree.parse(figure)
+    assert "An experiment failed" in text
+    assert "&lt;none&gt;" in text
+
+
+def check_page(text: str, root: ElementTree.Element) -> None:
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    # the failing claim of the fixture is there twice on purpose
+    assert len(set(ids)) >= len(ids) - 1
+    links = re.findall(r'href="([^"]*)"|url\(([^)]*)\)|src="([^"]*)"', text)
+    targets = [next(part for part in link if part) for link in links]
+    assert targets
+    for target in targets:
+        assert target.startswith(("#", "data:image/png;base64,")), target
+        assert not target.startswith("#") or target[1:] in ids, target
+    assert not re.search(r"<(script|link|iframe|img)\b|@import", text)
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+def drawn() -> Figure:
+    figure, (left, right) = panels(2)
+    draw_members(left, {"a": np.array([1e-3, 1e-2, np.inf]), "b": np.array([1.0, 2.0, 3.0])})
+    mark_threshold(left, 0.1, "limit")
+    draw_band(right, [1, 10], [np.array([1.0, 2.0]), np.array([0.1, 0.2])], COLOURS[0], "band")
+    right.legend()
+    return figure
+
+
+def finding(**more: object) -> Finding:
+    drawings = [Drawing("one", 'A "first" & second.', drawn()), Drawing("two", "Again.", drawn())]
+    numbers = {
+        "share": 0.123456,
+        "rows": {"x": {"a": 1.0, "b": None}, "y": {"a": 2.0, "b": 3}},
+        "list": list(range(20)),
+    }
+    given = {"verdict": "partly", "effect": Effect("ratio", 2.0, 1.0, 3.0), "numbers": numbers, "figures": drawings}
+    return Finding(**given | {"tried": "much", "remarks": ["a < b"]} | more)  # type: ignore[arg-type]
+
+
+def test_a_figure_takes_the_pages_colours_and_has_its_own_ids() -> None:
+    one, two = inline_svg(drawn(), "C1-one", "label"), inline_svg(drawn(), "C1-two", "label")
+    assert inline_svg(drawn(), "C1-one", "label") == one
+    ids = [set(re.findall(r' id="([^"]*)"', text)) for text in (one, two)]
+    assert len(ids[0]) > 10
+    assert not ids[0] & ids[1]
+    assert "currentColor" in one
+    assert "var(--series-0)" in one
+    assert "#000000" not in one
+    assert "#ffffff" not in one  # no white box on a dark page
+    ElementTree.fromstring(one)
+
+
+def test_two_claims_on_a_page() -> None:
+    outcomes = [Outcome(read_claim("C1"), finding()), Outcome(read_claim("C2"), finding(tried=""))]
+    text = render_page(outcomes, False, {"Versions": "none"})
+    root = ElementTree.fromstring(text)
+    check_page(text, root)
+    assert len([element.get("id") for element in root.iter() if element.get("id")]) == len(
+        {element.get("id") for element in root.iter() if element.get("id")}
+    )
+    assert "preview" not in text.partition("</style>")[2].lower()
+    assert text.count("What was tried") == 1
+    assert "a &lt; b" in text
+    assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (20)" in text
+    assert text == render_page(outcomes, False, {"Versions": "none"})
+    assert "Preview." in render_page(outcomes, True, {})
+    overview = root.find(f".//{XHTML}table")
+    assert overview is not None
+    assert [link.get("href") for link in overview.iter(f"{XHTML}a")] == ["#C1", "#C2"]
+    for claim in ("C1", "C2"):
+        for line in (*read_claim(claim).protocol, *read_claim(claim).rule.values()):
+            assert line.replace("&", "&amp;").replace("<", "&lt;") in text.replace("&#x27;", "'")
+
+
+def test_the_table_for_other_documents() -> None:
+    text = markdown([Outcome(read_claim("C1"), finding()), undecided(read_claim("C2"), "broken")], quick=True)
+    assert text.startswith("*A preview")
+    lines = text.strip().splitlines()[2:]
+    assert len(lines) == 4
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert "**partly** | ratio: 2 (95%: 1 to 3) | ![Linear networks](figures/C1_one.svg)" in lines[2]
+    assert f"**{UNDECIDED}** | –" in lines[3]
+
+
+def test_a_finding_must_keep_to_its_claim() -> None:
+    claim = read_claim("C1")
+    check_finding(claim, finding())
+    with pytest.raises(ValueError, match="verdict='yes'"):
+        check_finding(claim, finding(verdict="yes"))
+    with pytest.raises(ValueError, match="distinct names"):
+        check_finding(claim, finding(figures=[Drawing("one", "", Figure())] * 2))

@@ -1,0 +1,29 @@
+"""Claims with experiments of a second: the same code, settings too small to mean anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from renorm.report.claim import Claim, laid_over, read_claim
+
+NAMES = ("C1", "C2", "C3", "C5", "C7", "C9", "B1", "B4")
+SMALL: dict[str, Any] = {"replicas": 3, "steps": 6, "test_samples": 64, "records": 5, "samples": 64}
+
+
+def tiny(name: str, **more: Any) -> Claim:
+    """The preview of a claim with three members and six steps."""
+    claim = read_claim(name, quick=True)
+    if name == "B4":
+        more = {"sweeps": {"table": {"axes": {"activation": ["linear"]}}}} | more
+    return replace(claim, settings=laid_over(shrunk(claim.settings), more))
+
+
+def shrunk(settings: Any) -> Any:
+    if isinstance(settings, list):
+        return [shrunk(entry) for entry in settings]
+    if not isinstance(settings, dict):
+        return settings
+    small = {key: SMALL[key] for key in settings if key in SMALL and not isinstance(settings[key], list)}
+    small |= {"steps": [3, 6]} if isinstance(settings.get("steps"), list) else {}
+    return {key: shrunk(value) for key, value in settings.items()} | small

@@ -1,0 +1,48 @@
+"""Files that are whole or not there, whenever the process is killed and however full the disk is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .failures import NO_SPACE, RunError
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
+    """A path beside ``path`` to write to, which takes its place once all is written; until then the earlier file stays.
+
+    Args:
+        path: the file to write.
+        durable: wait until the disk has it, some milliseconds, so that it also outlives a loss of power.
+
+    Raises:
+        RunError: where the disk is full.
+    """
+    partial = path.with_name(f".{path.name}.partial")  # hidden: readers of a folder of tables pass it over
+    try:
+        yield partial
+        if durable:
+            _synchronise(partial)
+        os.replace(partial, path)
+        if durable:
+            _synchronise(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            kept = "; the file written before it is kept" if path.exists() else ""
+            raise RunError(f"{str(path)!r} cannot be written ({error.strerror}){kept}") from error
+        raise
+
+
+def _synchronise(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # folders have no descriptor there
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
