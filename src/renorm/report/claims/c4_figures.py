@@ -31,8 +31,7 @@ def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any
         Drawing(
             "errors",
             "Median error over members against the distance of the slope from 1 (left: nearly linear), one "
-            "line a budget. The peak on "
-            "the training law moves with the budget; on held-out laws there is none.",
+            "line a budget. A transition would have a peak that stays where it is.",
             draw_errors(u, t, fits),
         ),
         Drawing(
@@ -44,7 +43,7 @@ def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any
         ),
         Drawing(
             "peaks",
-            "Where the peak on the training law is, against the budget. A transition would stay where it is.",
+            "Where the peak on the training law is, against the budget.",
             draw_peaks(t, fits),
         ),
         Drawing(

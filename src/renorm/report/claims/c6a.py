@@ -41,7 +41,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             for name, found in numbers.items()
             if not name.endswith("fixed_weights")
         )
-        + ": the splines do not know the tails either.",
+        + ".",
     ]
     figures = [
         Drawing(

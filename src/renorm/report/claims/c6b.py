@@ -16,8 +16,9 @@ from ..grids import panel_grid
 from .c6a import run_variants
 
 TRIED = (
-    "Tried: free, fully tied and odd weights, with weights trained and fixed. With free weights the units stay curved, and their "
-    "curves cancel in the sum: the network is linear to a part in a thousand where none of its splines is."
+    "Tried: free, fully tied and odd weights, with weights trained and fixed, at every stop of the "
+    "training; splines and whole networks, "
+    "under the training law and beyond it."
 )
 
 
@@ -38,9 +39,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         ),
         Drawing(
             "splines",
-            "The splines of one member over training, thick where the training law uses them. Free: eight "
-            "splines that stay curved; "
-            "fully tied: one spline that straightens.",
+            "The splines of one member over training, one colour a unit, thick where the training law uses them.",
             draw_splines(claim.settings["stops"], {name: results[name] for name in claim.settings["judged"]}),
         ),
     ]
@@ -85,12 +84,8 @@ def remarks(numbers: Mapping[str, Mapping[str, Any]], judged: list[str]) -> list
     return [
         f"After training the splines' index is {listed('index', judged)}, that of the whole networks "
         f"{listed('network', judged)}.",
-        f"Under the widest held-out law the splines' index is {listed('index_wide', judged)}: what is "
-        "straight is straight only where "
-        "the training law is.",
-        f"With fixed weights the splines' index is {listed('index', fixed)}: what straightens a spline "
-        "is the tying, which leaves no other "
-        "to cancel its curve, more than the training of weights.",
+        f"Under the widest held-out law the splines' index is {listed('index_wide', judged)}.",
+        f"With fixed weights the splines' index is {listed('index', fixed)}: the part of it that is not due to trained weights.",
     ]
 
 
