@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from renorm.callbacks.layer_cumulants import sampled_cumulants
 from renorm.cumulants import propagate
 from renorm.datamodules import laws
 from renorm.report.claim import read_claim
@@ -20,7 +21,7 @@ from renorm.report.claims import b2, b3, c4, c6a, c6b, c8, find_judge
 from renorm.report.experiments import Experiments
 from renorm.report.finding import plain
 from renorm.report.fits import make_model
-from renorm.report.graphs import compare_graph, gaps
+from renorm.report.graphs import compare_graph, gaps, measure
 
 IDS = ("C4", "C6a", "C6b", "C8", "B2", "B3")
 
@@ -168,6 +169,15 @@ def test_graphs_are_compared_with_what_they_are() -> None:
     predicted = propagate(model, "gamma(shape=4)", method="independent_nodes").marginals("out")[1, :, 0]
     wanted = (predicted / k2 - 1).abs().detach().numpy()
     np.testing.assert_allclose(found["independent"]["out"][1], wanted, rtol=0.1)
+
+
+def test_measured_cumulants_are_those_of_the_callback() -> None:
+    model = make_model("gnn_graph_conv_relu_free", width=3, depth=2, replicas=2).double()
+    x = laws.parse("gamma(shape=4)").sample((3000, 2), generator=torch.Generator().manual_seed(0)).double()
+    found, wanted = measure(model, x), sampled_cumulants(model, x)
+    assert list(found) == list(wanted)
+    for layer, k in found.items():
+        torch.testing.assert_close(k, wanted[layer].k)
 
 
 CASES = {

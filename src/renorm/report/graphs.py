@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..callbacks.layer_cumulants import sampled_cumulants
-from ..cumulants import propagate
+from ..callbacks.layer_cumulants import units_last
+from ..cumulants import kstat, propagate
 from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
 from .fits import fit
 
 ORDERS = 4
+CHUNK = 20_000  # blocks that are evaluated at once; those of hidden layers, which are looked at more coarsely
 METHODS: dict[str, dict[str, Any]] = {
     "independent": {"method": "independent_nodes", "closure": 4},
     "joint2": {"method": "gaussian", "closed_at": "layers"},
@@ -40,7 +41,7 @@ def compare_graph(settings: Mapping[str, Any]) -> dict[str, Any]:
         model.requires_grad_(False)
         generator = torch.Generator().manual_seed(step + 1)
         x = law.sample((settings["samples"], model.block_size), generator=generator).double()
-        measured = {name: layer.k for name, layer in sampled_cumulants(model.double_copy(), x).items()}
+        measured = measure(model.double_copy(), x)
         found = {}
         for name in settings["methods"]:
             theory = propagate(model, law, order=ORDERS, **METHODS[name])
@@ -49,6 +50,22 @@ def compare_graph(settings: Mapping[str, Any]) -> dict[str, Any]:
         return found
 
     return {"stops": fit(settings, look)}
+
+
+@torch.no_grad()
+def measure(model: StackedModel, x: Tensor) -> dict[str, Tensor]:
+    """Cumulants of every layer: of the output from the whole sample, of hidden layers from its first part.
+
+    Args:
+        model: the stack, in float64.
+        x: blocks, shape ``(N, b)``.
+
+    Returns:
+        Layer -> shape ``(4, M, units)``.
+    """
+    found = {name: kstat(units_last(values), ORDERS, dim=1) for name, values in model.trace(x[:CHUNK]).items()}
+    out = torch.cat([model(part) for part in torch.split(x, CHUNK)], dim=1)
+    return found | {"out": kstat(out, ORDERS, dim=1).unsqueeze(-1)}
 
 
 def gaps(predicted: Tensor, measured: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from ..bootstrap import bootstrap
 from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding
+from ..grids import panel_grid
 from ..renormalise import flow_and_spectrum
 
 BLOCK_SIZE = 2
@@ -117,8 +118,8 @@ def verdict(numbers: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, f
 
 def draw_spectrum(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Relative errors of eigenvalues by order, a colour a variant."""
-    figure = Figure(figsize=(8.5, 4.4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, panels = panel_grid(1, 1, 4.2)
+    axes = panels[0, 0]
     for i, (name, result) in enumerate(results.items()):
         found = np.array(result["eigenvalues"], dtype=float)
         relative = np.abs(found / exact_eigenvalues(found.shape[1] - 1) - 1)
@@ -137,8 +138,8 @@ def draw_spectrum(results: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 def draw_flow(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Variance, third and fourth cumulant, and distance, over the flow."""
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
-    panels = figure.subplots(1, 4)
+    figure, grid = panel_grid(2, 2, 5.6)
+    panels = grid.ravel()
     for name, result in results.items():
         k = np.array(result["k"], dtype=float)
         rows = [np.nanmedian(k[:, n], axis=1) for n in (1, 2, 3)] + [
@@ -159,5 +160,5 @@ def draw_flow(results: Mapping[str, Mapping[str, Any]]) -> Figure:
         reach = max(1.0, float(np.abs(row).max()))
         axes.set_ylim(-0.3 * reach, 1.5 * reach)
     panels[3].set_yscale("log")
-    panels[3].legend(fontsize="xx-small")
+    figure.legend(*panels[3].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="x-small")
     return figure

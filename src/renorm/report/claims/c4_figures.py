@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ..collapse import Numbers
 from ..finding import Drawing
+from ..grids import panel_grid
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -30,8 +31,7 @@ def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any
         Drawing(
             "errors",
             "Median error over members against the distance of the slope from 1 (left: nearly linear), one "
-            "line a budget. The peak on "
-            "the training law moves with the budget; on held-out laws there is none.",
+            "line a budget. A transition would have a peak that stays where it is.",
             draw_errors(u, t, fits),
         ),
         Drawing(
@@ -43,7 +43,7 @@ def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any
         ),
         Drawing(
             "peaks",
-            "Where the peak on the training law is, against the budget. A transition would stay where it is.",
+            "Where the peak on the training law is, against the budget.",
             draw_peaks(t, fits),
         ),
         Drawing(
@@ -67,8 +67,7 @@ def draw_all(u: Numbers, t: Numbers, trained: Results, numbers: Mapping[str, Any
 def draw_errors(u: Numbers, t: Numbers, fits: Results) -> Figure:
     """A column a fit of the two first kinds of optimiser, training law above, worst held-out law below."""
     labels = _one_of_each(fits)
-    figure = Figure(figsize=(3.6 * len(labels) + 1.6, 6), layout="constrained")
-    panels = figure.subplots(2, len(labels), sharex=True, squeeze=False)
+    figure, panels = panel_grid(2, len(labels), 5.4, sharex=True)
     for column, label in enumerate(labels):
         for axes, name in zip(panels[:, column], ("trained", "held_out"), strict=True):
             for budget, row in zip(t, fits[label][f"median_{name}"], strict=True):
@@ -87,15 +86,15 @@ def draw_collapse(u: Numbers, t: Numbers, fits: Results) -> Figure:
     labels = [label for label, fit in fits.items() if fit["exponent"][0] is not None]
     columns = min(3, max(1, len(labels)))
     rows = max(1, -(-len(labels) // columns))
-    figure = Figure(figsize=(3.5 * columns + 0.6, 2.9 * rows + 0.3), layout="constrained")
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    figure, grid = panel_grid(rows, columns, 2.4 * rows + 0.3, sharey=True)
+    panels = grid.ravel()
     for axes, label in zip(panels, labels, strict=False):
         fit = fits[label]
         x, low, high = fit["exponent"]
         for budget, row in zip(t, fit["median_trained"], strict=True):
             if budget in fit["budgets_that_count"]:
                 axes.plot(u * budget**x, row / u**2, marker=".", linewidth=0.8, label=f"{budget:g}")
-        axes.set_title(f"{label}\nx = {x:.2f} [{low:.2f}, {high:.2f}]", fontsize="small")
+        axes.set_title(f"{label}\nx = {x:.2f} [{low:.2f}, {high:.2f}]", fontsize="x-small")
         axes.set_xlabel(f"(1 - slope) steps^{x:.2f}")
         _logarithmic(axes)
     for axes in panels[len(labels) :]:
@@ -109,8 +108,8 @@ def draw_collapse(u: Numbers, t: Numbers, fits: Results) -> Figure:
 
 def draw_peaks(t: Numbers, fits: Results) -> Figure:
     """A line a fit, with the power laws t^(-1/2) and t^(-1) for the eye."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, panels = panel_grid(1, 1, 4.2)
+    axes = panels[0, 0]
     for label, fit in fits.items():
         style = "-" if fit["optimizer"] == "Adam" else "--"
         axes.plot(t, fit["peak_distance"], style, marker=".", label=label)
@@ -125,8 +124,8 @@ def draw_peaks(t: Numbers, fits: Results) -> Figure:
 
 def draw_descent(u: Numbers, t: Numbers, numbers: Results, descended: Results) -> Figure:
     """A panel a width."""
-    figure = Figure(figsize=(3.6 * len(descended) + 0.8, 3.8), layout="constrained")
-    panels = figure.subplots(1, len(descended), sharey=True, squeeze=False)[0]
+    figure, grid = panel_grid(1, len(descended), 3.4, sharey=True)
+    panels = grid[0]
     for axes, (label, result) in zip(panels, descended.items(), strict=True):
         scaled = numbers[label]["lr"] * t[:, None] * (u / 2) ** 2
         start = np.array(result["start"])
@@ -138,7 +137,7 @@ def draw_descent(u: Numbers, t: Numbers, numbers: Results, descended: Results) -
             spread = np.abs(np.stack([low[i], high[i]]) - middle[i])
             axes.errorbar(scaled[i], middle[i], spread, fmt=".", linewidth=0.6, label=f"{budget:g} steps")
         axes.axvline(numbers[label]["decay_time"][0], color="gray", linestyle=":", linewidth=0.8)
-        axes.set_title(label, fontsize="small")
+        axes.set_title(label, fontsize="x-small")
         axes.set_xlabel("eps² x learning rate x steps")
         _logarithmic(axes)
     panels[0].set_ylabel("loss / (eps² K at the start)")
@@ -150,8 +149,8 @@ def draw_order(u: Numbers, fits: Results) -> Figure:
     """Mean, susceptibility and Binder cumulant, a line a width, for the optimiser that has most widths."""
     kinds = [(fit["optimizer"], fit["lr"]) for fit in fits.values()]
     kind = max(dict.fromkeys(kinds), key=kinds.count)
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    panels = figure.subplots(1, 3, sharex=True)
+    figure, grid = panel_grid(1, 3, 2.9, sharex=True)
+    panels = grid[0]
     for fit in sorted(fits.values(), key=lambda fit: float(fit["width"])):
         if (fit["optimizer"], fit["lr"]) != kind:
             continue

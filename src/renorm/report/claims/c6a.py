@@ -13,6 +13,7 @@ from ..bootstrap import bootstrap, log_ratio
 from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding
+from ..grids import panel_grid
 from ..splines import train_splines
 
 
@@ -40,7 +41,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             for name, found in numbers.items()
             if not name.endswith("fixed_weights")
         )
-        + ": the splines do not know the tails either.",
+        + ".",
     ]
     figures = [
         Drawing(
@@ -112,8 +113,8 @@ def variant_numbers(result: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 def draw_laws(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Errors by law, those with most blocks outside the training support to the right."""
-    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, panels = panel_grid(1, 1, 4.6)
+    axes = panels[0, 0]
     first = next(iter(results.values()))
     held_out = sorted(first["outside"], key=lambda law: first["outside"][law][2])
     order = [law for law in first["laws"] if law not in held_out] + held_out
@@ -133,8 +134,8 @@ def draw_laws(results: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 def draw_training(claim: Claim, results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Median errors over training."""
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, panels = panel_grid(1, 1, 4.0)
+    axes = panels[0, 0]
     stops = claim.settings["stops"]
     for name, result in results.items():
         (line,) = axes.plot(stops, np.median(result["trained"], axis=1), marker=".", label=name)

@@ -12,11 +12,13 @@ from ..bootstrap import bootstrap
 from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding
+from ..grids import panel_grid
 from .c6a import run_variants
 
 TRIED = (
-    "Tried: free, fully tied and odd weights, with weights trained and fixed. With free weights the units stay curved, and their "
-    "curves cancel in the sum: the network is linear to a part in a thousand where none of its splines is."
+    "Tried: free, fully tied and odd weights, with weights trained and fixed, at every stop of the "
+    "training; splines and whole networks, "
+    "under the training law and beyond it."
 )
 
 
@@ -37,9 +39,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         ),
         Drawing(
             "splines",
-            "The splines of one member over training, thick where the training law uses them. Free: eight "
-            "splines that stay curved; "
-            "fully tied: one spline that straightens.",
+            "The splines of one member over training, one colour a unit, thick where the training law uses them.",
             draw_splines(claim.settings["stops"], {name: results[name] for name in claim.settings["judged"]}),
         ),
     ]
@@ -84,19 +84,15 @@ def remarks(numbers: Mapping[str, Mapping[str, Any]], judged: list[str]) -> list
     return [
         f"After training the splines' index is {listed('index', judged)}, that of the whole networks "
         f"{listed('network', judged)}.",
-        f"Under the widest held-out law the splines' index is {listed('index_wide', judged)}: what is "
-        "straight is straight only where "
-        "the training law is.",
-        f"With fixed weights the splines' index is {listed('index', fixed)}: what straightens a spline "
-        "is the tying, which leaves no other "
-        "to cancel its curve, more than the training of weights.",
+        f"Under the widest held-out law the splines' index is {listed('index_wide', judged)}.",
+        f"With fixed weights the splines' index is {listed('index', fixed)}: the part of it that is not due to trained weights.",
     ]
 
 
 def draw_series(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Index of the splines, index of the network, held-out error."""
-    figure = Figure(figsize=(11, 3.8), layout="constrained")
-    panels = figure.subplots(1, 3)
+    figure, grid = panel_grid(1, 3, 3.0)
+    panels = grid[0]
     series = (
         ("index", "index of the splines"),
         ("network", "index of the network"),
@@ -118,8 +114,7 @@ def draw_series(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> F
 
 def draw_splines(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """A row a variant, a column a stop, a line a unit."""
-    figure = Figure(figsize=(2.1 * len(stops) + 0.6, 2.3 * len(results) + 0.3), layout="constrained")
-    panels = figure.subplots(len(results), len(stops), sharex=True, sharey="row", squeeze=False)
+    figure, panels = panel_grid(len(results), len(stops), 1.8 * len(results) + 0.3, sharex=True, sharey="row")
     for axes, stop in zip(panels[0], stops, strict=True):
         axes.set_title(f"{stop} steps", fontsize="small")
     for row, (name, result) in zip(panels, results.items(), strict=True):
