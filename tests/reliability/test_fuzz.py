@@ -115,7 +115,24 @@ SWEEP_CONFIG = {
     "settings": {"steps": 5, "lr": 0.01, "replicas": 2},
     "axes": {"width": [2, 4], "symmetry": ["free", "full"]},
 }
-ODD = [None, True, -1, 0, 2.5, 10**30, float("nan"), "", "x", "é", [], [[]], {}, {"a": 1}, ["x", 1], {"class_path": "os.system"}]
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    2.5,
+    10**30,
+    float("nan"),
+    "",
+    "x",
+    "é",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+    ["x", 1],
+    {"class_path": "os.system"},
+]
 
 
 def mutated_config(config: dict[str, Any], dice: random.Random) -> str:
