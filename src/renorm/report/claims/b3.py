@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..bootstrap import bootstrap
 from ..claim import Claim
 from ..experiments import Experiments
+from ..figures import COLOURS
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
 from ..renormalise import flow_and_spectrum
@@ -19,6 +20,7 @@ from ..renormalise import flow_and_spectrum
 BLOCK_SIZE = 2
 TRIED = "Tried: the same budget for all. What fails has not learned the map beyond the support of the law that it was trained on."
 BLOWN_UP = 1e100
+MARKERS = ("o", "^", "s")  # where colours come round again
 Numbers = NDArray[np.float64]
 
 
@@ -123,10 +125,17 @@ def draw_spectrum(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     for i, (name, result) in enumerate(results.items()):
         found = np.array(result["eigenvalues"], dtype=float)
         relative = np.abs(found / exact_eigenvalues(found.shape[1] - 1) - 1)
-        low, middle, high = np.quantile(relative, [0.1, 0.5, 0.9], axis=0)
-        place = np.arange(len(middle)) + 0.08 * (i - (len(results) - 1) / 2)
+        # order 0 is the normalisation, right for every map
+        low, middle, high = np.quantile(relative[:, 1:], [0.1, 0.5, 0.9], axis=0)
+        place = 1 + np.arange(len(middle)) + 0.08 * (i - (len(results) - 1) / 2)
         axes.errorbar(
-            place, middle, np.stack([middle - low, high - middle]), fmt="o", markersize=3, linewidth=0.8, label=name
+            place,
+            middle,
+            np.stack([middle - low, high - middle]),
+            fmt=MARKERS[i // len(COLOURS)],
+            markersize=3,
+            linewidth=0.8,
+            label=name,
         )
     axes.set_yscale("log")
     axes.set_xlabel("order n")
@@ -140,13 +149,13 @@ def draw_flow(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Variance, third and fourth cumulant, and distance, over the flow."""
     figure, grid = panel_grid(2, 2, 5.6)
     panels = grid.ravel()
-    for name, result in results.items():
+    for i, (name, result) in enumerate(results.items()):
         k = np.array(result["k"], dtype=float)
         rows = [np.nanmedian(k[:, n], axis=1) for n in (1, 2, 3)] + [
             np.nanmedian(np.array(result["distance"], dtype=float), axis=1)
         ]
         for axes, row in zip(panels, rows, strict=True):
-            axes.plot(row, marker=".", linewidth=0.9, label=name)
+            axes.plot(row, marker=MARKERS[i // len(COLOURS)], markersize=3, linewidth=0.9, label=name)
     first = next(iter(results.values()))
     exact_k = np.array(first["exact_k"], dtype=float)
     exact = [exact_k[:, 1], exact_k[:, 2], exact_k[:, 3], np.array(first["exact_distance"], dtype=float)]
