@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-lowest test-newest lock lint clean
 
 # The environment is rebuilt when what it is made from changes.
 $(READY): pyproject.toml constraints.txt
@@ -28,10 +28,21 @@ test: $(READY)
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
+# The other ends of what pyproject.toml allows, each in an environment of its own: make test-lowest PYTHON=python3.10
+test-lowest test-newest: test-%: constraints-%.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -c $< -e ".[dev]"
+	.venv-$*/bin/python -m pytest
+
+# All packages of the tested environment, those that ours need included; tools for bills of materials read the format.
+lock: $(READY)
+	{ echo "# Made by 'make lock' from the environment that the tests passed in."; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements-lock.txt
+
 lint: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo runs build dist
+	rm -rf $(VENV) .venv-lowest .venv-newest demo runs build dist

@@ -47,7 +47,7 @@ class PowerSums(NamedTuple):
     @property
     def order(self) -> int:
         """Highest power."""
-        return len(self.sums)
+        return self.sums.shape[0]
 
     @property
     def mean(self) -> Tensor:

@@ -38,6 +38,13 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
         raise
 
 
+def is_unused(folder: Path) -> bool:
+    """Whether a folder is missing or empty, but for what a killed process left of its first file."""
+    return not folder.is_dir() or all(
+        path.name.startswith(".") and path.suffix == ".partial" for path in folder.iterdir()
+    )
+
+
 def _synchronise(path: Path) -> None:
     if path.is_dir() and os.name == "nt":
         return  # folders have no descriptor there
@@ -46,3 +53,19 @@ def _synchronise(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_writable(folder: Path, name: str = "trainer.default_root_dir") -> None:
+    """Make a folder, and refuse one that cannot be written to.
+
+    Raises:
+        ValueError: naming the folder and the reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-test-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"{name}: cannot write to {str(folder)!r} ({reason})") from None

@@ -12,6 +12,7 @@ import torch
 
 from .archive import check_archive, check_paths
 from .plain import check_plain, read_yaml
+from .sizes import check_sizes
 from .zoo.registry import find_variant, list_models
 
 if TYPE_CHECKING:
@@ -96,7 +97,13 @@ def _check_contents(checkpoint: dict[str, Any], what: str) -> None:
     check_plain(f"{what}: its recipe", recipe)
     if not isinstance(recipe["model"].get("class_path"), str):
         raise ValueError(f"{what}: its recipe names no model; allowed: checkpoints of 'renorm fit'")
-    check_plain(f"{what}: its hyperparameters", checkpoint.get("hyper_parameters", {}))
+    hyperparameters = check_plain(f"{what}: its hyperparameters", checkpoint.get("hyper_parameters", {}))
+    weights = sum(value.numel() for value in state.values())
+    for settings in (hyperparameters, recipe["model"].get("init_args")):
+        try:
+            check_sizes(settings if isinstance(settings, dict) else {}, weights)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}; allowed: checkpoints of 'renorm fit'") from None
 
 
 def recipe_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -207,3 +214,17 @@ def conflicts(recipe: dict[str, Any], asked: dict[str, Any]) -> list[tuple[str, 
         for key in sorted(remembered.keys() | wanted.keys())
         if remembered.get(key) != wanted.get(key)
     ]
+
+
+def canonical(key: str, value: Any) -> Any:
+    """A setting of the data as checkpoints remember it: a law can be written in many ways.
+
+    Example:
+        >>> canonical("train_laws", "gaussian()")
+        ['gaussian(mean=0, std=1)']
+    """
+    if not key.endswith("_laws") or value is None:
+        return value
+    from .datamodules.laws import parse
+
+    return [str(parse(text)) for text in ([value] if isinstance(value, str) else value)]

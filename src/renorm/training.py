@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import re
 import sys
 import threading
 import warnings
@@ -41,11 +39,12 @@ from .callbacks import (
 )
 from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
-from .datamodules import CLTDataModule, laws
-from .imports import imports_restricted, refusal, take_flag
+from .datamodules import CLTDataModule
+from .imports import imports_restricted, take_flag
 from .recipes import (
     BASE_CONFIG,
     VARIANTS,
+    canonical,
     conflicts,
     find_checkpoint,
     find_config,
@@ -57,10 +56,12 @@ from .recipes import (
 from .restoring import check_files, does_not_fit, is_restoring
 from .resuming import how_to_go_on
 from .trainer_checks import check_settings, check_strategy
+from .words import condense, split_configs, take_option
 from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
 from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
+from .zoo.whole_files import check_writable
 
 EXPECTED_WARNINGS = (
     # a test needs no checkpoint callbacks, though the checkpoint remembers them
@@ -373,99 +374,6 @@ def with_whole_checkpoints(plugins: Any) -> list[Any]:
     """The trainer's plugins, and ours that writes checkpoints whole unless there is another one for them."""
     given = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
     return given if any(isinstance(plugin, CheckpointIO) for plugin in given) else [*given, WholeCheckpointIO()]
-
-
-def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
-    """Take ``--config X`` out of the arguments, wherever it stands.
-
-    Example:
-        >>> split_configs(["--trainer.max_epochs", "2", "-c", "a.yaml", "--config=b.yaml"])
-        (['a.yaml', 'b.yaml'], ['--trainer.max_epochs', '2'])
-    """
-    configs: list[str] = []
-    for option in ("-c", "--config"):
-        value: str | None = ""
-        while value is not None:
-            value, words = take_option(words, option)
-            configs += [] if value is None else [value]
-    return configs, words
-
-
-def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
-    """Value of the first ``--option VALUE`` or ``--option=VALUE``, and the other arguments.
-
-    Raises:
-        ValueError: where the option has no value.
-
-    Example:
-        >>> take_option(["--seed", "3", "--name=x"], "--seed")
-        ('3', ['--name=x'])
-    """
-    for i, word in enumerate(words):
-        if word == option:
-            if i + 1 == len(words):
-                raise ValueError(f"{option} has no value")
-            return words[i + 1], words[:i] + words[i + 2 :]
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2], words[:i] + words[i + 1 :]
-    return None, words
-
-
-def canonical(key: str, value: Any) -> Any:
-    """A setting of the data as checkpoints remember it: a law can be written in many ways.
-
-    Example:
-        >>> canonical("train_laws", "gaussian()")
-        ['gaussian(mean=0, std=1)']
-    """
-    if not key.endswith("_laws") or value is None:
-        return value
-    return [str(laws.parse(text)) for text in ([value] if isinstance(value, str) else value)]
-
-
-def check_writable(folder: Path, name: str = "trainer.default_root_dir") -> None:
-    """Make a folder, and refuse one that cannot be written to.
-
-    Raises:
-        ValueError: naming the folder and the reason.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-test-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"{name}: cannot write to {str(folder)!r} ({reason})") from None
-
-
-def condense(message: str) -> str:
-    r"""A parser's message of many lines as one: the full key, the value, and what is allowed.
-
-    Example:
-        >>> condense('Parser key "data.seed":\n  Expected a <class \'int\'>. Got value: x')
-        'data.seed=x is not allowed; allowed: int'
-        >>> condense("Subcommand 'fit' does not accept option 'data.bloc'")
-        'data.bloc is unknown; allowed: the options of --help'
-    """
-    keys = re.findall(r'Parser key "([^"]+)"', message)
-    inner = message.rpartition('Parser key "')[2]
-    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
-        return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))
-    if unknown := re.search(r"(?:Option|accept option) '([^']+)'", message):
-        return f"{'.'.join([*keys, unknown.group(1)])} is unknown; allowed: the options of --help"
-    value = re.search(r"(?:Got|Given) value: (.*)", inner)
-    nested = re.search(r"NestedArg\(key='(\w+)', val=(.*)\)", inner)
-    expected = re.search(r"Subtypes: \[(.*)\]", inner) or re.search(
-        r"Expected an? (.*?)(?:\. Got|$)", inner, re.MULTILINE
-    )
-    if not keys or value is None or expected is None:
-        return " ".join(message.split())
-    if nested and nested.group(1) != keys[-1]:
-        keys.append(nested.group(1))
-    types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected.group(1)).replace("NoneType", "null")
-    shown = nested.group(2) if nested else value.group(1)
-    return f"{'.'.join(keys)}={shown} is not allowed; allowed: {types.replace('typing.', '')}"
 
 
 def _thread_failed(thread: threading.ExceptHookArgs) -> None:

@@ -30,17 +30,21 @@ def joint_moments(order: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("law", "expected"),
+    ("moments_of_law", "expected"),
     [
-        (scipy.stats.gamma(1), [math.factorial(n - 1) for n in range(1, 9)]),
-        (scipy.stats.poisson(2.5), [2.5] * 8),
-        (scipy.stats.norm(1, 3), [1, 9, 0, 0, 0, 0, 0, 0]),
-        (scipy.stats.gamma(2, scale=0.5), [2 * 0.5**n * math.factorial(n - 1) for n in range(1, 9)]),
+        # older versions of scipy integrate the high moments of gamma laws numerically
+        ([math.factorial(n) for n in range(1, 9)], [math.factorial(n - 1) for n in range(1, 9)]),
+        ([scipy.stats.poisson(2.5).moment(n) for n in range(1, 9)], [2.5] * 8),
+        ([scipy.stats.norm(1, 3).moment(n) for n in range(1, 9)], [1, 9, 0, 0, 0, 0, 0, 0]),
+        (
+            [0.5**n * math.factorial(n + 1) for n in range(1, 9)],
+            [2 * 0.5**n * math.factorial(n - 1) for n in range(1, 9)],
+        ),
     ],
     ids=["exponential", "poisson", "gaussian", "gamma"],
 )
-def test_cumulants_of_known_laws(law: object, expected: list[float]) -> None:
-    moments = torch.tensor([law.moment(n) for n in range(1, 9)], dtype=torch.float64)  # type: ignore[attr-defined]
+def test_cumulants_of_known_laws(moments_of_law: list[float], expected: list[float]) -> None:
+    moments = torch.tensor(moments_of_law, dtype=torch.float64)
     scale = moments.abs().amax()
     torch.testing.assert_close(
         moments_to_cumulants(moments), torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-13 * float(scale)

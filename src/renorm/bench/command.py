@@ -13,7 +13,7 @@ import torch
 from .. import __version__
 from ..arguments import OneLineParser
 from ..callbacks.results import write_json
-from ..training import check_writable
+from ..zoo.whole_files import check_writable
 from .figures import draw_growth, draw_parts
 from .measure import (
     CONVERGED_STEPS,

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..training import check_writable
 from ..zoo.manifest import FOLDER, MANIFEST, check_entry, read_manifest
+from ..zoo.whole_files import check_writable, is_unused
 from .compare import RETRAINED, retrained_differences
 from .recipes import read_recipes, recipe_point
 from .train import is_trained, train_entry, versions_of, write_manifest
@@ -26,7 +26,7 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
     """
     for name in names:
         recipe_point(name)  # all names are looked at before the first is trained
-    if not names and not (out.is_dir() and any(out.iterdir())):
+    if not names and is_unused(out):
         check_writable(out, "out")
         write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
     package = read_manifest() if (FOLDER / MANIFEST).exists() else {}

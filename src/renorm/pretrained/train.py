@@ -16,11 +16,10 @@ from torch import Tensor
 from ..datamodules import CLTDataModule
 from ..sweep.config import TRAINING
 from ..sweep.point import build, quieten, versions
-from ..training import check_writable
 from ..zoo import StackedModel
 from ..zoo.hub import OF_TRAINING
 from ..zoo.manifest import MANIFEST, check_entry, read_file, read_manifest
-from ..zoo.whole_files import whole_file
+from ..zoo.whole_files import check_writable, whole_file
 from .judge import judged, one_thread, shortened
 from .recipes import read_recipes, recipe_point
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..arguments import OneLineParser
 from ..sweep.table import write_text
+from ..zoo.whole_files import is_unused
 from .claim import Claim, claim_ids, read_claim
 from .claims import find_judge
 from .experiments import ExperimentError, Experiments, Told
@@ -25,7 +26,6 @@ from .outcome import JSON_FILE, Outcome, check_finding, undecided, write_outcome
 
 DESCRIPTION_FILE = "report.json"
 PAGE_FILE = "index.html"
-INTERRUPTED = 130
 
 
 def run(words: list[str]) -> None:
@@ -38,10 +38,10 @@ def run(words: list[str]) -> None:
     start = time.perf_counter()
     try:
         outcomes = _judge_all(claims, out, arguments)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\nstopped: every experiment that has ended is kept", file=sys.stderr)
         print(f"go on:  renorm {shlex.join(words)}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # as shells count, and as a fit does
     write_all(out, outcomes, arguments.quick, arguments.seed, made_with(arguments.workers, time.perf_counter() - start))
     print_summary(out, outcomes)
 
@@ -96,7 +96,7 @@ def open_folder(out: Path, quick: bool, seed: int) -> None:
     wanted = {"kind": "renorm report", "renorm": __version__, "preview": quick, "seed": seed}
     known = out / DESCRIPTION_FILE
     try:
-        if out.is_dir() and any(out.iterdir()) and not known.exists():
+        if not is_unused(out) and not known.exists():
             raise ValueError(f"out={str(out)!r} holds other files; allowed: a new or empty folder, or a report's own")
         if known.exists():
             found = _description(known)
@@ -105,8 +105,9 @@ def open_folder(out: Path, quick: bool, seed: int) -> None:
                     raise ValueError(
                         f"out={str(out)!r} holds a report with {key}={found.get(key)!r}, not {value!r}; allowed: another folder"
                     )
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-        write_text(known, json.dumps(wanted) + "\n")
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(known, json.dumps(wanted) + "\n")  # first of all: from here on the folder is known as a report's
+        (out / "figures").mkdir(exist_ok=True)
     except OSError as error:
         raise ValueError(f"out={str(out)!r} cannot be written to ({error.strerror or error})") from None
 
@@ -212,5 +213,5 @@ def print_summary(out: Path, outcomes: Sequence[Outcome]) -> None:
     print(f"data:   {out / JSON_FILE}")
 
 
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupt(number: int, _: Any) -> NoReturn:
+    raise KeyboardInterrupt(number)

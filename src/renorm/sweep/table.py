@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plain import read_json
-from ..zoo.whole_files import whole_file
+from ..zoo.whole_files import is_unused, whole_file
 from .config import Point, Sweep
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Folder(PointFiles):
         self.path, self.sweep = path, sweep
         known = path / SWEEP_FILE
         try:
-            if path.is_dir() and any(path.iterdir()) and not known.exists():
+            if not is_unused(path) and not known.exists():
                 raise ValueError(
                     f"out={str(path)!r} holds other files; allowed: a new or empty folder, or this sweep's own"
                 )
@@ -107,8 +107,11 @@ class Folder(PointFiles):
                 raise ValueError(
                     f"out={str(path)!r} holds another sweep or other settings; allowed: a new folder, or the sweep's own"
                 )
-            self.points.mkdir(parents=True, exist_ok=True)
-            write_text(known, json.dumps(self._description(), indent=1) + "\n")
+            path.mkdir(parents=True, exist_ok=True)
+            write_text(
+                known, json.dumps(self._description(), indent=1) + "\n"
+            )  # first: the folder is then known as ours
+            self.points.mkdir(exist_ok=True)
         except OSError as error:
             raise ValueError(f"out={str(path)!r} cannot be written to ({error.strerror or error})") from None
 

@@ -47,6 +47,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             for name, own in group.items()
         },
         "share_of_relu_networks_that_learned_nothing": dead,
+        "share_of_tied_relu_networks_worse_than_a_constant": {
+            str(width): float(np.mean(own["relu full"] > 1)) for width, own in errors.items()
+        },
     }
     answer = verdict(numbers, claim.thresholds)
     effect = Effect(
@@ -69,10 +72,17 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
     dead = numbers["share_of_relu_networks_that_learned_nothing"]
     most = max((share, name) for name, share in dead.items() if name.startswith(("full", "hidden")))
     free = [one["median"] for name, one in numbers["errors"].items() if name.startswith("relu free")]
+    lost = ", ".join(
+        f"{share:.0%} at width {width}"
+        for width, share in numbers["share_of_tied_relu_networks_worse_than_a_constant"].items()
+    )
     return [
         "A fully tied ReLU network is one kink; its only way to the map is to push the kink out of the training "
         "law's support, which "
         "works on that law and fails as soon as a law reaches beyond it. Free units can cancel their kinks in pairs.",
+        "The kink can leave on either side, and the errors have two modes: on the side where the worst law has "
+        "most of its weight "
+        f"beyond the kink the network is worse than a constant ({lost}).",
         f"Up to {most[0]:.0%} of tied ReLU networks ({most[1]}) learn nothing: all units are off on the whole law. "
         f"With free weights the median error is {format_error(min(free))} to {format_error(max(free))}.",
     ]

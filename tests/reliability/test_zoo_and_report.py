@@ -1,4 +1,4 @@
-"""``renorm zoo train`` that is killed and started again: nothing lost, nothing half."""
+"""``renorm zoo train`` and ``renorm report``, killed and started again: nothing lost, nothing half."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ SMALL = ["mlp_quadratic_full.uniform", "gnn_graph_conv_linear_full.mixed"]  # th
 
 
 def small_zoo(recipe_file: Path, kill_at_file: int | None) -> None:
-    """Train the small zoo; kill the process before its file of that number takes its place."""
+    """Train the small zoo, and perhaps no further than to a file."""
     from renorm.pretrained import recipes, retrain
 
     recipes.FILE = recipe_file
     retrain.FOLDER = recipe_file.parent / "no_package"
+    stop_at_file(kill_at_file, signal.SIGKILL)
+
+
+def stop_at_file(number: int | None, how: int) -> None:
+    """Send the process a signal just before its file of that number takes its place."""
     replace, count = os.replace, 0
 
     def replace_or_die(*paths: Path) -> None:
         nonlocal count
-        if count == kill_at_file:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if count == number:
+            os.kill(os.getpid(), how)
         count += 1
         replace(*paths)
 
@@ -36,7 +41,7 @@ def small_zoo(recipe_file: Path, kill_at_file: int | None) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_started_again(tmp_path: Path) -> None:
+def test_zoo_train(tmp_path: Path) -> None:
     content = yaml.safe_load((FOLDER / "recipes.yaml").read_text())
     content["settings"] |= {"replicas": 3, "steps": 12, "steps_per_epoch": 4, "val_samples": 64, "test_samples": 128}
     content |= {"models": SMALL, "trajectories": SMALL[:1]}
@@ -56,3 +61,24 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     assert {path.name for path in parts.iterdir()} == names
     for name in names:
         assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_report(tmp_path: Path) -> None:
+    log, whole, parts = tmp_path / "log", tmp_path / "whole", tmp_path / "parts"
+    words = ["report", "--quick", "--only", "C1", "--workers", "1", "--out"]
+    assert run([*words, whole], log) == 0, log.read_text()
+    # its description, then six experiments, then what is written about them
+    for number, how in ((0, signal.SIGKILL), (3, signal.SIGKILL), (2, signal.SIGTERM)):
+        code = run([*words, parts], log, functools.partial(stop_at_file, number, how))
+        assert code == (-how if how == signal.SIGKILL else 128 + how), log.read_text()
+    assert "every experiment that has ended is kept" in log.read_text()
+    assert f"go on:  renorm report --quick --only C1 --workers 1 --out {parts}" in log.read_text()
+    experiments = [*parts.glob("experiments/points/*.parquet")]
+    kept = {path: path.read_bytes() for path in experiments}
+    assert 3 <= len(kept) < 6
+    assert run([*words, parts], log) == 0, log.read_text()
+    assert {path: path.read_bytes() for path in experiments} == kept, "what had ended was run again"
+    assert {path.relative_to(parts) for path in parts.rglob("*")} == {p.relative_to(whole) for p in whole.rglob("*")}
+    for name in ("claims.json", "claims.md"):
+        assert (parts / name).read_text() == (whole / name).read_text()
