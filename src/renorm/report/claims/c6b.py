@@ -91,7 +91,7 @@ def remarks(numbers: Mapping[str, Mapping[str, Any]], judged: list[str]) -> list
 
 def draw_series(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Index of the splines, index of the network, held-out error."""
-    figure, grid = panel_grid(1, 3, 3.0)
+    figure, grid = panel_grid(1, 3, 3.4)
     panels = grid[0]
     series = (
         ("index", "index of the splines"),
@@ -108,7 +108,7 @@ def draw_series(stops: list[int], results: Mapping[str, Mapping[str, Any]]) -> F
         axes.set_xlabel("steps")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3, linewidth=0.5)
-    panels[0].legend(fontsize="x-small")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="x-small")
     return figure
 
 

@@ -165,5 +165,6 @@ def draw_methods(found: Gaps) -> Figure:
         axes.set_xlabel("order")
     for axes in panels[:, 0]:
         axes.set_ylabel("gap at the readout")
-    panels[(len(cases) - 1) % 2, (len(cases) - 1) // 2].legend(fontsize="x-small")  # has all methods
+    last = panels[(len(cases) - 1) % 2, (len(cases) - 1) // 2]  # has all methods
+    figure.legend(*last.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="x-small")
     return figure
