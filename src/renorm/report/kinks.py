@@ -81,7 +81,8 @@ def kink_energy(units: Units, x: Tensor) -> Tensor:
         Shape ``(M,)``.
 
     Example:
-        >>> one = Units(torch.ones(1, 1, 1), torch.full((1, 1), 9.0), torch.ones(1, 1), torch.zeros(1))
+        >>> parts = ([[[1.0]]], [[9.0]], [[1.0]], [0.0])
+        >>> one = Units(*(torch.tensor(part, dtype=torch.float64) for part in parts))
         >>> bool(kink_energy(one, torch.linspace(-1, 1, 5).double()[:, None]) < 1e-20)  # no block on its other side
         True
     """
