@@ -306,7 +306,10 @@ class RenormCLI(LightningCLI):
             )
         if self.command != "fit":
             return False
-        folder = root / (self._get(self.config, "name") or self.run_name)
+        name = self._get(self.config, "name") or self.run_name
+        if Path(name).name != name:
+            raise ValueError(f"name={name!r} is no name of a folder in {str(root)!r}; allowed: one without '/' or '..'")
+        folder = root / name
         check_writable(folder)
         return TensorBoardLogger(root, name=folder.name, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
 

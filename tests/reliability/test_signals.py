@@ -30,6 +30,7 @@ def send(number: int, hook: str, step: int, times: int = 1) -> None:
     from renorm.callbacks import EventFiles
 
     original = getattr(EventFiles, hook)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
 
     def called(self: Any, trainer: Any, *arguments: Any, **keywords: Any) -> None:
         original(self, trainer, *arguments, **keywords)
