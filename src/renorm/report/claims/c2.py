@@ -12,10 +12,11 @@ from ...zoo.certificate import certify
 from ...zoo.mlp import MLP
 from ..claim import Claim
 from ..experiments import Experiments
-from ..figures import COLOURS, draw_band, draw_members, mark_threshold, panels
+from ..figures import COLOURS, draw_band, panels
 from ..finding import Drawing, Effect, Finding
 from ..quadratic import RECURSION, tied_recursion
 from ..samples import Sample, compared, described, format_error, least, sample, values_of
+from .c1 import draw
 
 
 def judge(claim: Claim, experiments: Experiments) -> Finding:
@@ -117,17 +118,6 @@ def tried_budgets(numbers: Mapping[str, Any]) -> str:
     """The errors over budgets, in words."""
     found = ", ".join(f"{format_error(one['median'])} at {steps}" for steps, one in numbers["budgets"]["full"].items())
     return f"Widths and training budgets; the median error of fully tied networks of width 8 is {found} steps."
-
-
-def draw(claim: Claim, errors: Mapping[Any, Mapping[str, Sample]]) -> Figure:
-    """A panel a width, a column a symmetry."""
-    figure, grid = panels(len(errors))
-    for axes, (width, group) in zip(grid, errors.items(), strict=True):
-        draw_members(axes, group)
-        axes.set_title(f"width {width}", fontsize="medium")
-        mark_threshold(axes, claim.thresholds["generalises"], "generalises")
-    grid[0].set_ylabel("relative MSE, worst held-out law")
-    return figure
 
 
 def draw_budgets(budgets: Mapping[str, Mapping[int, Sample]]) -> Figure:
