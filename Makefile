@@ -32,7 +32,7 @@ test: $(READY)
 test-lowest test-newest: test-%: constraints-%.txt pyproject.toml
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -c $< -e ".[dev]"
-	.venv-$*/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -n auto --dist worksteal
 
 # All packages of the tested environment, those that ours need included; tools for bills of materials read the format.
 lock: $(READY)

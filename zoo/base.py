@@ -366,7 +366,6 @@ class StackedModel(LightningModule):
             ValueError: for an optimiser or scheduler that couples the members of a stack.
         """
         optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
-        use_fused_updates(optimizer)
         if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
             raise ValueError(
                 f"optimizer={type(optimizer).__name__} couples the members of a stack; allowed: element-wise ones "
@@ -411,13 +410,6 @@ class StackedModel(LightningModule):
         factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
-
-
-def use_fused_updates(optimizer: Optimizer) -> None:
-    """Take PyTorch's one-kernel update where an optimiser has one and nobody chose another: far fewer calls a step."""
-    for group in optimizer.param_groups:
-        if "fused" in group and group["fused"] is None and group.get("foreach") is None:
-            group["fused"] = True
 
 
 def merge_parameters(named: dict[str, Any], own: Any) -> dict[str, Any]:
