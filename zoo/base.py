@@ -151,6 +151,7 @@ class StackedModel(LightningModule):
             if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(len(table))):
                 raise ValueError(f"members={chosen} is no choice; allowed: distinct numbers from 0 to {len(table) - 1}")
             table = [table[m] for m in numbers]
+        self.stack_size = len(points) * replicas  # with the members that were not chosen
         self.grid_axes: list[str] = list(axes)
         self.member_table: list[dict[str, Any]] = table
 
@@ -250,6 +251,9 @@ class StackedModel(LightningModule):
         return max(16, CELLS_IN_CACHE // (self.num_members * units))
 
     def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            what = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"x is of type {what}; allowed: a tensor of floating-point numbers")
         leading = (self.num_members,) if x.ndim == 3 else ()
         if x.ndim not in (2, 3) or x.shape[-1] != self.block_size or x.shape[:-2] != leading:
             raise ValueError(

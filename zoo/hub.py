@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..sizes import check_sizes
 from .base import StackedModel, check_one_of
 from .manifest import FOLDER, find_entry, read_file, read_manifest
 
 MEMBERS = ("best", "all")
 LOAD_TOLERANCE = 1e-5  # of the stored outputs, relative to 1 + |output|; rounding in float32 makes up to 1.5e-6
+NOT_THE_MODELS = "name={name!r}: the file's tensors are not the model's; allowed: files that come with renorm"
 OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval")  # what an entry's arguments never hold
 
 
@@ -44,20 +46,26 @@ def load_pretrained(
     file = entry["file"] if epoch is None else _trajectory(name, entry, epoch, folder)
     tensors = parse_tensors(name, read_file(file, folder))
     if epoch is not None:
+        if any(len(value) < epoch for value in tensors.values() if value.ndim) or not all(
+            v.ndim for v in tensors.values()
+        ):
+            raise ValueError(NOT_THE_MODELS.format(name=name))
         tensors = {key: value[epoch - 1] for key, value in tensors.items()}
     chosen = None if members == "all" else [int(entry["best_member"])]
-    model = build_entry(name, entry, chosen)
+    model = build_entry(name, entry, tensors, chosen)
     fill(name, model, tensors, entry, chosen)
     if epoch is None:
         check_outputs(name, model, entry["check"], chosen)
     return model.eval()
 
 
-def build_entry(name: str, entry: dict[str, Any], members: list[int] | None = None) -> StackedModel:
-    """The untrained model of an entry.
+def build_entry(
+    name: str, entry: dict[str, Any], tensors: dict[str, Tensor], members: list[int] | None = None
+) -> StackedModel:
+    """The untrained model of an entry, of a size that its tensors can fill.
 
     Raises:
-        ValueError: where the manifest's arguments are none of the model's.
+        ValueError: where the manifest's arguments are none of the model's, or of another size than the weights.
     """
     from . import GNN, MLP
 
@@ -68,6 +76,10 @@ def build_entry(name: str, entry: dict[str, Any], members: list[int] | None = No
             raise ValueError(
                 f"manifest: {name!r} has the argument {key}={arguments[key]!r}; allowed: none of this name"
             )
+    try:
+        check_sizes(arguments, sum(value.numel() for value in tensors.values()))
+    except ValueError as error:
+        raise ValueError(f"manifest: the arguments of {name!r} are not those of its weights ({error})") from None
     try:
         return classes[entry["class"]](**arguments, members=members)
     except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
@@ -102,10 +114,10 @@ def fill(
     stack = len(entry["validation_loss"])
     shapes = {key: ((stack, *value.shape[1:]), value.dtype) for key, value in expected.items()}
     if (
-        model.num_members != (stack if members is None else len(members))
+        model.stack_size != stack
         or {key: (tuple(value.shape), value.dtype) for key, value in tensors.items()} != shapes
     ):
-        raise ValueError(f"name={name!r}: the file's tensors are not the model's; allowed: files that come with renorm")
+        raise ValueError(NOT_THE_MODELS.format(name=name))
     model.load_state_dict({key: value if members is None else value[members] for key, value in tensors.items()})
 
 

@@ -71,6 +71,8 @@ def read_manifest(folder: Path | str = FOLDER) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: where the file is missing or is no manifest.
     """
+    if not isinstance(folder, str | Path) or "\0" in str(folder):
+        raise ValueError(f"folder={folder!r} is no folder; allowed: the path of one that 'renorm zoo train' wrote")
     path = Path(folder) / MANIFEST
     try:
         return dict(_parsed(path, path.stat().st_mtime_ns))
@@ -101,7 +103,7 @@ def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
         'representable'
     """
     entries = read_manifest(folder)
-    if name not in entries:
+    if not isinstance(name, str) or name not in entries:
         raise ValueError(unknown(name, entries))
     check_entry(name, entries[name])
     return entries[name]

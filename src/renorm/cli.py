@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -62,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] in ("--version", "-V"):
         print(f"renorm {__version__}")
         return 0
+    if (option := _empty(words)) is not None:
+        return _refuse(f"{option}='' is empty; allowed: a value, or to leave it out")
     if words[0] not in COMMANDS:
         close = difflib.get_close_matches(words[0], COMMANDS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -80,6 +83,14 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
     return code or 0
+
+
+def _empty(words: list[str]) -> str | None:
+    """The first option, or word, that is given and empty: mostly a shell variable that was never set."""
+    for before, word in itertools.pairwise(words):
+        if not word:
+            return before.removeprefix("--") if before.startswith("--") else f"the word after {before!r}"
+    return next((word[2:-1] for word in words if word.startswith("--") and word.endswith("=")), None)
 
 
 def users_fault(error: BaseException) -> BaseException | None:

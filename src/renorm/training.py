@@ -40,7 +40,7 @@ from .callbacks import (
 from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
 from .datamodules import CLTDataModule
-from .imports import imports_restricted, take_flag
+from .imports import FLAG, imports_restricted, take_flag
 from .recipes import (
     BASE_CONFIG,
     VARIANTS,
@@ -146,7 +146,12 @@ class RenormCLI(LightningCLI):
     def _take_pretrained(self, word: str | None) -> str | None:
         """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
         model, flags = take_option(self.flags, "--model")
-        given = self.command != "fit" and model is not None and model.startswith(VARIANTS)
+        # a class has a capital letter, or a dot before it
+        given = (
+            self.command != "fit"
+            and model is not None
+            and ((model.islower() and "." not in model) or model.startswith(VARIANTS))
+        )
         if given:
             if word is not None:
                 raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
@@ -201,6 +206,8 @@ class RenormCLI(LightningCLI):
             "--name", type=str | None, default=None, help="folder of the run (default: the config's name)"
         )
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="a checkpoint, or 'last' or 'best'")
+        # no setting, see take_flag: a config cannot give itself leave
+        parser.epilog = f"{FLAG}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The core callbacks, registered here because a second config would replace those of a YAML list."""

@@ -101,9 +101,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
 def run_train(arguments: argparse.Namespace) -> int:
     """``renorm zoo train``."""
     if arguments.all == bool(arguments.names):
-        raise ValueError(
-            "names and --all: one is needed; allowed: renorm zoo train NAME ..., or renorm zoo train --all"
-        )
+        given = f"names={' '.join(arguments.names)!r} beside --all" if arguments.all else "neither names nor --all"
+        raise ValueError(f"{given}; allowed: renorm zoo train NAME ..., or renorm zoo train --all")
     if arguments.in_place and arguments.out is not None:
         raise ValueError(f"out={arguments.out!r} contradicts --in_place; allowed: one of the two")
     from pathlib import Path

@@ -93,8 +93,8 @@ def test_it_stops_before_training_where_a_file_of_that_name_is_not_ours(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], "one is needed"),
-        (["mlp_relu_free.uniform", "--all"], "one is needed"),
+        ([], "neither names nor --all"),
+        (["mlp_relu_free.uniform", "--all"], "beside --all"),
         (["mlp_relu_free"], "no pretrained model"),
         (["mlp_relu_free.unifrm"], "did you mean 'mlp_relu_free.uniform'"),
         (["mlp_relu_free.uniform", "--in_place", "--out", "x"], "contradicts --in_place"),

@@ -126,8 +126,9 @@ def write_safetensors(name: str, model: StackedModel) -> tuple[bytes, Callable[[
         told = json.loads(content[8 : 8 + size])["__metadata__"]
         arguments = json.loads(told["arguments"])
         members = arguments.pop("members", None)
-        again = build_entry(name, {"class": told["class"], "arguments": arguments}, members)
-        again.load_state_dict(load(content))
+        tensors = load(content)
+        again = build_entry(name, {"class": told["class"], "arguments": arguments}, tensors, members)
+        again.load_state_dict(tensors)
         return again.eval()
 
     return content, read_back

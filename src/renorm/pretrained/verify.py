@@ -51,8 +51,8 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
     try:
         entry = find_entry(name, folder)
         recipe_point(name)  # an entry that cannot be trained again is none
-        model = build_entry(name, entry)
         tensors = parse_tensors(name, read_file(entry["file"], folder))
+        model = build_entry(name, entry, tensors)
         fill(name, model, tensors, entry, None)
     except ValueError as error:
         yield str(error)
