@@ -45,7 +45,8 @@ def test_the_command_writes_tables_and_figures(tmp_path: Path) -> None:
     for row in content["goals"]:
         ratio = row["seconds_against"] / row["seconds"]
         assert np.isclose(row["ratio"], 1 / ratio if row["goal"].startswith("<=") else ratio)
-    assert set(content["parts"]) == {"sampling", "forward", "backward", "optimiser", "Lightning", "callbacks"}
+    named = {"sampling", "forward", "backward", "optimiser", "Lightning", "validation", "callbacks"}
+    assert set(content["parts"]) == named
     text = (tmp_path / "bench.md").read_text()
     assert text in done.stdout
     for name in ("growth.png", "parts.png"):

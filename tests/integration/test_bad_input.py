@@ -41,6 +41,7 @@ CASES = [
     ("fit --data.train_laws empirical(path=missing.csv)", ["missing.csv"]),
     ("test", ["ckpt_path is missing", "--allow_untrained"]),
     ("test --ckpt_path nowhere.ckpt", ["nowhere.ckpt"]),
+    ("test --model nope", ["name='nope'", "renorm zoo list --pretrained"]),
     ("zoo list nothing*", ["nothing*"]),
     ("plot nowhere.json --out a.png", ["nowhere.json"]),
     ("fitt", ["fitt", "fit"]),
@@ -165,3 +166,19 @@ def test_names_that_the_system_refuses(empty_folder: Path, capsys: pytest.Captur
     ):
         assert main(words) == 2
         one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fit", "--name", ""], "name='' is empty"),
+        (["fit", "--name="], "name='' is empty"),
+        (["predict", "--ckpt_path", "best", "--out", ""], "out='' is empty"),
+        (["sweep", "--config", ""], "config='' is empty"),
+        (["zoo", "show", ""], "the word after 'show'"),
+    ],
+)
+def test_empty_values(words: list[str], says: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert says in one_line(capsys.readouterr().err)
+    assert list(empty_folder.iterdir()) == []

@@ -160,6 +160,13 @@ def test_refuses_in_one_line(arguments: dict[str, Any], says: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("x", [[[1.0, 2.0]], torch.tensor([[1, 2]]), np.ones((1, 2)), torch.ones(2), torch.ones(4, 3)])
+def test_blocks_that_are_none(x: Any) -> None:
+    for function in (MLP(), MLP().trace):
+        with pytest.raises(ValueError, match=r"^x .*; allowed: [^\n]*$"):
+            function(x)
+
+
 ODD_TYPES: list[tuple[dict[str, Any], str]] = [
     ({"loss": ["mse"]}, r"loss=\['mse'\] is unknown"),
     ({"members": 1, "replicas": 3}, r"members=1 is no choice"),

@@ -112,7 +112,9 @@ def test_wrong_members(members: Any) -> None:
         load_pretrained(NAME, members=members)
 
 
-@pytest.mark.parametrize("name", ["", "mlp_relu_free", "../x.uniform", "mlp_relu_free.uniform.safetensors", None, 7])
+@pytest.mark.parametrize(
+    "name", ["", "mlp_relu_free", "../x.uniform", "mlp_relu_free.uniform.safetensors", None, 7, [NAME]]
+)
 def test_wrong_names(name: Any) -> None:
     with pytest.raises(ValueError, match="no pretrained model"):
         load_pretrained(name)
@@ -201,6 +203,9 @@ def test_tensors_that_are_not_the_models(zoo_copy: Path, change: str) -> None:
     [
         {"width": "8"},
         {"width": 2**62},
+        {"width": 10**9},
+        {"depth": 10**9},
+        {"replicas": 10**9},
         {"width": 4},
         {"nonsense": 1},
         {"activation": "os.system"},
@@ -214,11 +219,28 @@ def test_tensors_that_are_not_the_models(zoo_copy: Path, change: str) -> None:
     ],
     ids=str,
 )
-def test_arguments_that_fit_no_model(zoo_copy: Path, arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize("members", ["best", "all"])
+def test_arguments_that_fit_no_model(zoo_copy: Path, arguments: dict[str, Any], members: str) -> None:
     rewrite(zoo_copy, arguments=find_entry(NAME)["arguments"] | arguments)
     with pytest.raises(ValueError, match=r".") as caught:
-        load_pretrained(NAME, "all", folder=zoo_copy)
+        load_pretrained(NAME, members, folder=zoo_copy)
     assert "\n" not in str(caught.value)
+
+
+def test_a_trajectory_that_is_shorter_than_the_manifest_says(zoo_copy: Path) -> None:
+    trajectory = dict(find_entry(NAME)["trajectory"])
+    tensors = safetensors.torch.load_file(FOLDER / trajectory["name"])
+    content = safetensors.torch.save({key: value[:5].clone() for key, value in tensors.items()})
+    (zoo_copy / trajectory["name"]).write_bytes(content)
+    rewrite(zoo_copy, trajectory=trajectory | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)})
+    with pytest.raises(ValueError, match="tensors are not the model's"):
+        load_pretrained(NAME, epoch=7, folder=zoo_copy)
+
+
+@pytest.mark.parametrize("folder", [3, None, ["a"], "nul\0byte"])
+def test_wrong_folders(folder: Any) -> None:
+    with pytest.raises(ValueError, match="is no folder; allowed: "):
+        load_pretrained(NAME, folder=folder)
 
 
 @pytest.mark.parametrize("change", ["outputs", "inputs", "rows", "ragged"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import resource
 import statistics
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning.pytorch import Callback
+from torch import Tensor
 
 from ..callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
 from ..datamodules import CLTDataModule
@@ -41,6 +44,7 @@ CONVERGED_STEPS = 20_000
 DEFAULT_EPOCH = 200  # steps
 # steps between two validations with all diagnostics; None is training alone
 EPOCHS: tuple[int | None, ...] = (None, 200, 2000, 5000)
+OF_AN_EPOCH = ("validation", "callbacks")  # parts that a step has no share of
 MOST_SAMPLING, MOST_OVERHEAD = 0.1, 0.3  # goals: shares of sampling, and of Lightning and callbacks together
 
 Row = dict[str, Any]
@@ -114,37 +118,57 @@ def slopes(rows: list[Row]) -> dict[str, float]:
 
 
 def measure_parts(members: int, steps: int, budget: float) -> dict[str, float]:
-    """Seconds a step of sampling, forward, backward, optimiser and Lightning, and an epoch of callbacks with validation."""
-    model = stack(members)
-    data = CLTDataModule(batch_size=BATCH)
+    """Seconds a step of sampling, forward, backward, optimiser and Lightning, and an epoch of validation and callbacks.
+
+    Lightning's part is what a fit's step takes beyond the same step in a bare loop, in turns; validation is what it takes to
+    compute outputs and losses on every law, and callbacks what their metrics and diagnostics add.
+    """
+    model, data, numbers = stack(members), CLTDataModule(batch_size=BATCH), itertools.count()
     forward, optimizer = bare_step(model, BATCH)
-    loss = forward()
-    loss.backward()  # type: ignore[no-untyped-call]
-    numbers = iter(range(10**9))
-    parts = {"sampling": seconds_of(lambda: data.batch("train", 0, next(numbers)), budget)}
-    parts["forward"] = seconds_of(forward, budget)
+
+    def draw() -> Tensor:
+        return data.batch("train", 0, next(numbers))
+
+    def update() -> None:
+        draw()
+        model.optimizer_zero_grad(0, 0, optimizer)
+        forward().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    update()
+    parts = {"sampling": seconds_of(draw, budget), "forward": seconds_of(forward, budget)}
     both = seconds_of(lambda: forward().backward(), budget)  # type: ignore[no-untyped-call]
-    parts["backward"] = both - parts["forward"]
-    parts["optimiser"] = seconds_of(optimizer.step, budget)
-    alone = renorm_fit(stack(members), steps)
-    parts["Lightning"] = max(0.0, alone - sum(parts.values()))
+    parts |= {"backward": both - parts["forward"], "optimiser": seconds_of(optimizer.step, budget)}
+    pairs = [(renorm_fit(stack(members), steps), seconds_of(update, budget)) for _ in range(3)]
+    parts["Lightning"] = max(0.0, statistics.median(fit - bare for fit, bare in pairs))
     core = [Generalization(), CumulantDiagnostics(), SymmetryBreaking(), RGFlow()]
+    training, validated, diagnosed = (
+        _epoch_seconds(members, callbacks, validate) for callbacks, validate in (([], False), ([], True), (core, True))
+    )
+    return parts | {
+        "validation": max(0.0, validated - training),
+        "callbacks": max(0.0, diagnosed - max(validated, training)),
+    }
+
+
+def _epoch_seconds(members: int, callbacks: list[Callback], validate: bool) -> float:
+    """Seconds an epoch, from the second to the one before the last: figures are drawn at every fifth, and at the end."""
     data = CLTDataModule(batch_size=BATCH, steps_per_epoch=DEFAULT_EPOCH)
-    # from the second validation to the one before the last: figures are drawn at every fifth, and at the end
-    clock = fit_clock(stack(members), 7 * DEFAULT_EPOCH + 1, *core, validate=True, datamodule=data)
-    epoch = (clock.stamps[6 * DEFAULT_EPOCH - 1] - clock.stamps[DEFAULT_EPOCH - 1]) / 5
-    parts["callbacks"] = max(0.0, epoch - DEFAULT_EPOCH * alone)
-    return parts
+    clock = fit_clock(stack(members), 7 * DEFAULT_EPOCH + 1, *callbacks, validate=validate, datamodule=data)
+    return (clock.stamps[6 * DEFAULT_EPOCH - 1] - clock.stamps[DEFAULT_EPOCH - 1]) / 5
 
 
 def shares_of(parts: dict[str, float], epoch: int | None) -> dict[str, float]:
     """Share of each part in the time of a run with a validation and all diagnostics after every ``epoch`` steps.
 
     Example:
-        >>> shares_of({"forward": 1.0, "callbacks": 100.0}, epoch=100)
-        {'forward': 0.5, 'callbacks': 0.5}
+        >>> shares_of({"forward": 1.0, "validation": 100.0, "callbacks": 200.0}, epoch=100)
+        {'forward': 0.25, 'validation': 0.25, 'callbacks': 0.5}
     """
-    a_step = parts | {"callbacks": parts["callbacks"] / epoch if epoch else 0.0}
+    a_step = {
+        name: seconds if name not in OF_AN_EPOCH else seconds / epoch if epoch else 0.0
+        for name, seconds in parts.items()
+    }
     total = sum(a_step.values())
     return {name: seconds / total for name, seconds in a_step.items()}
 

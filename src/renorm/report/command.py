@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from .. import __version__
 from ..arguments import OneLineParser
+from ..resuming import stopped_in_words
 from ..sweep.table import write_text
 from ..zoo.whole_files import is_unused
 from .claim import Claim, claim_ids, read_claim
@@ -34,14 +32,9 @@ def run(words: list[str]) -> None:
     claims = [read_claim(name, arguments.quick) for name in chosen_claims(arguments.only)]
     out = Path(arguments.out)
     open_folder(out, arguments.quick, arguments.seed)
-    signal.signal(signal.SIGTERM, _interrupt)
     start = time.perf_counter()
-    try:
+    with stopped_in_words(words, lambda: "every experiment that has ended is kept"):
         outcomes = _judge_all(claims, out, arguments)
-    except KeyboardInterrupt as stop:
-        print("\nstopped: every experiment that has ended is kept", file=sys.stderr)
-        print(f"go on:  renorm {shlex.join(words)}", file=sys.stderr)
-        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # as shells count, and as a fit does
     write_all(out, outcomes, arguments.quick, arguments.seed, made_with(arguments.workers, time.perf_counter() - start))
     print_summary(out, outcomes)
 
@@ -211,7 +204,3 @@ def print_summary(out: Path, outcomes: Sequence[Outcome]) -> None:
     print(f"claims: {len(outcomes) - failed} judged" + (f", {failed} undecided" if failed else ""))
     print(f"page:   {out / PAGE_FILE}")
     print(f"data:   {out / JSON_FILE}")
-
-
-def _interrupt(number: int, _: Any) -> NoReturn:
-    raise KeyboardInterrupt(number)

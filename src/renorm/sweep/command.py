@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..arguments import OneLineParser
+from ..resuming import stopped_in_words
 from .config import Point, Sweep, read_sweep
 from .local import Outcome, run_locally
 from .table import Folder
@@ -52,14 +50,13 @@ def run(words: list[str]) -> None:
     out = Path(arguments.out or f"sweeps/{sweep.name}")
     folder = Folder(out, sweep)
     missing = points_to_run(folder, arguments.retry_failed)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        _run_all(folder, missing, arguments)
-    except KeyboardInterrupt as stop:
+
+    def kept() -> str:
         left = sum(folder.status(point) == "missing" for point in sweep.points)
-        print(f"\nstopped: {len(sweep.points) - left} of {len(sweep.points)} points are kept", file=sys.stderr)
-        print(f"go on:  renorm {shlex.join(words)}", file=sys.stderr)
-        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))  # as shells count, and as a fit does
+        return f"{len(sweep.points) - left} of {len(sweep.points)} points are kept"
+
+    with stopped_in_words(words, kept):
+        _run_all(folder, missing, arguments)
     _report(folder)
 
 
@@ -140,7 +137,3 @@ def _report(folder: Folder) -> None:
     print(f"points:  {len(folder.sweep.points) - failed} done" + (f", {failed} failed" if failed else ""))
     print(f"table:   {path}")
     print(f"draw:    renorm sweep plot {folder.path} --out phase.png")
-
-
-def _interrupt(number: int, _: Any) -> NoReturn:
-    raise KeyboardInterrupt(number)
