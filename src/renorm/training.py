@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 import threading
-import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,6 +40,7 @@ from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
 from .datamodules import CLTDataModule
 from .imports import FLAG, imports_restricted, take_flag
+from .quiet import LOGGERS, ignore_expected_warnings
 from .recipes import (
     BASE_CONFIG,
     VARIANTS,
@@ -62,23 +62,6 @@ from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
 from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 from .zoo.whole_files import check_writable
-
-EXPECTED_WARNINGS = (
-    # a test needs no checkpoint callbacks, though the checkpoint remembers them
-    "Be aware that when using `ckpt_path`",
-    # between Lightning and newer PyTorch, nothing to do with us
-    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
-    # batches are drawn in microseconds; worker processes would only slow them down
-    "The '.*' does not have many workers",
-    # a resumed run goes on in its own folder
-    "Checkpoint directory .* exists and is not empty",
-    # what we log is reduced already, and the same on every process
-    "It is recommended to use `self.log",
-    # predictions are written with their blocks, no index is needed
-    "Couldn't infer the batch indices",
-    # short epochs are people's own choice
-    "The number of training batches .* is smaller than the logging interval",
-)
 
 
 class Parser(LightningArgumentParser):
@@ -396,10 +379,9 @@ def run(words: list[str]) -> None:
     """Run ``fit``, ``validate``, ``test`` or ``predict``."""
     # converged members have gradients near 1e-40, and denormal numbers make a step ten times slower
     torch.set_flush_denormal(True)
-    for logger in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+    for logger in LOGGERS[:2]:
         logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
-    for message in EXPECTED_WARNINGS:
-        warnings.filterwarnings("ignore", message)
+    ignore_expected_warnings()
     everything, words = take_flag(words)
     try:
         threading.excepthook = _thread_failed

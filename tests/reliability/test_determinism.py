@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
+from renorm.quiet import quiet_trainer
 from renorm.zoo import GNN, MLP, StackedModel
 
 from .runs import assert_equal, events, load
@@ -57,16 +57,9 @@ def test_the_same_command_twice(tmp_path: Path) -> None:
 
 def trained(model: StackedModel, steps: int = 60) -> dict[str, Tensor]:
     """The weights after some steps."""
-    trainer = Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
+    quiet_trainer(steps, accelerator="cpu").fit(
+        model, CLTDataModule(block_size=model.block_size, steps_per_epoch=steps)
     )
-    trainer.fit(model, CLTDataModule(block_size=model.block_size, steps_per_epoch=steps))
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 

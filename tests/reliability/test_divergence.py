@@ -15,6 +15,7 @@ from renorm.callbacks import Generalization, TheoryGap
 from renorm.callbacks.diverged_members import describe
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
+from renorm.quiet import quiet_trainer
 from renorm.sweep.config import parse_sweep
 from renorm.sweep.point import run_point
 from renorm.zoo import GNN, MLP, StackedModel
@@ -38,17 +39,7 @@ class Weights(Callback):
 
 
 def train(model: StackedModel, data: CLTDataModule, steps: int, *callbacks: Callback, **settings: Any) -> Trainer:
-    trainer = Trainer(
-        max_steps=steps,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        callbacks=list(callbacks),
-        **settings,
-    )
+    trainer = quiet_trainer(steps, accelerator="cpu", callbacks=list(callbacks), **settings)
     trainer.fit(model, data)
     return trainer
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
 from renorm.datamodules import CLTDataModule, laws
+from renorm.quiet import quiet_trainer
 from renorm.report.fits import errors_of, make_model, relative_errors, train
 from renorm.zoo.losses import clt_map
 
@@ -16,16 +16,7 @@ def test_training_follows_lightning(optimizer: str) -> None:
     data = CLTDataModule(steps_per_epoch=5)
     ours, theirs = (make_model("mlp_leaky_relu_free", optimizer, 0.05, replicas=3, compile=False) for _ in range(2))
     steps = list(train(ours, data, [0, 4, 12]))
-    trainer = Trainer(
-        max_steps=12,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
-    trainer.fit(theirs, data)
+    quiet_trainer(12, accelerator="cpu").fit(theirs, data)
     assert steps == [0, 4, 12]
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
 from renorm.datamodules import CLTDataModule
+from renorm.quiet import quiet_trainer
 from renorm.zoo import GNN, MLP, StackedModel, clt_map, compilation
 from renorm.zoo.compilation import compiled_losses, is_worth
 
@@ -38,15 +38,7 @@ needs_compiler = pytest.mark.skipif(
 
 
 def trained(model: StackedModel, steps: int = 20, batch_size: int = 32) -> StackedModel:
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        limit_val_batches=0,
-    )
+    trainer = quiet_trainer(steps, accelerator="cpu")
     trainer.fit(model, CLTDataModule(block_size=model.block_size, steps_per_epoch=10, batch_size=batch_size))
     return model
 

@@ -14,8 +14,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
+from ..quiet import quiet_trainer, quieten
 from ..sweep.config import TRAINING
-from ..sweep.point import build, quieten, versions
+from ..sweep.point import build, versions
 from ..zoo import StackedModel
 from ..zoo.hub import OF_TRAINING
 from ..zoo.manifest import MANIFEST, check_entry, read_file, read_manifest
@@ -98,18 +99,8 @@ def run_recipe(name: str) -> Trained:
     keep = KeepWeights()
     with one_thread():
         model, data, steps = build(recipe_point(name))
-        trainer = Trainer(
-            max_steps=steps,
-            accelerator="cpu",
-            devices=1,
-            logger=False,
-            callbacks=[keep] if name in read_recipes()["trajectories"] else [],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-        )
-        trainer.fit(model, data)
+        callbacks = [keep] if name in read_recipes()["trajectories"] else []
+        quiet_trainer(steps, accelerator="cpu", callbacks=callbacks).fit(model, data)
     return Trained(model.eval(), data, keep.epochs)
 
 

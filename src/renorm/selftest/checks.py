@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..cumulants import kstat, propagate
 from ..datamodules import CLTDataModule
+from ..quiet import quiet_trainer
 from ..zoo import MLP, clt_map
 from ..zoo.compilation import compiled_losses, missing_compiler
 
@@ -169,13 +170,4 @@ def _relative(found: Tensor, wanted: Tensor) -> float:
 def _trainer(device: torch.device) -> Trainer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Trainer(
-            accelerator="cpu" if device.type == "cpu" else "gpu",
-            devices=1,
-            max_steps=STEPS,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-        )
+        return quiet_trainer(STEPS, accelerator="cpu" if device.type == "cpu" else "gpu")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
 
 from .. import __version__
 from ..callbacks import Generalization
 from ..callbacks.symmetry_breaking import asymmetries
 from ..datamodules import CLTDataModule
+from ..quiet import quiet_trainer, quieten
 from ..zoo import GNN, MLP, StackedModel
 from ..zoo.divergence import AllDivergedError
 from ..zoo.metrics import METRICS
@@ -62,17 +60,7 @@ def run_point(point: Point) -> Columns:
     quieten()
     model, data, steps = build(point)
     judge = Generalization(figure_every_n_validations=0)
-    trainer = Trainer(
-        max_steps=steps,
-        accelerator="auto",
-        devices=1,
-        logger=False,
-        callbacks=[judge],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
+    trainer = quiet_trainer(steps, callbacks=[judge])
     start = time.perf_counter()
     with contextlib.suppress(AllDivergedError):  # a row for each member all the same, without numbers
         trainer.fit(model, data)
@@ -122,17 +110,3 @@ def prepare_worker() -> None:
     """One thread a worker, so that the numbers do not depend on how many there are."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-
-
-def quieten() -> None:
-    """Keep what Lightning says about every fit off the screen."""
-    from ..training import EXPECTED_WARNINGS
-
-    for logger in (
-        "lightning.pytorch.utilities.rank_zero",
-        "lightning.fabric.utilities.rank_zero",
-        "lightning.pytorch",
-    ):
-        logging.getLogger(logger).setLevel(logging.ERROR)
-    for message in EXPECTED_WARNINGS:
-        warnings.filterwarnings("ignore", message)
