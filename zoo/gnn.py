@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from .activations import find
-from .base import StackedModel, check_at_least, check_bool, check_one_of, primitive
+from .base import StackedModel
 from .graph_symmetry import HOPS, ODD, graph_orbits, symmetries_of
 from .graphs import adjacency, edge_list
+from .hyperparameters import check_at_least, check_bool, check_one_of, primitive
 from .layers import StackedLinear
 from .symmetry import Orbits
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..sizes import check_sizes
-from .base import StackedModel, check_one_of
+from .base import StackedModel
+from .hyperparameters import check_one_of
 from .manifest import FOLDER, find_entry, read_file, read_manifest
 
 MEMBERS = ("best", "all")

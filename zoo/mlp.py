@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import StackedModel, check_at_least, check_bool, primitive
+from .base import StackedModel
+from .hyperparameters import check_at_least, check_bool, primitive
 from .layers import StackedLinear
 from .symmetry import SYMMETRIES, Orbits, layer_orbits
 

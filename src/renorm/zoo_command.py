@@ -158,7 +158,8 @@ def print_pretrained(pattern: str | None) -> None:
     table = Table(*headings, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    print_whole(table, f"{len(names)} entries; relative mean squared errors; 'renorm zoo show NAME' has all of one")
+    note = "best: the member of least validation loss on the trained laws; 'renorm zoo show NAME' has all of one"
+    print_whole(table, f"{len(names)} entries of 16 members; relative mean squared errors; {note}")
 
 
 def print_whole(table: Table, note: str) -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from renorm.zoo import MLP
-from renorm.zoo.base import primitive
+from renorm.zoo.hyperparameters import primitive
 from renorm.zoo.losses import LOSSES, clt_map
 
 STEPS = 12

@@ -1,0 +1,62 @@
+"""Hyperparameters of a model: plain values that a checkpoint can hold, each in its range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def merge_parameters(named: dict[str, Any], own: Any) -> dict[str, Any]:
+    """Parameters of an activation: those with a keyword of their own, and those of a user's activation.
+
+    Raises:
+        ValueError: where ``own`` is no dict, or names one of the keywords again.
+    """
+    given = {name: primitive(name, value) for name, value in named.items() if value is not None}
+    own = primitive("activation_args", {} if own is None else own)
+    if not isinstance(own, dict):
+        raise ValueError(f"activation_args={own!r} is unknown; allowed: a dict from names to values")
+    for name in named.keys() & own.keys():
+        raise ValueError(f"{name}={own[name]!r} stands in activation_args; allowed: the keyword {name} itself")
+    return given | own
+
+
+def primitive(name: str, value: Any) -> Any:
+    """Turn a hyperparameter into numbers, strings, lists and dicts.
+
+    Raises:
+        ValueError: for anything that a checkpoint could not hold safely.
+
+    Example:
+        >>> import torch
+        >>> primitive("negative_slope", torch.tensor([0.5, 1.0]))
+        [0.5, 1.0]
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, list | tuple):
+        return [primitive(name, v) for v in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: primitive(name, v) for key, v in value.items()}
+    what = " ".join(repr(value).split())  # one line, also for a module that prints over several
+    raise ValueError(f"{name}={what} is a {type(value).__name__}; allowed: numbers, strings, lists and dicts of them")
+
+
+def check_at_least(name: str, value: int, low: int) -> None:
+    """Raise a ValueError unless ``value`` is a whole number and at least ``low``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(f"{name}={value!r} is out of range; allowed: whole numbers >= {low}")
+
+
+def check_one_of(name: str, value: str, allowed: Iterable[str]) -> None:
+    """Raise a ValueError unless ``value`` is one of ``allowed``."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}")
+
+
+def check_bool(name: str, value: bool) -> None:
+    """Raise a ValueError unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} is unknown; allowed: True, False")
