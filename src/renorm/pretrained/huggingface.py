@@ -19,7 +19,8 @@ class _Strict(PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(cls, *, strict: bool = True, **kwargs: Any) -> Any:
-        return super()._from_pretrained(strict=strict, **kwargs)
+        # in evaluation mode, which not every version of the mixin sees to
+        return super()._from_pretrained(strict=strict, **kwargs).eval()
 
 
 class HubMLP(_Strict, MLP, library_name="renorm", license="mit"):
