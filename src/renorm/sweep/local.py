@@ -22,6 +22,7 @@ Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+PATIENCE = 10  # seconds in which an idle worker has to end by itself
 DIED = "the worker process died (killed, or out of memory)"
 
 
@@ -52,12 +53,14 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the processes."""
-        while self._idle:
-            worker = self._idle.pop()
+        """End the processes, which clean up behind themselves where they can."""
+        ending, self._idle = self._idle, []
+        for worker in ending:
+            worker.connection.close()  # at which the worker returns
+        for worker in ending:
+            worker.process.join(PATIENCE)
             worker.process.kill()
             worker.process.join()
-            worker.connection.close()
 
     def run(self, tasks: list[Task], run: Callable[[Task], Result]) -> Iterator[tuple[Task, Result | str]]:
         """Run tasks as workers become free, and yield each as it ends; a worker that dies costs its own task only.
