@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import theilslopes
 
 from .runs import run
 
@@ -67,7 +68,8 @@ def test_two_hundred_epochs(tmp_path: Path) -> None:
     assert len(rows) == 200
     after = {name: np.array([row[name] for row in rows[20:]]) for name in rows[0]}
     epochs = np.arange(180)
-    assert np.polyfit(epochs, after["memory"], 1)[0] < 0.05
+    # the median slope of all pairs: an epoch with figures holds 20 MB more and gives them back, which sways least squares
+    assert theilslopes(after["memory"], epochs).slope < 0.05
     assert len(set(after["files"])) == 1
     # linear: fifty epochs, after which figures come again, add what the fifty before them did
     first, second, third = np.diff([rows[epoch]["events"] for epoch in (25, 75, 125, 175)])
