@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from renorm.bench.figures import draw_growth, draw_parts
+from renorm.bench.loops import bare_step, stack
 from renorm.bench.measure import EPOCHS, slopes
+from renorm.bench.memory import step_memory
 from renorm.cli import main
 
 
 def test_slopes_are_exponents() -> None:
     rows = [{"axis": "width", "value": n, "seconds": 1e-6 * n**2, "bytes": n} for n in (4, 8, 16, 32)]
-    rows += [{"axis": "batch", "value": n, "seconds": 1e-3, "bytes": None} for n in (64, 256)]
+    rows += [{"axis": "batch", "value": n, "seconds": 1e-3, "bytes": n} for n in (64, 256)]
     found = slopes(rows)
     assert np.isclose(found["width"], 2)
     assert np.isclose(found["batch"], 0)
     figure = draw_growth(rows, found)
     assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "width", "batch"]
+
+
+def test_memory_of_a_step_is_the_most_that_it_holds_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    def step() -> None:
+        for _ in range(3):
+            torch.zeros(1000)  # given back before the next is taken
+        torch.zeros(500)
+
+    before = torch.zeros(10**6)
+    assert [step_memory(step) for _ in range(2)] == [4000, 4000]
+    assert step_memory(lambda: before.add_(before)) == 0
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ZeroDivisionError):
+        step_memory(lambda: 1 / 0)
+    os.write(2, b"back")
+    assert capfd.readouterr().err == "back"
+
+
+def test_memory_of_a_step_grows_with_the_batch_alone_as_its_outputs_do() -> None:
+    small, large = (step_memory(bare_step(stack(8, compile_=False), batch)) for batch in (1000, 3000))
+    assert large == pytest.approx(3 * small, rel=0.01)
 
 
 def test_the_bars_are_shares_of_the_whole() -> None:

@@ -26,10 +26,10 @@ from .measure import (
     measure_goals,
     measure_growth,
     measure_parts,
-    peak_memory,
     shares_of,
     slopes,
 )
+from .memory import peak_memory
 
 MEMBERS = 1024
 
@@ -118,8 +118,7 @@ def markdown(content: dict[str, Any]) -> str:
         )
     lines += ["", "| axis | value | ms a step | MiB |", "| --- | ---: | ---: | ---: |"]
     for row in content["growth"]:
-        size = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:.0f}"
-        lines.append(f"| {row['axis']} | {row['value']} | {row['seconds'] * 1e3:.3f} | {size} |")
+        lines.append(f"| {row['axis']} | {row['value']} | {row['seconds'] * 1e3:.3f} | {row['bytes'] / 2**20:.3g} |")
     exponents = ", ".join(f"{axis}^{slope:.2f}" for axis, slope in content["slopes"].items())
     late = content["late_over_early"]
     lines += [

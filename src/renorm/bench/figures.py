@@ -22,18 +22,14 @@ def draw_growth(rows: list[dict[str, Any]], slopes: dict[str, float]) -> Figure:
         values = [row["value"] for row in points]
         grid[0, column].loglog(values, [row["seconds"] * 1e3 for row in points], marker="o")
         grid[0, column].set_title(f"time ~ {axis}$^{{{slopes[axis]:.2f}}}$", fontsize="medium")
-        known = [row for row in points if row["bytes"]]
-        grid[1, column].plot(
-            [row["value"] for row in known], [row["bytes"] / MIB for row in known], marker="o", color="C1"
-        )
+        grid[1, column].loglog(values, [row["bytes"] / MIB for row in points], marker="o", color="C1")
         grid[1, column].set_xlabel(axis)
         for panel in grid[:, column]:
             panel.set_xticks(values, [str(value) for value in values], rotation=45)
             panel.xaxis.minorticks_off()
             panel.grid(alpha=0.3, linewidth=0.5, which="both")
-    grid[1, 0].set_ylim(bottom=0)
     grid[0, 0].set_ylabel("milliseconds a step")
-    grid[1, 0].set_ylabel("MiB above the start")
+    grid[1, 0].set_ylabel("MiB that a step holds")
     return figure
 
 

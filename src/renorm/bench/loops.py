@@ -119,7 +119,7 @@ def stack(members: int, compile_: bool = True, **arguments: Any) -> MLP:
     return MLP(activation="leaky_relu", replicas=members, compile=compile_, **arguments)
 
 
-def bare_step(model: StackedModel, batch: int) -> tuple[Callable[[], Tensor], torch.optim.Optimizer]:
+def bare_forward(model: StackedModel, batch: int) -> tuple[Callable[[], Tensor], torch.optim.Optimizer]:
     """Forward pass and optimiser of a stack, without Lightning."""
     losses = compiled_losses(model, steps=float("inf"), rows=batch)
     x = torch.randn(batch, model.block_size)
@@ -128,9 +128,9 @@ def bare_step(model: StackedModel, batch: int) -> tuple[Callable[[], Tensor], to
     return lambda: losses(x, target).sum(), optimizer
 
 
-def bare_seconds(model: StackedModel, batch: int, budget: float) -> float:
-    """Seconds a step without Lightning, over about ``budget`` seconds."""
-    forward, optimizer = bare_step(model, batch)
+def bare_step(model: StackedModel, batch: int) -> Callable[[], None]:
+    """A training step without Lightning, warmed up."""
+    forward, optimizer = bare_forward(model, batch)
 
     def step() -> None:
         loss = forward()
@@ -140,7 +140,7 @@ def bare_seconds(model: StackedModel, batch: int, budget: float) -> float:
 
     for _ in range(3):
         step()
-    return seconds_of(step, budget)
+    return step
 
 
 def seconds_of(function: Callable[[], Any], budget: float) -> float:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
-import resource
 import statistics
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +16,7 @@ from ..datamodules import CLTDataModule
 from ..zoo import GNN
 from .loops import (
     BATCH,
-    bare_seconds,
+    bare_forward,
     bare_step,
     fit_clock,
     plain_lightning,
@@ -29,6 +25,7 @@ from .loops import (
     seconds_of,
     stack,
 )
+from .memory import step_memory
 
 # members -> goals: how many times cheaper a member-step is than a step of plain Lightning, and of plain PyTorch
 GOALS: dict[int, tuple[float, float | None]] = {1: (1, None), 64: (100, 25), 1024: (1000, 200)}
@@ -97,13 +94,12 @@ def measure_growth(sizes: dict[str, list[int]], budget: float) -> list[Row]:
     rows = []
     for axis, values in sizes.items():
         for value in values:
-            gc.collect()
-            peak = start_peak()
             members = value if axis == "members" else 64
             own: Row = {axis: value} if axis in ("width", "depth") else {}
             batch = value if axis == "batch" else BATCH
-            seconds = bare_seconds(stack(members, **own), batch, budget)
-            rows.append({"axis": axis, "value": value, "seconds": seconds, "bytes": peak_since(peak)})
+            step = bare_step(stack(members, **own), batch)
+            seconds = seconds_of(step, budget)
+            rows.append({"axis": axis, "value": value, "seconds": seconds, "bytes": step_memory(step)})
     return rows
 
 
@@ -124,7 +120,7 @@ def measure_parts(members: int, steps: int, budget: float) -> dict[str, float]:
     compute outputs and losses on every law, and callbacks what their metrics and diagnostics add.
     """
     model, data, numbers = stack(members), CLTDataModule(batch_size=BATCH), itertools.count()
-    forward, optimizer = bare_step(model, BATCH)
+    forward, optimizer = bare_forward(model, BATCH)
 
     def draw() -> Tensor:
         return data.batch("train", 0, next(numbers))
@@ -183,28 +179,3 @@ def measure_convergence(members: int, steps: int) -> float:
     tenth = steps // 10
     first = clock.stamps[tenth] - clock.stamps[tenth // 10]
     return (clock.stamps[-1] - clock.stamps[-1 - (tenth - tenth // 10)]) / first
-
-
-def start_peak() -> int | None:
-    """Resident memory now; on Linux the peak is counted anew from here."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        return _status("VmRSS")
-    except OSError:
-        return None
-
-
-def peak_since(start: int | None) -> int | None:
-    """Bytes by which the peak exceeded what was there at the start; None where the system does not tell."""
-    return None if start is None else max(0, _status("VmHWM") - start)
-
-
-def _status(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1]) * 1024
-
-
-def peak_memory() -> float:
-    """Peak memory of this process, GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
