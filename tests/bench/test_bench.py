@@ -38,6 +38,9 @@ def test_memory_of_a_step_is_the_most_that_it_holds_at_once(capfd: pytest.Captur
     before = torch.zeros(10**6)
     assert [step_memory(step) for _ in range(2)] == [4000, 4000]
     assert step_memory(lambda: before.add_(before)) == 0
+    kept: list[torch.Tensor] = []
+    assert step_memory(lambda: kept.append(torch.zeros(1000))) == 4000
+    assert step_memory(lambda: (kept.clear(), torch.zeros(500))) == 2000
     assert capfd.readouterr().err == ""
     with pytest.raises(ZeroDivisionError):
         step_memory(lambda: 1 / 0)

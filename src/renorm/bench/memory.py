@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import resource
@@ -32,9 +31,17 @@ def step_memory(step: Callable[[], Any]) -> int:
         trace = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
-    memory = sorted((event for event in events if event.get("name") == "[memory]"), key=lambda event: event["ts"])
-    changes: list[int] = [event["args"]["Bytes"] for event in memory]
-    return max(itertools.accumulate(changes, initial=0))
+    memory = [event for event in events if event.get("name") == "[memory]"]
+    held: dict[int, int] = {}
+    most = 0
+    for event in sorted(memory, key=lambda event: event["ts"]):
+        address, size = event["args"]["Addr"], event["args"]["Bytes"]
+        if size > 0:
+            held[address] = size
+            most = max(most, sum(held.values()))
+        else:
+            held.pop(address, None)  # what was made before, if it is not there
+    return most
 
 
 @contextlib.contextmanager
