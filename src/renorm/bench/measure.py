@@ -40,7 +40,7 @@ QUICK_GROWTH: dict[str, list[int]] = {"members": [1, 64, 1024], "width": [4, 16]
 CONVERGED_STEPS = 20_000
 DEFAULT_EPOCH = 200  # steps
 # steps between two validations with all diagnostics; None is training alone
-EPOCHS: tuple[int | None, ...] = (None, 200, 2000, 5000)
+EPOCHS: tuple[int | None, ...] = (None, 200, 2000, 5000, 10_000)
 OF_AN_EPOCH = ("validation", "callbacks")  # parts that a step has no share of
 MOST_SAMPLING, MOST_OVERHEAD = 0.1, 0.3  # goals: shares of sampling, and of Lightning and callbacks together
 
