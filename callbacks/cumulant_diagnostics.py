@@ -18,7 +18,7 @@ from ..zoo.base import StackedModel
 from ..zoo.losses import clt_map
 from .cumulant_figures import draw_flow, draw_history
 from .cumulant_table import write_table
-from .figures import log_figure, shorten
+from .figures import log_figure, shorten, verbatim
 from .layer_cumulants import ORDER, LayerCumulants, integrated_cumulants, sampled_cumulants
 from .tables import chart_tag, is_due, log_scalars, mean_and_quantiles, table_folder
 
@@ -144,12 +144,16 @@ class CumulantDiagnostics(Callback):
             start = laws.parse(law).cumulants(ORDER)
             exact = torch.stack([start, clt_step(start, block_size)]).numpy()
             log_figure(
-                trainer, f"cumulant_flow/{law}", draw_flow(flow, exact, self._probe_cumulants(law), shorten(law))
+                trainer,
+                f"cumulant_flow/{law}",
+                draw_flow(flow, exact, self._probe_cumulants(law), verbatim(shorten(law))),
             )
             rows = np.array(self._history[law])
             history = rows[:, 1:].reshape(len(rows), len(layers), ORDER)
             epochs = [int(epoch) for epoch in rows[:, 0]]
-            log_figure(trainer, f"cumulant_history/{law}", draw_history(epochs, history, list(layers), shorten(law)))
+            log_figure(
+                trainer, f"cumulant_history/{law}", draw_history(epochs, history, list(layers), verbatim(shorten(law)))
+            )
 
     def _probe_cumulants(self, law: str) -> NDArray[np.float64] | None:
         if law not in self._probes:

@@ -52,14 +52,14 @@ def draw_error_lines(axes: Axes, model: StackedModel, results: Mapping[str, Mapp
     for law, metrics in results.items():
         error = metrics[metric].detach().cpu()
         bands = np.array([[float(q) for q in quantiles(error[values == value])] for value in abscissa])
-        (line,) = axes.plot(abscissa, bands[:, 1], marker=".", label=shorten(law))
+        (line,) = axes.plot(abscissa, bands[:, 1], marker=".", label=verbatim(shorten(law)))
         axes.fill_between(abscissa, bands[:, 0], bands[:, 2], color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set_xlabel(axis.replace("_", " "))
     axes.legend(fontsize="small", ncols=2)
 
 
 def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], metric: str) -> None:
-    names = [shorten(law) for law in results]
+    names = [verbatim(shorten(law)) for law in results]
     bands = np.array([[float(q) for q in quantiles(metrics[metric].detach().cpu())] for metrics in results.values()])
     spread = np.abs(bands[:, [0, 2]].T - bands[:, 1])
     axes.errorbar(range(len(names)), bands[:, 1], yerr=spread, fmt="o", capsize=4)
@@ -75,3 +75,13 @@ def shorten(law: str, length: int = 36) -> str:
     """
     law = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number.group()):.4g}", law)
     return law if len(law) <= length else f"{law[: length - 13]}…{law[-12:]}"
+
+
+def verbatim(text: str) -> str:
+    r"""Text that a figure shows as it is: a dollar sign, which the paths of laws may have, starts no formula.
+
+    Example:
+        >>> print(verbatim("empirical(path='a$b$.npy')"))
+        empirical(path='a\$b\$.npy')
+    """
+    return text.replace("$", r"\$")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
+from ..screen import print_whole
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
 from ..zoo.whole_files import whole_file
@@ -54,7 +54,7 @@ class TestReport(Callback):
             path = Path(self.directory) / RESULTS_FILE
             content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
             write_json(path, content | {SEAL: seal(content)})
-            Console().print(f"every member's numbers: {path}", soft_wrap=True, highlight=False)
+            print(f"every member's numbers: {path}")
 
 
 def print_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trained: list[str]) -> None:
@@ -75,11 +75,7 @@ def print_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trai
             table.add_row(name, *([label] if model.grid_axes else []), count, *medians)
             name = ""
         table.add_section()
-    console = Console()
-    # a table that is cut off tells nothing: in a narrow terminal its lines are longer than the window
-    widest = console.options.update(width=10_000)
-    console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
-    console.print(table)
+    print_whole(table)
 
 
 def report(

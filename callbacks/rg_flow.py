@@ -12,7 +12,7 @@ from ..datamodules import CLTDataModule, laws
 from ..datamodules.sampling import stream
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
-from .figures import log_figure, shorten
+from .figures import log_figure, shorten, verbatim
 from .rg_figures import draw_flow, draw_spectrum
 from .tables import is_due, log_scalars, table_folder, write_epoch
 
@@ -88,7 +88,9 @@ class RGFlow(Callback):
         for law, flow in self.results.items():
             scalars |= self._flow_scalars(law, flow, data.block_size)
             exact = clt_flow(laws.parse(law).cumulants(4), self.steps, data.block_size).numpy()
-            log_figure(trainer, f"rg_flow/{law}", draw_flow(flow, exact, pl_module.grid_groups(), shorten(law)))
+            log_figure(
+                trainer, f"rg_flow/{law}", draw_flow(flow, exact, pl_module.grid_groups(), verbatim(shorten(law)))
+            )
         if data.block_size <= MOST_VARIABLES:
             spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
             self.spectrum = pl_module.divergence.exclude(spectrum)

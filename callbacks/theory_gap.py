@@ -12,7 +12,7 @@ from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.sampling import draw_blocks
 from ..zoo.base import StackedModel
-from .figures import log_figure, shorten
+from .figures import log_figure, shorten, verbatim
 from .layer_cumulants import ORDER, sampled_cumulants
 from .tables import is_due, log_scalars, mean_and_quantiles, table_folder, write_epoch
 from .theory_figures import draw_gap
@@ -104,7 +104,7 @@ class TheoryGap(Callback):
         log_scalars(trainer, self._scalars())
         if is_due(epoch, self.figure_every_n_epochs, trainer.max_epochs):
             for law, gaps in self.results.items():
-                log_figure(trainer, f"theory_gap/{law}", draw_gap(gaps, f"{shorten(law)}, {self.method}"))
+                log_figure(trainer, f"theory_gap/{law}", draw_gap(gaps, f"{verbatim(shorten(law))}, {self.method}"))
         self._write(trainer, pl_module, epoch)
 
     def compare(self, model: StackedModel, law: laws.Law, data: CLTDataModule) -> dict[str, Gap]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .arguments import OneLineParser
-from .callbacks.figures import shorten
+from .callbacks.figures import shorten, verbatim
 from .callbacks.results import SEAL, seal
 from .datamodules.laws import parse
 from .plain import read_json
@@ -109,7 +109,7 @@ def error_against_grid(results: list[dict[str, Any]], laws: list[str], metric: s
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for panel, law in zip(panels.flat, laws, strict=False):
         trained = law in results[0]["train_laws"]
-        panel.set_title(f"{shorten(law)}\n{'trained on' if trained else 'held out'}", fontsize="medium")
+        panel.set_title(f"{verbatim(shorten(law))}\n{'trained on' if trained else 'held out'}", fontsize="medium")
         for content in results:
             _draw(panel, content, law, metric)
         panel.grid(alpha=0.3, linewidth=0.5)
@@ -118,9 +118,9 @@ def error_against_grid(results: list[dict[str, Any]], laws: list[str], metric: s
     axis = grid_axis(results[0]) or ""
     panels.flat[0].set_yscale("log")
     for panel in panels[:, 0]:
-        panel.set_ylabel(metric.replace("_", " "))
+        panel.set_ylabel(verbatim(metric.replace("_", " ")))
     for panel in panels[-1]:
-        panel.set_xlabel(axis.replace("_", " "))
+        panel.set_xlabel(verbatim(axis.replace("_", " ")))
     panels.flat[0].legend(title="symmetry", fontsize="small")
     return figure
 
@@ -131,5 +131,7 @@ def _draw(panel: Axes, content: dict[str, Any], law: str, metric: str) -> None:
     error = np.array([np.nan if v is None else v for v in content["results"][law][metric]])
     values = np.unique(abscissa)
     bands = np.array([np.nanquantile(error[abscissa == value], [0.1, 0.5, 0.9]) for value in values])
-    (line,) = panel.plot(values, bands[:, 1], marker=".", markersize=4, label=str(content["model"].get("symmetry")))
+    (line,) = panel.plot(
+        values, bands[:, 1], marker=".", markersize=4, label=verbatim(str(content["model"].get("symmetry")))
+    )
     panel.fill_between(values, bands[:, 0], bands[:, 2], color=line.get_color(), alpha=0.2, linewidth=0)

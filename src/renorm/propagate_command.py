@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from .cumulants.propagation.network import read_network
 from .cumulants.propagation.propagate import METHODS
 from .datamodules import laws
 from .datamodules.sampling import draw_blocks
+from .screen import print_whole
 from .zoo.base import StackedModel
 from .zoo.registry import create_model
 
@@ -145,8 +145,5 @@ def print_table(predictions: list[Propagation], found: dict[str, Measured]) -> N
                 predicted = prediction.marginals(layer)[n]
                 row += [f"{float(predicted.mean()):.6g}", f"{float((predicted - estimate.k[n]).mean()):+.1e}"]
             table.add_row(*row)
-    console = Console()
-    widest = console.options.update(width=10_000)
-    console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
-    console.print(f"law {predictions[0].law}; means over units; gap = predicted - measured", highlight=False)
-    console.print(table, highlight=False)
+    print(f"law {predictions[0].law}; means over units; gap = predicted - measured")
+    print_whole(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -359,8 +360,8 @@ class RenormCLI(LightningCLI):
             return
         print(f"run:    {folder}")
         if (best := folder / "checkpoints" / "best.ckpt").exists():
-            print(f"judge:  renorm test --ckpt_path {best}")
-        print(f"watch:  tensorboard --logdir {self.trainer.default_root_dir}")
+            print(f"judge:  {shlex.join(['renorm', 'test', '--ckpt_path', str(best)])}")
+        print(f"watch:  {shlex.join(['tensorboard', '--logdir', self.trainer.default_root_dir])}")
 
 
 def with_whole_checkpoints(plugins: Any) -> list[Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
 from rich.table import Table
 
 from .arguments import OneLineParser
+from .screen import print_whole
 from .zoo.catalogue import read_catalogue
 from .zoo.manifest import find_entry, pretrained_names
 
@@ -140,7 +140,8 @@ def print_variants(pattern: str | None) -> None:
     table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
     for entry in entries:
         table.add_row(entry["name"], str(entry["parameters"]), entry["description"])
-    print_whole(table, f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
+    print_whole(table)
+    print(f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
 
 
 def print_pretrained(pattern: str | None) -> None:
@@ -159,13 +160,5 @@ def print_pretrained(pattern: str | None) -> None:
     for row in rows:
         table.add_row(*row)
     note = "best: the member of least validation loss on the trained laws; 'renorm zoo show NAME' has all of one"
-    print_whole(table, f"{len(names)} entries of 16 members; relative mean squared errors; {note}")
-
-
-def print_whole(table: Table, note: str) -> None:
-    """Print a table uncut, also in a narrow terminal, and a line below it."""
-    console = Console()
-    widest = console.options.update(width=10_000)
-    console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
-    console.print(table)
-    console.print(note)
+    print_whole(table)
+    print(f"{len(names)} entries of 16 members; relative mean squared errors; {note}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -104,6 +106,31 @@ def test_test_needs_nothing_but_the_checkpoint(run_folder: Path, capsys: pytest.
         assert results["results"][str(law)]["relative_mse"] == pytest.approx(relative.tolist(), rel=1e-4)
     assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in run_folder.parent.iterdir()] == ["version_0"]
+
+
+def test_names_that_a_shell_a_table_or_a_figure_would_read_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a[").mkdir()
+    np.save(tmp_path / "a[" / "$_$].npy", np.linspace(-2, 2, 100))
+    law = "empirical(path='a[/$_$].npy')"
+    place = ("--trainer.default_root_dir", "my runs", "--name", "[red] &é")
+    model = ("--config", "mlp_leaky_relu_full", "--model.negative_slope", "[0.1, 0.5]", "--trainer.max_epochs", "1")
+    words = ["fit", *model, *QUICK, *place]
+    assert main([*words, "--data.held_out_laws", json.dumps([law])]) == 0
+    said = dict(line.split(":  ", 1) for line in capsys.readouterr().out.splitlines() if ":  " in line)
+    judge = shlex.split(said["judge"])
+    assert judge[0] == "renorm"
+    assert shlex.split(said["watch"]) == ["tensorboard", "--logdir", "my runs"]
+    assert main([*judge[1:], "--data.held_out_laws", json.dumps([law])]) == 0
+    shown = capsys.readouterr().out
+    assert '│ empirical(path="a[/$_$]' in shown
+    assert f"every member's numbers: {Path(judge[-1]).with_name('test_results.json')}" in shown
+    results = judge[-1].replace("best.ckpt", "test_results.json")
+    assert main(["plot", results, "--out", "$_$.png"]) == 0
+    assert main(["propagate", "--ckpt_path", judge[-1], "--law", law, "--samples", "100"]) == 0
+    assert 'law empirical(path="a[/$_$].npy"' in capsys.readouterr().out
 
 
 def test_a_grid_is_tested_point_by_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

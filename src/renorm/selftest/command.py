@@ -83,7 +83,7 @@ def measured(check: Check, device: torch.device) -> Outcome:
 
 def print_outcomes(outcomes: list[Outcome], device: torch.device) -> None:
     """One row a check, then what to do."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     console.print(
         f"renorm {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {device.type} ({where})"
@@ -100,6 +100,6 @@ def print_outcomes(outcomes: list[Outcome], device: torch.device) -> None:
     for outcome in outcomes:
         if outcome.status == "FAILED":
             said = f" ({outcome.problem})" if outcome.problem else ""
-            console.print(f"{outcome.check.name}{said}: {outcome.check.advice}", markup=False)
+            console.print(f"{outcome.check.name}{said}: {outcome.check.advice}")
     failed = sum(outcome.status == "FAILED" for outcome in outcomes)
     console.print(f"{failed} of {len(outcomes)} checks FAILED" if failed else f"all {len(outcomes)} checks ok")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,4 +137,4 @@ def _report(folder: Folder) -> None:
     path = folder.collect()
     print(f"points:  {len(folder.sweep.points) - failed} done" + (f", {failed} failed" if failed else ""))
     print(f"table:   {path}")
-    print(f"draw:    renorm sweep plot {folder.path} --out phase.png")
+    print(f"draw:    {shlex.join(['renorm', 'sweep', 'plot', str(folder.path), '--out', 'phase.png'])}")

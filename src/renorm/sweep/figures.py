@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..callbacks.figures import shorten
+from ..callbacks.figures import shorten, verbatim
 from ..callbacks.symmetry_breaking import order_parameter
 
 Table = dict[str, NDArray[Any]]
@@ -175,8 +175,8 @@ def _parts(table: Table, axis: str) -> Iterator[tuple[str, Table]]:
 
 
 def _label(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else shorten(str(value), 24)
+    return f"{value:.6g}" if isinstance(value, float) else verbatim(shorten(str(value), 24))
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return verbatim(name.replace("_", " "))

@@ -1,0 +1,24 @@
+"""Tables on the screen."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_whole(table: Table) -> None:
+    """Print a table uncut, also in a narrow terminal: its lines are then longer than the window.
+
+    Cells are shown as they are: brackets, which the paths of laws may have, are no markup.
+
+    Example:
+        >>> table = Table("law", box=None)
+        >>> table.add_row("empirical(path='a[/b].npy')")
+        >>> print_whole(table)
+        law
+        empirical(path='a[/b].npy')
+    """
+    console = Console(markup=False, highlight=False)
+    widest = console.options.update(width=10_000)
+    console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
+    console.print(table)
