@@ -5,6 +5,7 @@ if __name__ != "renorm.callbacks":
 
 from .checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpointIO
 from .cumulant_diagnostics import CumulantDiagnostics
+from .defaults import default_callbacks
 from .diverged_members import DivergedMembers
 from .event_files import EventFiles
 from .generalization import Generalization
@@ -36,4 +37,5 @@ __all__ = [
     "TheoryGap",
     "WholeCheckpointIO",
     "WritePredictions",
+    "default_callbacks",
 ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import warnings
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torchmetrics import MetricCollection
 
 from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
-from ..zoo.metrics import METRICS, generalization_metrics, quantiles
+from ..zoo.metrics import METRICS, generalization_metrics, quantiles, worst_law
 from .figures import error_by_grid_point, log_figure
 from .tables import chart_tag, log_scalars
-
-Stage = Literal["val", "test"]
 
 
 class Generalization(Callback):
@@ -22,7 +22,12 @@ class Generalization(Callback):
 
     Metrics are ``mse``, ``relative_mse``, ``wasserstein1``, ``energy_distance`` and ``k1_error`` to ``k4_error``, see
     :mod:`renorm.zoo.metrics`; the tag has the median over members, ``..._q10`` and ``..._q90`` the quantiles. Members that
-    diverged are left out of the quantiles and counted in ``members/diverged``.
+    diverged are left out of the quantiles and counted in ``members/diverged``. In a test tags begin with ``test/``.
+
+    ``Trainer.validate`` and ``Trainer.test`` return the medians, each under its tag, and ``trainer.callback_metrics`` has them.
+    A fit may be monitored by the laws that it trains on: their medians are in ``callback_metrics`` under their tags, and the
+    worst of these laws under ``trained/<metric>``. Whatever is chosen by a held-out law is no longer judged by it; who wants to
+    do so all the same finds ``held_out/<law>/<metric>`` and the worst of them, ``held_out/<metric>``.
 
     Args:
         figure_every_n_validations: draw the error of each grid point this often; 0 for never.
@@ -47,18 +52,23 @@ class Generalization(Callback):
         self.results = {}
         self._metrics = None
 
-    def _update(self, trainer: Trainer, outputs: dict[str, Tensor], batch_idx: int, law_idx: int, batches: int) -> None:
+    def _update(
+        self, trainer: Trainer, outputs: dict[str, Tensor], batch_idx: int, law_idx: int, batches: int
+    ) -> dict[str, Tensor]:
+        """Add a batch; after the last one of a law, the law's metrics as medians over members."""
         data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
         law = str(data.laws[law_idx])
         if self._metrics is None:
             self._metrics = generalization_metrics(data.target_cumulants[law]).to(outputs["prediction"].device)
         self._metrics.update(outputs["prediction"], outputs["target"])
-        if batch_idx + 1 == batches:
-            # one law at a time: the samples of all of them would not fit for thousands of members
-            computed = self._metrics.compute()
-            # torchmetrics makes a scalar of one member's number
-            self.results[law] = {name: computed[name].reshape(-1) for name in METRICS}
-            self._metrics = None
+        if batch_idx + 1 < batches:
+            return {}
+        # one law at a time: the samples of all of them would not fit for thousands of members
+        computed = self._metrics.compute()
+        # torchmetrics makes a scalar of one member's number
+        self.results[law] = {name: computed[name].reshape(-1) for name in METRICS}
+        self._metrics = None
+        return medians(self.results[law])
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last validation."""
@@ -74,13 +84,23 @@ class Generalization(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add a batch; after the last one of a law, compute its metrics."""
-        self._update(trainer, outputs, batch_idx, dataloader_idx, int(trainer.num_val_batches[dataloader_idx]))
+        batches = int(trainer.num_val_batches[dataloader_idx])
+        found = self._update(trainer, outputs, batch_idx, dataloader_idx, batches)
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._log_law(trainer, found, dataloader_idx)
+            return
+        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        law = data.laws[dataloader_idx]
+        kind = "generalization" if law in data.train_laws else "held_out"
+        # loggers get all laws at once, when the validation ends
+        self._log_medians({f"{kind}/{law}/{name}": value for name, value in found.items()}, logger=False)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members, and now and then a figure."""
         if trainer.sanity_checking:
             return
         self._log(trainer)
+        self._log_worst(trainer)
         every = self.figure_every_n_validations
         if every and self._validations % every == 0 and isinstance(pl_module, StackedModel):
             log_figure(trainer, "generalization/error", error_by_grid_point(pl_module, self.results))
@@ -100,23 +120,50 @@ class Generalization(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Add a batch; after the last one of a law, compute its metrics."""
-        self._update(trainer, outputs, batch_idx, dataloader_idx, int(trainer.num_test_batches[dataloader_idx]))
+        batches = int(trainer.num_test_batches[dataloader_idx])
+        found = self._update(trainer, outputs, batch_idx, dataloader_idx, batches)
+        self._log_law(trainer, found, dataloader_idx, prefix="test/")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members."""
         self._log(trainer, prefix="test/")
+        self._log_worst(trainer, prefix="test/")
+
+    def _log_law(self, trainer: Trainer, found: dict[str, Tensor], law_idx: int, prefix: str = "") -> None:
+        law = trainer.datamodule.laws[law_idx]  # type: ignore[attr-defined]
+        self._log_medians({f"{prefix}generalization/{law}/{name}": value for name, value in found.items()})
+
+    def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
+        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        for kind, laws in (("trained", data.train_laws), ("held_out", data.held_out_laws)):
+            judged = [self.results[str(law)] for law in laws if str(law) in self.results]
+            if judged:
+                worst = {name: worst_law([metrics[name] for metrics in judged]) for name in METRICS}
+                self._log_medians({f"{prefix}{kind}/{name}": value for name, value in medians(worst).items()})
+
+    def _log_medians(self, values: dict[str, Tensor], logger: bool = True) -> None:
+        """Through Lightning: what it logs so is also what ``Trainer.test`` returns and what callbacks may monitor."""
+        where: dict[str, Any] = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False, "batch_size": 1}
+        with warnings.catch_warnings():
+            # what is not for loggers is not returned either, so that it must be, also where there is no logger
+            warnings.filterwarnings("ignore", "You called `self.log")
+            for tag, value in values.items():
+                self.log(tag, value, logger=logger, rank_zero_only=True, **where)
 
     def _log(self, trainer: Trainer, prefix: str = "") -> None:
         # straight to the loggers: some hundred numbers that nothing else of Lightning's needs
         tags: dict[str, Tensor] = {}
+        charts: dict[str, Tensor] = {}
         for law, metrics in self.results.items():
             for metric, values in metrics.items():
                 tag = f"{prefix}generalization/{law}/{metric}"
-                tags[f"{tag}_q10"], tags[tag], tags[f"{tag}_q90"] = quantiles(values)
-            if not prefix:
-                tag = f"generalization/{law}/relative_mse"
-                tags |= {chart_tag(name): tags[name] for name in (tag, f"{tag}_q10", f"{tag}_q90")}
-        log_scalars(trainer, {tag: float(value) for tag, value in tags.items()})
+                found = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), quantiles(values), strict=True))
+                if metric == "relative_mse" and not prefix:
+                    charts |= {chart_tag(name): value for name, value in found.items()}
+                if trainer.state.fn != TrainerFn.FITTING:
+                    del found[tag]  # logged already, law by law
+                tags |= found
+        log_scalars(trainer, {tag: float(value) for tag, value in (tags | charts).items()})
 
     def state_dict(self) -> dict[str, Any]:
         """How many validations there were, so that a resumed run draws figures at the same ones."""
@@ -125,3 +172,9 @@ class Generalization(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the count of validations."""
         self._validations = state_dict["validations"]
+
+
+def medians(metrics: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The median over members of each metric that exists, those that diverged left out."""
+    found = {name: quantiles(values, (0.5,))[0] for name, values in metrics.items()}
+    return {name: value for name, value in found.items() if value.isfinite()}

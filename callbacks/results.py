@@ -1,4 +1,4 @@
-"""What ``renorm test`` leaves behind: one table on the screen and ``test_results.json`` beside the checkpoint."""
+"""What a test or a validation leaves behind: one table on the screen and, of a test, ``test_results.json``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ SEAL = "sha256"  # of the rest of the file
 class TestReport(Callback):
     """Print medians over members, laws x metrics for each grid point, and write every member's number to a file.
 
+    The table takes the place of Lightning's own, so that ``Trainer.test(..., verbose=False)`` prints neither.
+
     Args:
         directory: where to write; None for the screen only.
     """
@@ -38,27 +40,44 @@ class TestReport(Callback):
 
     def __init__(self, directory: str | None = None) -> None:
         self.directory = directory
+        self._prints = True
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep Lightning from printing hundreds of numbers."""
+        self._prints, trainer.validate_loop.verbose = trainer.validate_loop.verbose, False
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep Lightning from printing hundreds of numbers."""
+        self._prints, trainer.test_loop.verbose = trainer.test_loop.verbose, False
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the table and write the file, on the first process only; by now the progress bar is gone."""
+        if stage not in ("validate", "test"):
+            return
         measured = [callback for callback in trainer.callbacks if isinstance(callback, Generalization)]  # type: ignore[attr-defined]
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not measured or not isinstance(pl_module, StackedModel) or not isinstance(data, CLTDataModule):
             raise TypeError("TestReport needs a StackedModel, a CLTDataModule and the Generalization callback")
-        if not trainer.is_global_zero:
-            return
         results = measured[0].results
-        trained = [str(law) for law in data.train_laws]
-        print_table(pl_module, results, trained)
-        if self.directory is not None:
+        if not trainer.is_global_zero or not results:
+            return
+        if self._prints:
+            print_whole(medians_table(pl_module, results, [str(law) for law in data.train_laws]))
+        if self.directory is not None and stage == "test":
             path = Path(self.directory) / RESULTS_FILE
             content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
             write_json(path, content | {SEAL: seal(content)})
             print(f"every member's numbers: {path}")
 
 
-def print_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trained: list[str]) -> None:
-    """Print medians over members, one row for each grid point and law."""
+def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trained: list[str]) -> Table:
+    """Medians over members, one row for each law and grid point.
+
+    Args:
+        model: the stack.
+        results: law -> metric -> one number a member, shape ``(M,)``.
+        trained: laws that are marked as trained on.
+    """
     metrics = list(next(iter(results.values())))
     table = Table(title=f"{type(model).__name__}: median over members", min_width=20)
     for column in ("law", *(["grid point"] if model.grid_axes else []), "members"):
@@ -75,7 +94,7 @@ def print_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trai
             table.add_row(name, *([label] if model.grid_axes else []), count, *medians)
             name = ""
         table.add_section()
-    print_whole(table)
+    return table
 
 
 def report(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -21,6 +21,7 @@ from .layers import MemberRandom, StackedLinear
 from .lean_steps import use_lean_steps
 from .losses import LOSSES, clt_map
 from .metrics import MemberMean, quantiles
+from .recipe import check_same_recipe, recipe_of
 from .symmetry import Orbits
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class StackedModel(LightningModule):
         self._find_members(replicas, primitive("members", members))
         self.val_loss = MemberMean(self.num_members)
         self.divergence = Divergence(self.num_members)
+        # of a checkpoint that is being restored: the optimisers' names, and whether there is a schedule
+        self._restored: tuple[list[str] | None, bool | None] = (None, None)
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -264,6 +267,15 @@ class StackedModel(LightningModule):
 
     # ---- training ------------------------------------------------------------------------------------------------
 
+    def configure_callbacks(self) -> list[Callback]:
+        """What measures a run of a :class:`~renorm.datamodules.CLTDataModule`: the same for a plain Trainer as for ``renorm``.
+
+        Callbacks of these kinds that the Trainer has already are kept as they are; one with ``every_n_epochs=0`` is off.
+        """
+        from ..callbacks import default_callbacks  # callbacks are made for models, and import them
+
+        return default_callbacks(self.trainer)
+
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Sum over members of each one's mean loss, which trains every member as if alone."""
         losses = self._member_losses(batch) * self._share(batch)
@@ -353,16 +365,38 @@ class StackedModel(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the recipe into the checkpoint: what ``renorm test`` and a resumed fit need to know, as primitives."""
-        model = {"class_path": f"{type(self).__module__}.{type(self).__qualname__}", "init_args": dict(self.hparams)}
-        data = dict(getattr(getattr(self.trainer, "datamodule", None), "hparams", {}))
-        checkpoint["renorm"] = {"version": __version__, "recipe": self.recipe or {"model": model, "data": data}}
+        checkpoint["renorm"] = {"version": __version__, "recipe": recipe_of(self)}
+        checkpoint["renorm"]["optimizer"] = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
         self.divergence.settle()  # the checkpoint's tensors are the parameters' own
         checkpoint["renorm"]["diverged"] = {str(member): step for member, step in self.divergence.steps.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up which members had diverged; they stay frozen, and out of medians."""
-        diverged = checkpoint.get("renorm", {}).get("diverged", {})
+        """Refuse a checkpoint of another recipe; take up which members had diverged: they stay frozen, and out of medians.
+
+        Raises:
+            ValueError: where the run is another than the checkpoint's.
+        """
+        known = checkpoint.get("renorm", {})
+        if self._trainer is not None:  # else the model is loaded by itself, from the checkpoint's own settings
+            check_same_recipe(known.get("recipe"), recipe_of(self), self.trainer)
+            schedules = checkpoint.get("lr_schedulers")
+            self._restored = known.get("optimizer"), None if schedules is None else bool(schedules)
+        diverged = known.get("diverged", {})
         self.divergence.steps = {int(member): step for member, step in diverged.items()}
+
+    def _check_restored(self, optimizer: Optimizer) -> None:
+        """Refuse an optimiser or a schedule of another kind than the checkpoint's, into which Lightning would put its state."""
+        kinds, schedules = self._restored
+        self._restored = (None, None)
+        if kinds not in (None, [type(optimizer).__name__]):
+            raise ValueError(
+                f"model.optimizer={type(optimizer).__name__} contradicts the checkpoint; allowed: {kinds[0]}"
+            )
+        if schedules is not None and schedules != (self.lr_scheduler is not None):
+            had = "one, which its recipe does not know" if schedules else "none"
+            raise ValueError(
+                f"model.lr_scheduler contradicts the checkpoint, which has {had}; allowed: the same as trained with"
+            )
 
     def configure_optimizers(self) -> Any:
         """The optimiser and scheduler that were asked for, where they leave the members independent.
@@ -371,6 +405,7 @@ class StackedModel(LightningModule):
             ValueError: for an optimiser or scheduler that couples the members of a stack.
         """
         optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        self._check_restored(optimizer)
         if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
             raise ValueError(
                 f"optimizer={type(optimizer).__name__} couples the members of a stack; allowed: element-wise ones "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -41,6 +41,24 @@ def quantiles(values: Tensor, levels: tuple[float, ...] = (LOW, 0.5, HIGH)) -> l
     """
     finite = values.detach().double().masked_fill(~values.isfinite(), torch.nan)
     return list(finite.nanquantile(torch.tensor(levels, dtype=torch.float64, device=values.device)))
+
+
+def worst_law(values: Sequence[Tensor]) -> Tensor:
+    """The largest of a metric over laws, for each member; laws for which it does not exist are left out.
+
+    A metric does not exist for a law where no member has a finite number, as for cumulants of a law without them; a member that
+    has diverged keeps its NaN.
+
+    Args:
+        values: for each law one number a member, shape ``(M,)``.
+
+    Example:
+        >>> worst_law([torch.tensor([1.0, 2.0]), torch.tensor([3.0, 1.0]), torch.tensor([torch.nan, torch.nan])])
+        tensor([3., 2.])
+    """
+    stacked = torch.stack(list(values))
+    exists = stacked.isfinite().any(dim=1)
+    return (stacked[exists] if exists.any() else stacked).amax(dim=0)
 
 
 def ordered(sample: Tensor, in_runs: bool = False) -> Tensor:

@@ -12,13 +12,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import callbacks, cumulants, datamodules, zoo
+    from .evaluation import evaluate
     from .zoo.certificate import certify
     from .zoo.hub import load_pretrained
     from .zoo.registry import create_model, list_models
 
 _SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
 _FUNCTIONS = {"certify": "zoo.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
-_FUNCTIONS |= {"load_pretrained": "zoo.hub"}
+_FUNCTIONS |= {"evaluate": "evaluation", "load_pretrained": "zoo.hub"}
 
 __all__ = [
     "__version__",
@@ -27,6 +28,7 @@ __all__ = [
     "create_model",
     "cumulants",
     "datamodules",
+    "evaluate",
     "list_models",
     "load_pretrained",
     "zoo",

@@ -13,6 +13,7 @@ import torch
 from .archive import check_archive, check_paths
 from .plain import check_plain, read_yaml
 from .sizes import check_sizes
+from .zoo.recipe import flatten
 from .zoo.registry import find_variant, list_models
 
 if TYPE_CHECKING:
@@ -192,27 +193,16 @@ def run_folder(checkpoint: Path) -> Path:
     return folder.parent if folder.name == "checkpoints" else folder
 
 
-def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level with dotted keys.
-
-    Example:
-        >>> flatten({"model": {"init_args": {"width": 8}}})
-        {'model.init_args.width': 8}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{prefix}.{key}" if prefix else key
-        flat |= flatten(value, name) if isinstance(value, dict) and value else {name: value}
-    return flat
-
-
 def conflicts(recipe: dict[str, Any], asked: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Settings that contradict a checkpoint: key, the checkpoint's value, the value asked for."""
+    """Settings that contradict a checkpoint: key, the checkpoint's value, the value asked for.
+
+    What a checkpoint does not know, such as an optimiser of one's own in a script, it cannot contradict.
+    """
     remembered, wanted = flatten(recipe), flatten(asked)
     return [
-        (key.replace("init_args.", ""), remembered.get(key), wanted.get(key))
-        for key in sorted(remembered.keys() | wanted.keys())
-        if remembered.get(key) != wanted.get(key)
+        (key.replace("init_args.", ""), remembered[key], wanted.get(key))
+        for key in sorted(remembered)
+        if remembered[key] != wanted.get(key)
     ]
 
 

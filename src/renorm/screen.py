@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +20,24 @@ def print_whole(table: Table) -> None:
         law
         empirical(path='a[/b].npy')
     """
-    console = Console(markup=False, highlight=False)
+    _print_whole(table, Console(markup=False, highlight=False))
+
+
+def whole_text(table: Table) -> str:
+    """A table as text, uncut.
+
+    Example:
+        >>> table = Table("law", box=None)
+        >>> table.add_row("gaussian()")
+        >>> whole_text(table).split()
+        ['law', 'gaussian()']
+    """
+    text = io.StringIO()
+    _print_whole(table, Console(markup=False, highlight=False, file=text))
+    return text.getvalue()
+
+
+def _print_whole(table: Table, console: Console) -> None:
     widest = console.options.update(width=10_000)
     console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
     console.print(table)

@@ -246,7 +246,8 @@ class RenormCLI(LightningCLI):
         arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
         if self.pretrained is not None:
             model = {key: value for key, value in model.items() if key not in left_out}
-        model["init_args"] = arguments
+        # a class can be imported from several modules
+        model |= {"init_args": arguments, "class_path": str(model["class_path"]).rpartition(".")[2]}
         return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
@@ -271,7 +272,7 @@ class RenormCLI(LightningCLI):
         if self.command == "fit":
             callbacks = [StopBetweenSteps(), EventFiles(), DivergedMembers()]
             callbacks += [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
-        elif self.command == "test":
+        elif self.command in ("validate", "test"):
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
         elif self.command == "predict":
             callbacks = [WritePredictions(self._get(self.config, "out"))]
@@ -338,8 +339,6 @@ class RenormCLI(LightningCLI):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
         kwargs |= {"ckpt_path": self.checkpoint, "weights_only": True}
-        if subcommand in ("validate", "test"):
-            kwargs["verbose"] = False  # our table says it
         if subcommand == "predict":
             kwargs["return_predictions"] = False
         return kwargs
@@ -359,6 +358,8 @@ class RenormCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         print(f"run:    {folder}")
+        if self.checkpoint is None and self.trainer.ckpt_path:
+            print(f"from:   {self.trainer.ckpt_path}, which was left for a job that is requeued")
         if (best := folder / "checkpoints" / "best.ckpt").exists():
             print(f"judge:  {shlex.join(['renorm', 'test', '--ckpt_path', str(best)])}")
         print(f"watch:  {shlex.join(['tensorboard', '--logdir', self.trainer.default_root_dir])}")

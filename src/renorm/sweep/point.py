@@ -17,7 +17,7 @@ from ..datamodules import CLTDataModule
 from ..quiet import quiet_trainer, quieten
 from ..zoo import GNN, MLP, StackedModel
 from ..zoo.divergence import AllDivergedError
-from ..zoo.metrics import METRICS
+from ..zoo.metrics import METRICS, worst_law
 from .config import OPTIMIZERS, TRAINING, Point
 
 Columns = dict[str, list[Any]]
@@ -72,20 +72,12 @@ def run_point(point: Point) -> Columns:
         columns |= {f"{law}/{metric}": metrics[metric].tolist() for metric in METRICS}
     for name, laws in (("trained", data.train_laws), ("held_out", data.held_out_laws)):
         for metric in METRICS if laws else ():
-            columns[f"{name}/{metric}"] = _largest([judge.results[str(law)][metric] for law in laws])
+            values = [judge.results[str(law)][metric].double().cpu() for law in laws]
+            columns[f"{name}/{metric}"] = worst_law(values).tolist()
     for layer, found in asymmetries(model).items():
         columns |= {f"asymmetry/{layer}/{symmetry}": values.tolist() for symmetry, values in found.items()}
     seconds = {"seconds_fit": trained - start, "seconds_test": tested - trained}
     return _identity(point, model) | columns | _repeated(seconds | versions(), model.num_members)
-
-
-def _largest(values: list[torch.Tensor]) -> list[float]:
-    """Over laws, of those where the metric exists; NaN for a member that has diverged."""
-    stacked = torch.stack([value.double().cpu() for value in values])
-    exists = [bool(row.isfinite().any()) for row in stacked]
-    chosen = stacked[exists] if any(exists) else stacked
-    largest: list[float] = chosen.amax(dim=0).tolist()
-    return largest
 
 
 def _identity(point: Point, model: StackedModel) -> Columns:

@@ -1,0 +1,91 @@
+"""Judge a model in one line, without a trainer: for notebooks and scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .callbacks.results import medians_table
+from .datamodules import CLTDataModule
+from .screen import whole_text
+from .zoo.base import StackedModel
+from .zoo.losses import clt_map
+from .zoo.metrics import METRICS, generalization_metrics
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """How well each member of a stack does under each law; shown as a table of medians over members.
+
+    Attributes:
+        model: the stack that was judged.
+        results: law -> metric -> one number a member, shape ``(M,)``.
+    """
+
+    model: StackedModel
+    results: dict[str, dict[str, Tensor]]
+
+    def __repr__(self) -> str:
+        return whole_text(medians_table(self.model, self.results, trained=[]))
+
+    def to_arrow(self) -> pa.Table:
+        """One row for each law and member: the member's grid point and replica, then its metrics; ``.to_pandas()`` follows."""
+        import pyarrow as pa
+
+        rows = [
+            {"law": law, **member, **{name: float(values[position]) for name, values in metrics.items()}}
+            for law, metrics in self.results.items()
+            for position, member in enumerate(self.model.member_table)
+        ]
+        return pa.Table.from_pylist(rows)
+
+
+@torch.no_grad()
+def evaluate(
+    model: StackedModel, laws: list[str] | str | None = None, samples: int = 16384, seed: int = 0
+) -> Evaluation:
+    """Measure every member's error under chosen laws, on the blocks that ``renorm test`` draws.
+
+    Args:
+        model: the stack, on any device; its mode and gradients stay as they are.
+        laws: law or laws; by default those that :class:`~renorm.datamodules.CLTDataModule` trains on and holds out.
+        samples: blocks of each law, 4 or more.
+        seed: of the blocks.
+
+    Returns:
+        The numbers of every member, which print as a table.
+
+    Raises:
+        ValueError: for an unknown law, one that is listed twice, or a number out of range.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> found = evaluate(MLP(replicas=3), ["gaussian()", "exponential()"], samples=100)
+        >>> found.results["exponential(rate=1)"]["mse"].shape
+        torch.Size([3])
+        >>> found.to_arrow().num_rows
+        6
+    """
+    chosen = [laws] if isinstance(laws, str) else laws
+    if chosen is not None and not chosen:
+        raise ValueError("laws=[] is empty; allowed: one or more laws")
+    named = {} if chosen is None else {"train_laws": chosen[:1], "held_out_laws": chosen[1:]}
+    data = CLTDataModule(block_size=model.block_size, test_samples=samples, seed=seed, **named)
+    return Evaluation(model, {str(law): _judge(model, data, position) for position, law in enumerate(data.laws)})
+
+
+def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str, Tensor]:
+    law = data.laws[position]
+    metrics = generalization_metrics(data.target_cumulants[str(law)])
+    parameter = next(model.parameters())
+    for step in range(-(-data.eval_samples["test"] // data.eval_batch_size)):
+        x = data.batch("test", 0, step, law=law).to(parameter)
+        metrics.update(model.divergence.exclude(model(x)).cpu(), clt_map(x).cpu())
+    computed = metrics.compute()
+    return {name: computed[name].reshape(-1) for name in METRICS}
