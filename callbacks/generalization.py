@@ -93,7 +93,9 @@ class Generalization(Callback):
         law = data.laws[dataloader_idx]
         kind = "generalization" if law in data.train_laws else "held_out"
         # loggers get all laws at once, when the validation ends
-        self._log_medians({f"{kind}/{law}/{name}": value for name, value in found.items()}, logger=False)
+        self._log_medians(
+            trainer.lightning_module, {f"{kind}/{law}/{name}": value for name, value in found.items()}, logger=False
+        )
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members, and now and then a figure."""
@@ -131,7 +133,9 @@ class Generalization(Callback):
 
     def _log_law(self, trainer: Trainer, found: dict[str, Tensor], law_idx: int, prefix: str = "") -> None:
         law = trainer.datamodule.laws[law_idx]  # type: ignore[attr-defined]
-        self._log_medians({f"{prefix}generalization/{law}/{name}": value for name, value in found.items()})
+        self._log_medians(
+            trainer.lightning_module, {f"{prefix}generalization/{law}/{name}": value for name, value in found.items()}
+        )
 
     def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
         data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
@@ -139,16 +143,19 @@ class Generalization(Callback):
             judged = [self.results[str(law)] for law in laws if str(law) in self.results]
             if judged:
                 worst = {name: worst_law([metrics[name] for metrics in judged]) for name in METRICS}
-                self._log_medians({f"{prefix}{kind}/{name}": value for name, value in medians(worst).items()})
+                self._log_medians(
+                    trainer.lightning_module,
+                    {f"{prefix}{kind}/{name}": value for name, value in medians(worst).items()},
+                )
 
-    def _log_medians(self, values: dict[str, Tensor], logger: bool = True) -> None:
+    def _log_medians(self, model: LightningModule, values: dict[str, Tensor], logger: bool = True) -> None:
         """Through Lightning: what it logs so is also what ``Trainer.test`` returns and what callbacks may monitor."""
         where: dict[str, Any] = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False, "batch_size": 1}
         with warnings.catch_warnings():
             # what is not for loggers is not returned either, so that it must be, also where there is no logger
             warnings.filterwarnings("ignore", "You called `self.log")
             for tag, value in values.items():
-                self.log(tag, value, logger=logger, rank_zero_only=True, **where)
+                model.log(tag, value, logger=logger, rank_zero_only=True, **where)
 
     def _log(self, trainer: Trainer, prefix: str = "") -> None:
         # straight to the loggers: some hundred numbers that nothing else of Lightning's needs

@@ -39,7 +39,7 @@ def _training_arguments(trainer: Trainer) -> Recipe:
     if not trainer.optimizers:
         return {}
     optimizer = trainer.optimizers[0]
-    arguments = {"optimizer": _settings(optimizer, optimizer.defaults)}
+    arguments: Recipe = {"optimizer": _settings(optimizer, optimizer.defaults)}
     configs = trainer.lr_scheduler_configs
     if configs:
         scheduler: Any = configs[0].scheduler

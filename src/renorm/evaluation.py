@@ -75,8 +75,8 @@ def evaluate(
     chosen = [laws] if isinstance(laws, str) else laws
     if chosen is not None and not chosen:
         raise ValueError("laws=[] is empty; allowed: one or more laws")
-    named = {} if chosen is None else {"train_laws": chosen[:1], "held_out_laws": chosen[1:]}
-    data = CLTDataModule(block_size=model.block_size, test_samples=samples, seed=seed, **named)
+    train, held_out = (None, None) if chosen is None else (chosen[:1], chosen[1:])
+    data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed)
     return Evaluation(model, {str(law): _judge(model, data, position) for position, law in enumerate(data.laws)})
 
 

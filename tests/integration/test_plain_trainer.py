@@ -133,7 +133,7 @@ def test_held_out_numbers_can_be_monitored_only_by_a_name_that_says_so(tmp_path:
 
 def test_evaluate_gives_the_numbers_of_the_command(by_command: Path) -> None:
     checkpoint = by_command / "checkpoints" / "last.ckpt"
-    assert main(["test", "--ckpt_path", str(checkpoint), "--trainer.enable_progress_bar", "false"]) == 0
+    assert main(["test", "--ckpt_path", str(checkpoint), "--data.eval_batch_size", "1024"]) == 0
     known = json.loads((checkpoint.parent / "test_results.json").read_text())["results"]
     found = package.evaluate(load_model(checkpoint), samples=256).results
     assert found.keys() == known.keys()
