@@ -18,9 +18,11 @@ from .rg_flow import RGFlow
 from .scalar_layout import ScalarLayout
 from .symmetry_breaking import SymmetryBreaking
 from .theory_gap import TheoryGap
+from .threads import ChooseThreads
 
 __all__ = [
     "BestCheckpoint",
+    "ChooseThreads",
     "CumulantDiagnostics",
     "DivergedMembers",
     "EventFiles",

@@ -11,24 +11,27 @@ from .generalization import Generalization
 from .results import TestReport
 from .rg_flow import RGFlow
 from .symmetry_breaking import SymmetryBreaking
+from .threads import ChooseThreads
 
 
 def default_callbacks(trainer: Trainer) -> list[Callback]:
-    """The callbacks that measure a run, less those of the same kind that the trainer has.
+    """The callbacks that measure a run and choose its threads, less those of the same kind that the trainer has.
 
     Diagnostics send what they find to loggers: a fit without a logger has none.
 
     Args:
         trainer: about to run.
     """
-    if not isinstance(getattr(trainer, "datamodule", None), CLTDataModule):
-        return []
-    kinds: list[type[Callback]] = [Generalization]
-    if trainer.state.fn == TrainerFn.FITTING:
-        kinds += [CumulantDiagnostics, SymmetryBreaking, RGFlow] if trainer.loggers else []
-    elif trainer.state.fn in (TrainerFn.VALIDATING, TrainerFn.TESTING):
-        kinds += [TestReport]
-    else:
-        return []
+    kinds: list[type[Callback]] = [ChooseThreads]
+    if isinstance(getattr(trainer, "datamodule", None), CLTDataModule):
+        kinds += _measuring(trainer)
     present = trainer.callbacks  # type: ignore[attr-defined]
     return [kind() for kind in kinds if not any(isinstance(callback, kind) for callback in present)]
+
+
+def _measuring(trainer: Trainer) -> list[type[Callback]]:
+    if trainer.state.fn == TrainerFn.FITTING:
+        return [Generalization, *([CumulantDiagnostics, SymmetryBreaking, RGFlow] if trainer.loggers else [])]
+    if trainer.state.fn in (TrainerFn.VALIDATING, TrainerFn.TESTING):
+        return [Generalization, TestReport]
+    return []

@@ -148,14 +148,14 @@ class Generalization(Callback):
                     {f"{prefix}{kind}/{name}": value for name, value in medians(worst).items()},
                 )
 
-    def _log_medians(self, model: LightningModule, values: dict[str, Tensor], logger: bool = True) -> None:
+    def _log_medians(self, trainer: Trainer, values: dict[str, Tensor], logger: bool = True) -> None:
         """Through Lightning: what it logs so is also what ``Trainer.test`` returns and what callbacks may monitor."""
         where: dict[str, Any] = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False, "batch_size": 1}
         with warnings.catch_warnings():
             # what is not for loggers is not returned either, so that it must be, also where there is no logger
             warnings.filterwarnings("ignore", "You called `self.log")
             for tag, value in values.items():
-                model.log(tag, value, logger=logger, rank_zero_only=True, **where)
+                trainer.lightning_module.log(tag, value, logger=logger, rank_zero_only=True, **where)
 
     def _log(self, trainer: Trainer, prefix: str = "") -> None:
         # straight to the loggers: some hundred numbers that nothing else of Lightning's needs

@@ -250,9 +250,27 @@ class StackedModel(LightningModule):
 
     def _rows_in_cache(self) -> int:
         """Blocks for which a hidden layer's values stay in a processor's cache: many times faster than through memory."""
-        layers = self.initialised_layers()
-        units = max((layer.units.numel() for layer in layers if isinstance(layer, activations.Activation)), default=1)
+        units = max((activation.units.numel() for activation in self._activations()), default=1)
         return max(16, CELLS_IN_CACHE // (self.num_members * units))
+
+    def work(self, rows: int) -> int:
+        """Values of hidden units that one step computes, by which it is decided whether to compile and how many threads to use.
+
+        Args:
+            rows: blocks of the step.
+        """
+        units = sum(activation.units.numel() for activation in self._activations())
+        per_block = units or sum(p.numel() for p in self.parameters()) // self.num_members
+        return self.num_members * per_block * rows
+
+    @property
+    def fuses(self) -> bool:
+        """Whether compiled code is faster: where every activation is arithmetic that a compiler can fuse."""
+        found = self._activations()
+        return bool(found) and all(activation.fuses for activation in found)
+
+    def _activations(self) -> list[activations.Activation]:
+        return [module for module in self.modules() if isinstance(module, activations.Activation)]
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or not x.is_floating_point():

@@ -57,11 +57,7 @@ def compiled_losses(model: StackedModel, steps: float, rows: int) -> Losses:
 
 def is_worth(model: StackedModel, steps: float, rows: int) -> bool:
     """Whether compiling saves more time than it takes; some activations gain nothing from it."""
-    activations: Any = model.activations
-    units = sum(activation.units.numel() for activation in activations)
-    nodes = model.block_size if hasattr(model, "edges") else 1
-    fuses = all(activation.fuses for activation in activations)
-    return fuses and model.num_members * units * nodes * rows * steps >= WORTH_CELLS
+    return model.fuses and model.work(rows) * steps >= WORTH_CELLS
 
 
 def missing_compiler(device: torch.device) -> str | None:

@@ -94,6 +94,10 @@ class GNN(StackedModel):
         yield self.readout
         yield from self.activations
 
+    def work(self, rows: int) -> int:
+        """Values of hidden units that one step computes: every node has units of its own."""
+        return super().work(rows) * self.block_size
+
     # ---- what the members compute --------------------------------------------------------------------------------
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
