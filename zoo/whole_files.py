@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,15 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
             kept = "; the file written before it is kept" if path.exists() else ""
             raise RunError(f"{str(path)!r} cannot be written ({error.strerror}){kept}") from error
         raise
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            found.update(part)
+    return found.hexdigest()
 
 
 def is_unused(folder: Path) -> bool:
