@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from . import __version__
+from .arguments import joined
 from .resuming import CANNOT_GO_ON, INTERRUPTED
 
 COMMANDS = {
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: the words after ``renorm``; those of the process by default.
     """
-    words = sys.argv[1:] if argv is None else argv
+    words = joined(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
@@ -102,6 +103,12 @@ def users_fault(error: BaseException) -> BaseException | None:
             found = seen
         seen = seen.__cause__
     return found
+
+
+def refused(error: BaseException) -> bool:
+    """Whether an error ends the command with exit code 2: it is about the input, not about a run that could not go on."""
+    failed = importlib.import_module(".zoo.failures", __package__).failure(error)
+    return failed is None and users_fault(error) is not None
 
 
 def is_users(error: BaseException) -> bool:
