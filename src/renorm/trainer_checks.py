@@ -104,18 +104,22 @@ def check_strategy(trainer: Trainer, asked: Any) -> None:
         )
 
 
-def is_lightnings_refusal(error: BaseException) -> bool:
-    """Whether Lightning itself found a setting wrong, rather than something that it called."""
+def refused_setting(error: BaseException) -> str | None:
+    """The setting that a library itself found wrong: the trainer or the optimiser; None for an error of another kind."""
     if isinstance(error, MisconfigurationException):
-        return True
+        return "trainer"
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return (
-        isinstance(error, ValueError)
-        and trace is not None
-        and trace.tb_frame.f_globals.get("__name__", "").startswith("lightning.")
-    )
+    if trace is None or not isinstance(error, ValueError):
+        return None
+    module = trace.tb_frame.f_globals.get("__name__", "")
+    known = {
+        "lightning.": "trainer",
+        "torch.optim.lr_scheduler": "model.lr_scheduler",
+        "torch.optim": "model.optimizer",
+    }
+    return next((setting for start, setting in known.items() if module.startswith(start)), None)
 
 
 def _name(strategy: Any) -> str:

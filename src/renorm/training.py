@@ -60,7 +60,7 @@ from .recipes import (
 )
 from .restoring import check_files, does_not_fit, is_restoring
 from .resuming import how_to_go_on
-from .trainer_checks import check_settings, check_strategy, is_lightnings_refusal
+from .trainer_checks import check_settings, check_strategy, refused_setting
 from .words import condense, split_configs, take_option
 from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
@@ -365,8 +365,8 @@ class RenormCLI(LightningCLI):
         except Exception as error:
             if self.checkpoint is not None and is_restoring(error):
                 raise does_not_fit(error, self.checkpoint) from None
-            if is_lightnings_refusal(error):
-                raise ValueError(f"trainer: {error}") from error
+            if (setting := refused_setting(error)) is not None:
+                raise ValueError(f"{setting}: {error}") from error
             raise
 
     def after_fit(self) -> None:

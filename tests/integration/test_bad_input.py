@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path, PureWindowsPath
@@ -220,11 +221,8 @@ def test_names_that_are_not_one_folder(name: str, empty_folder: Path, capsys: py
 @settings(max_examples=50)
 @given(name=st.text(min_size=1, max_size=12))
 def test_a_name_that_is_taken_is_one_folder(name: str) -> None:
-    try:
+    with contextlib.suppress(ValueError):
         check_folder_name("name", name)
-    except ValueError as error:
-        assert f"name={name!r} is not the name of one folder; allowed: " in str(error)
-    else:
         assert Path(name).parts == PureWindowsPath(name).parts == (name,)
         assert os.path.expandvars(os.path.expanduser(name)) == name == name.strip()
 
@@ -294,7 +292,7 @@ def test_options_of_every_command_take_negative_numbers(empty_folder: Path, caps
     for command, says in (
         ("fit --model.negative_slope -1e30 --model.width 0", "width=0"),
         ("fit --model.negative_slope [-1e30,-1e-3] --model.width 0", "width=0"),
-        ("fit --model.optimizer.lr -1e-3", "-0.001"),
+        ("fit --model.optimizer.lr -1e-3", "model.optimizer: Invalid learning rate: -0.001"),
         ("fit --model.seed -1e30", "model.seed"),
         ("sweep --config leaky_phase --workers -1e3", "workers"),
         ("propagate --model mlp_relu_free --law uniform() --samples -1e3", "samples"),
