@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from rich.console import Console
 from rich.table import Table
+
+
+class Screen(Console):
+    """A console that leaves it to the command line what happens where nobody reads what it prints."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Hand the error on; rich itself would end the process."""
+        raise BrokenPipeError
 
 
 def print_whole(table: Table) -> None:
@@ -18,7 +28,7 @@ def print_whole(table: Table) -> None:
         law
         empirical(path='a[/b].npy')
     """
-    console = Console(markup=False, highlight=False)
+    console = Screen(markup=False, highlight=False)
     widest = console.options.update(width=10_000)
     console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
     console.print(table)

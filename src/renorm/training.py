@@ -242,7 +242,7 @@ class RenormCLI(LightningCLI):
         """Model and data as plain settings."""
         config = self.config[self.command]
         chosen = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
-        dumped = self._parser(self.command).dump(chosen, format="json", skip_none=False, skip_validation=True)
+        dumped = self._parser(self.command).dump(chosen, format="json", skip_unset=False, skip_validation=True)
         settings: dict[str, Any] = json.loads(dumped)
         return settings
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
+import warnings
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -13,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from renorm.arguments import OneLineParser, joined
-from renorm.cli import main
+from renorm.cli import libraries_warnings_as_usual, main
 from renorm.folder_names import check_folder_name
 from renorm.footprint import Footprint
 
-from ..conftest import Run
+from ..conftest import QUICK, Run
 
 CASES = [
     ("fit --data.train_laws cauchi(loc=0)", ["cauchi", "cauchy"]),
@@ -304,3 +307,40 @@ def test_options_of_every_command_take_negative_numbers(empty_folder: Path, caps
         assert says in line, line
         assert "expected one argument" not in line
     assert list(empty_folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes of this kind")
+@pytest.mark.parametrize("command", ["zoo list", "zoo cards", "--help", "zoo show mlp_relu_free.uniform"])
+def test_nobody_reads_the_output(command: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    program = [sys.executable, "-m", "renorm", *command.split()]
+    done = subprocess.run(program, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_warnings_of_libraries_are_no_errors(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
+    small = [*QUICK, "--trainer.max_steps", "1", "--model.compile", "false", "--data.held_out_laws", "[]"]
+    for words, code in ((["fit", "--model.width", "0"], 2), (["fit", *small], 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "renorm", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_warnings_of_ones_own_stay_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    with libraries_warnings_as_usual():
+        warnings.warn_explicit("old", DeprecationWarning, "a.py", 1, module="jsonargparse._deprecated")
+        for module in ("renorm.zoo.base", "renorm", "__main__"):
+            with pytest.raises(DeprecationWarning):
+                warnings.warn_explicit("old", DeprecationWarning, "a.py", 1, module=module)
