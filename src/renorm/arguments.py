@@ -21,7 +21,7 @@ class OneLineParser(argparse.ArgumentParser):
         ValueError: argument --size: invalid int value: 'big'; allowed: see 'renorm plot --help'
     """
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and refuse an ``out`` that would be expanded."""
         found = super().parse_args(args, namespace)
         if isinstance(out := getattr(found, "out", None), str):

@@ -167,7 +167,7 @@ def check_outputs(members: int, data: Mapping[str, int]) -> None:
         check_memory({name: data[name], "members": members}, 1.0 * FLOAT * members * data[name])
 
 
-def _number(settings: dict[str, Any], name: str, default: float) -> float:
+def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
     """A setting as a float; what is not a number is refused where the model is built."""
     value = settings.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):

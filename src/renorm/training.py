@@ -17,7 +17,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from .callbacks import (
     BestCheckpoint,
@@ -286,8 +286,10 @@ class RenormCLI(LightningCLI):
             check_path("out", out)
             callbacks = [WritePredictions(out)]
         callbacks.append(self.footprint)
-        if settings["enable_progress_bar"] is not False:
-            callbacks.append(ProgressBar())
+        # in a file every repainting would be one more line
+        bar = sys.stdout.isatty() if settings["enable_progress_bar"] is None else settings["enable_progress_bar"]
+        callbacks += [ProgressBar()] * bar
+        kwargs["enable_progress_bar"] = bar
         self.trainer_defaults["callbacks"] = callbacks
         kwargs["plugins"] = with_whole_checkpoints(settings["plugins"])
         if settings["logger"] in (None, True):
@@ -315,7 +317,7 @@ class RenormCLI(LightningCLI):
         check_folder_name("name", name)
         check_path("trainer.default_root_dir", str(root))
         # one process for all makes the folder, and none where nothing will be logged
-        version = None if dry or rank_zero_only.rank else self.footprint.claim(root / name).name
+        version = None if dry or int(getattr(rank_zero_only, "rank", False)) else self.footprint.claim(root / name).name
         return TensorBoardLogger(root, name=name, version=version, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:

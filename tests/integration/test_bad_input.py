@@ -320,6 +320,7 @@ def test_nobody_reads_the_output(command: str) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.slow
 def test_warnings_of_libraries_are_no_errors(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
     small = [*QUICK, "--trainer.max_steps", "1", "--model.compile", "false", "--data.held_out_laws", "[]"]
