@@ -22,7 +22,7 @@ COMMANDS = {
     "fit": ("train networks on the CLT map", "training:run"),
     "validate": ("validate a checkpoint on every law", "training:run"),
     "test": ("judge a checkpoint on laws that training never saw", "training:run"),
-    "predict": ("write the outputs of a checkpoint to a Parquet file", "training:run"),
+    "predict": ("write the outputs of a checkpoint to a Parquet or CSV file", "training:run"),
     "zoo": ("named variants and pretrained members: list, show, verify, train, export", "zoo_command:run"),
     "certify": ("can these weights represent the map at all?", "certify_command:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate_command:run"),

@@ -245,3 +245,11 @@ def assert_same_end(whole: Path, parts: Path) -> None:
     for here, there in zip(one["optimizer_states"], other["optimizer_states"], strict=True):
         for index, state in here["state"].items():
             assert all(torch.equal(value, there["state"][index][name]) for name, value in state.items())
+
+
+def test_lines_of_the_list_fit_a_window_unless_asked_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert main(["zoo", "list", "*fixed*", "--long"]) == 0
+    assert "splines stay at their initial shape" in capsys.readouterr().out
