@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 import torch
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
-from lightning_utilities.core.rank_zero import rank_zero_only
 
 from .callbacks import (
     BestCheckpoint,
@@ -317,7 +317,7 @@ class RenormCLI(LightningCLI):
         check_folder_name("name", name)
         check_path("trainer.default_root_dir", str(root))
         # one process for all makes the folder, and none where nothing will be logged
-        version = None if dry or int(getattr(rank_zero_only, "rank", False)) else self.footprint.claim(root / name).name
+        version = None if dry or _get_rank() else self.footprint.claim(root / name).name
         return TensorBoardLogger(root, name=name, version=version, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
