@@ -14,6 +14,7 @@ from ..cumulants import clt_step, kstat
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.quadrature import law_rule
 from ..datamodules.sampling import draw_blocks
+from ..sizes import check_samples
 from ..zoo.base import StackedModel
 from ..zoo.losses import clt_map
 from .cumulant_figures import draw_flow, draw_history
@@ -61,6 +62,7 @@ class CumulantDiagnostics(Callback):
         for name, (value, low) in (sizes | {"samples": (samples, ORDER)}).items():
             if value < low:
                 raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+        check_samples(samples)
         if method not in METHODS:
             raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
         self.laws = None if laws is None else parse_laws([laws] if isinstance(laws, str) else laws)

@@ -1,8 +1,8 @@
-"""What ``renorm predict`` leaves behind: blocks, targets and the outputs of every member, as one Parquet file."""
+"""What ``renorm predict`` leaves behind: blocks, targets and the outputs of every member, as one Parquet or CSV file."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,31 @@ from torch import Tensor
 
 from ..datamodules import CLTDataModule
 from ..zoo.losses import clt_map
+from ..zoo.whole_files import whole_file
+
+FORMATS = (".parquet", ".csv")
 
 
 class WritePredictions(BasePredictionWriter):
     """Write columns ``law, x1, ..., xb, target, member_0, ...``, one row a block.
 
     Args:
-        path: the Parquet file to write.
+        path: the file to write; its suffix says whether it is Parquet or CSV.
 
     Raises:
-        ValueError: where the file's folder does not exist, or under several processes.
+        ValueError: for another suffix, where the file's folder does not exist, or under several processes.
     """
 
     def __init__(self, path: str) -> None:
         super().__init__(write_interval="batch")
         self.path = Path(path)
+        if self.path.suffix not in FORMATS or self.path.is_dir():
+            raise ValueError(
+                f"out={path!r} is not a file of a known format; allowed: names that end in {' or '.join(FORMATS)}"
+            )
         if not self.path.resolve().parent.is_dir():
             raise ValueError(f"out={path!r} lies in no folder; allowed: a file in a folder that exists")
+        self._opened = contextlib.ExitStack()
         self._writer: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -49,7 +57,6 @@ class WritePredictions(BasePredictionWriter):
     ) -> None:
         """Add one batch of one law."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
         columns: dict[str, Any] = {"law": [str(data.laws[dataloader_idx])] * len(batch)}
@@ -58,21 +65,23 @@ class WritePredictions(BasePredictionWriter):
         columns |= {f"member_{m}": row.float().cpu().numpy() for m, row in enumerate(prediction)}
         table = pa.table(columns)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._partial, table.schema)
+            self._writer = self._open(table.schema)
         self._writer.write_table(table)
 
-    @property
-    def _partial(self) -> Path:
-        return self.path.with_name(self.path.name + ".partial")
+    def _open(self, schema: Any) -> Any:
+        import pyarrow.csv
+        import pyarrow.parquet
+
+        writer = pyarrow.csv.CSVWriter if self.path.suffix == ".csv" else pyarrow.parquet.ParquetWriter
+        partial = self._opened.enter_context(whole_file(self.path))
+        return self._opened.enter_context(writer(partial, schema))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave no half of a file."""
-        if self._writer is not None:
-            self._writer = None
-            self._partial.unlink(missing_ok=True)
+        # the error goes through the file's context, which removes what there is of it; it is raised by others
+        with contextlib.suppress(BaseException):
+            self._opened.__exit__(type(exception), exception, exception.__traceback__)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the whole file in its place."""
-        if self._writer is not None:
-            self._writer.close()
-            os.replace(self._partial, self.path)
+        self._opened.close()

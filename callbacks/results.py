@@ -16,7 +16,7 @@ from ..datamodules import CLTDataModule
 from ..screen import print_whole
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
-from ..zoo.whole_files import whole_file
+from ..zoo.whole_files import checksum, whole_file
 from .figures import shorten
 from .generalization import Generalization
 
@@ -25,6 +25,7 @@ HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance":
 }
 RESULTS_FILE = "test_results.json"
 SEAL = "sha256"  # of the rest of the file
+OF_CHECKPOINT = "checkpoint_sha256"  # which weights were judged
 
 
 class TestReport(Callback):
@@ -41,14 +42,18 @@ class TestReport(Callback):
     def __init__(self, directory: str | None = None) -> None:
         self.directory = directory
         self._prints = True
+        self._checksum: str | None = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep Lightning from printing hundreds of numbers."""
         self._prints, trainer.validate_loop.verbose = trainer.validate_loop.verbose, False
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep Lightning from printing hundreds of numbers."""
+        """Keep Lightning from printing, and note which checkpoint is judged: a fit may replace it during the test."""
         self._prints, trainer.test_loop.verbose = trainer.test_loop.verbose, False
+        path = trainer.ckpt_path
+        if self.directory is not None and path and trainer.is_global_zero:
+            self._checksum = checksum(Path(path))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print the table and write the file, on the first process only; by now the progress bar is gone."""
@@ -66,6 +71,7 @@ class TestReport(Callback):
         if self.directory is not None and stage == "test":
             path = Path(self.directory) / RESULTS_FILE
             content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
+            content[OF_CHECKPOINT] = self._checksum
             write_json(path, content | {SEAL: seal(content)})
             print(f"every member's numbers: {path}")
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..cumulants import RGFlowResult, clt_eigenvalues, clt_flow, eigenvalues, rg_flow, rg_spectrum
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.sampling import stream
+from ..sizes import check_samples
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
 from .figures import log_figure, shorten, verbatim
@@ -61,6 +62,7 @@ class RGFlow(Callback):
         for name, (value, low) in ranges.items():
             if value < low:
                 raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+        check_samples(samples)
         self.laws = None if laws is None else standardised_laws([laws] if isinstance(laws, str) else laws)
         self.every_n_epochs = every_n_epochs
         self.steps = steps

@@ -11,6 +11,7 @@ from ..cumulants.propagation import Gap
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.sampling import draw_blocks
+from ..sizes import check_samples
 from ..zoo.base import StackedModel
 from .figures import log_figure, shorten, verbatim
 from .layer_cumulants import ORDER, sampled_cumulants
@@ -66,6 +67,7 @@ class TheoryGap(Callback):
         for name, (value, low) in ranges.items():
             if value < low:
                 raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+        check_samples(samples)
         if method not in METHODS:
             raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
         if closure not in (2, 3, 4):

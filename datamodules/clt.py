@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from ..sizes import check_blocks, check_outputs
 from .laws import Law, parse
 from .sampling import BlockLoader, Split, draw_blocks, shard
 
@@ -69,6 +70,10 @@ class CLTDataModule(LightningDataModule):
             | {"val_samples": (val_samples, 4), "test_samples": (test_samples, 4)}
             | {"eval_batch_size": (eval_batch_size, 1), "seed": (seed, 0)}
         )
+        check_blocks(
+            {"block_size": block_size, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
+            | {"val_samples": val_samples, "test_samples": test_samples}
+        )
         self.train_laws = _parse_laws("train_laws", train)
         if not self.train_laws:
             raise ValueError("train_laws=[] is empty; allowed: one or more laws")
@@ -100,10 +105,10 @@ class CLTDataModule(LightningDataModule):
         return [*self.train_laws, *self.held_out_laws]
 
     def setup(self, stage: str) -> None:
-        """Refuse a model of another block size.
+        """Refuse a model of another block size, or one whose outputs on this data do not fit into memory.
 
         Raises:
-            ValueError: where the block sizes of model and data differ.
+            ValueError: where the block sizes of model and data differ, or memory is too small.
         """
         model = getattr(self.trainer, "lightning_module", None)
         wanted = getattr(model, "block_size", self.block_size)
@@ -111,6 +116,7 @@ class CLTDataModule(LightningDataModule):
             raise ValueError(
                 f"data.block_size={self.block_size} differs from model.block_size={wanted}; allowed: the same in both"
             )
+        check_outputs(getattr(model, "num_members", 1), self.hparams)
 
     def batch(
         self, split: Split, epoch: int, step: int, *, law: Law | None = None, rank: int = 0, world_size: int = 1

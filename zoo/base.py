@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
+from ..sizes import check_model
 from . import activations
 from .compilation import Losses, compiled_losses
 from .divergence import Divergence
@@ -148,6 +150,7 @@ class StackedModel(LightningModule):
     def _find_members(self, replicas: int, chosen: Any) -> None:
         given = self._activation_parameters
         axes = {key: given[key] for key in self._activation_class.grid if isinstance(given.get(key), list)}
+        check_model(self.hparams, math.prod(len(values) for values in axes.values()) * replicas)
         points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
         table = [{"member": m, **points[m // replicas], "replica": m % replicas} for m in range(len(points) * replicas)]
         if chosen is not None:

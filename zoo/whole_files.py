@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from .failures import NO_SPACE, RunError
+
+LOCK = ".lock"  # stays in a folder; only who holds it may write there
 
 
 @contextlib.contextmanager
@@ -38,10 +43,45 @@ def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
         raise
 
 
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            found.update(part)
+    return found.hexdigest()
+
+
+@contextlib.contextmanager
+def one_writer(folder: Path, argument: str = "out", wait: float = 0) -> Iterator[None]:
+    """Be the only process that writes to a folder; the system lets go of the lock when the process dies, however it does.
+
+    Args:
+        folder: made where it is missing.
+        argument: what it was given as, for the message.
+        wait: seconds to wait for another process.
+
+    Raises:
+        ValueError: where another process writes there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:
+        raise ValueError(
+            f"{argument}={str(folder)!r} is being written by another process; allowed: another folder, or to wait for it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def is_unused(folder: Path) -> bool:
     """Whether a folder is missing or empty, but for what a killed process left of its first file."""
     return not folder.is_dir() or all(
-        path.name.startswith(".") and path.suffix == ".partial" for path in folder.iterdir()
+        path.name == LOCK or (path.name.startswith(".") and path.suffix == ".partial") for path in folder.iterdir()
     )
 
 

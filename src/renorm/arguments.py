@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from .folder_names import check_path
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -18,6 +21,40 @@ class OneLineParser(argparse.ArgumentParser):
         ValueError: argument --size: invalid int value: 'big'; allowed: see 'renorm plot --help'
     """
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse an ``out`` that would be expanded."""
+        found = super().parse_args(args, namespace)
+        if isinstance(out := getattr(found, "out", None), str):
+            check_path("out", out)
+        return found
+
     def error(self, message: str) -> NoReturn:
         """Raise a ValueError, which the command line prints as its one line."""
         raise ValueError(f"{message}; allowed: see '{self.prog} --help'")
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """``--option=-1e30`` for ``--option -1e30``: parsers take most negative numbers for options.
+
+    Args:
+        words: of a command line.
+
+    Example:
+        >>> joined(["fit", "--model.negative_slope", "-1e30", "--seed", "3"])
+        ['fit', '--model.negative_slope=-1e30', '--seed', '3']
+    """
+    found: list[str] = []
+    for word in words:
+        if word.startswith("-") and _is_number(word) and found and found[-1].startswith("--") and "=" not in found[-1]:
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

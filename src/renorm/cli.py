@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import itertools
 import os
+import select
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from . import __version__
+from .arguments import joined
 from .resuming import CANNOT_GO_ON, INTERRUPTED
 
 COMMANDS = {
     "fit": ("train networks on the CLT map", "training:run"),
     "validate": ("validate a checkpoint on every law", "training:run"),
     "test": ("judge a checkpoint on laws that training never saw", "training:run"),
-    "predict": ("write the outputs of a checkpoint to a Parquet file", "training:run"),
+    "predict": ("write the outputs of a checkpoint to a Parquet or CSV file", "training:run"),
     "zoo": ("named variants and pretrained members: list, show, verify, train, export", "zoo_command:run"),
     "certify": ("can these weights represent the map at all?", "certify_command:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate_command:run"),
@@ -28,6 +33,7 @@ COMMANDS = {
     "plot": ("draw error against slope from test results", "plot_command:run"),
 }
 
+NOBODY_READS = 141  # exit code of a process whose reader has gone: 128 and the number of SIGPIPE, as shells count
 PATHLIB = ("pathlib", Path(os.__file__).parent.name)  # one file of the standard library, or a folder of it
 
 HELP = """usage: renorm COMMAND [options]
@@ -56,7 +62,21 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: the words after ``renorm``; those of the process by default.
     """
-    words = sys.argv[1:] if argv is None else argv
+    words = joined(sys.argv[1:] if argv is None else argv)
+    with libraries_warnings_as_usual():
+        try:
+            code = _answer(words)
+            sys.stdout.flush()
+        except (BrokenPipeError, SystemExit):
+            if not nobody_reads():
+                raise
+            # the interpreter's last flush would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return NOBODY_READS
+    return code
+
+
+def _answer(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
@@ -77,12 +97,38 @@ def main(argv: list[str] | None = None) -> int:
         print("\nrenorm: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and nobody_reads():
+            raise
         failed = importlib.import_module(".zoo.failures", __package__).failure(error)
         cause = failed or users_fault(error)
         if cause is None:
             raise
         return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
     return code or 0
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe that its reader has closed, as in ``renorm zoo list | head -1``."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, ValueError, OSError):  # no such call on Windows, or no file behind it
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+@contextlib.contextmanager
+def libraries_warnings_as_usual() -> Iterator[None]:
+    """Under ``PYTHONWARNINGS=error``, let only renorm's own warnings be errors: what libraries warn of is not the user's."""
+    if not any(option.partition(":")[0] and "error".startswith(option.partition(":")[0]) for option in sys.warnoptions):
+        yield
+        return
+    with warnings.catch_warnings():
+        libraries = r"(?!renorm(\.|$)|__main__$)"
+        warnings.filterwarnings("default", module=libraries)
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.filterwarnings("ignore", category=category, module=libraries)
+        yield
 
 
 def _empty(words: list[str]) -> str | None:
@@ -102,6 +148,12 @@ def users_fault(error: BaseException) -> BaseException | None:
             found = seen
         seen = seen.__cause__
     return found
+
+
+def refused(error: BaseException) -> bool:
+    """Whether an error ends the command with exit code 2: it is about the input, not about a run that could not go on."""
+    failed = importlib.import_module(".zoo.failures", __package__).failure(error)
+    return failed is None and users_fault(error) is not None
 
 
 def is_users(error: BaseException) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from matplotlib.figure import Figure
 
 from .arguments import OneLineParser
 from .callbacks.figures import shorten, verbatim
-from .callbacks.results import SEAL, seal
+from .callbacks.results import OF_CHECKPOINT, SEAL, seal
 from .datamodules.laws import parse
 from .plain import read_json
+from .zoo.whole_files import checksum
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -34,6 +37,8 @@ def run(words: list[str]) -> None:
     if not out.resolve().parent.is_dir():
         raise ValueError(f"out={arguments.out!r} lies in no folder; allowed: a file in a folder that exists")
     results = [read_results(path) for path in arguments.results]
+    for path, content in zip(arguments.results, results, strict=True):
+        warn_of_another_checkpoint(Path(path), content)
     asked = [str(parse(law)) for law in arguments.laws or []]
     laws = asked or [results[0]["train_laws"][0], *results[0]["held_out_laws"]]
     error_against_grid(results, laws, arguments.metric).savefig(out, dpi=150)
@@ -55,6 +60,28 @@ def read_results(path: str) -> dict[str, Any]:
             f"results={path!r} has no grid; allowed: models with a list, e.g. model.negative_slope=[0.5, 1]"
         )
     return content
+
+
+def warn_of_another_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Say so, on stderr, where the checkpoint beside the results is no longer the one that was judged.
+
+    A resumed fit replaces ``best.ckpt``. Results without a checksum, and those that were moved away from their checkpoint,
+    cannot be compared.
+
+    Args:
+        path: the file of results.
+        content: what is in it.
+    """
+    checkpoint = path.parent / Path(str(content.get("checkpoint", ""))).name
+    judged = content.get(OF_CHECKPOINT)
+    if judged is None or not checkpoint.is_file() or checksum(checkpoint) == judged:
+        return
+    again = shlex.join(["renorm", "test", "--ckpt_path", str(checkpoint)])
+    print(
+        f"renorm: warning: results={str(path)!r} are of an older {checkpoint.name} than the one beside them; "
+        f"test it anew: {again}",
+        file=sys.stderr,
+    )
 
 
 def what_is_wrong(content: Any) -> str | None:

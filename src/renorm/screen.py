@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import io
+from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
+
+
+class Screen(Console):
+    """A console that leaves it to the command line what happens where nobody reads what it prints."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Hand the error on; rich itself would end the process."""
+        raise BrokenPipeError
 
 
 def print_whole(table: Table) -> None:
@@ -20,7 +29,7 @@ def print_whole(table: Table) -> None:
         law
         empirical(path='a[/b].npy')
     """
-    _print_whole(table, Console(markup=False, highlight=False))
+    _print_whole(table, Screen(markup=False, highlight=False))
 
 
 def whole_text(table: Table) -> str:

@@ -1,10 +1,23 @@
-"""Whether a model's settings can belong to weights that are there: a file of a few bytes may ask for a network of any size."""
+"""Limits of size: what fits this machine's memory, and whether settings can belong to the weights of a checkpoint.
+
+A file or a flag of a few bytes may ask for a network of any size. Estimates are lower bounds: what is refused cannot work.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+FLOAT = 4  # bytes of float32
+OF_MEMBER = 1000  # bytes: its row in the table of members, and its generator of random numbers
+OF_LAYER = 10_000  # bytes: modules and their buffers
+CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+UNKNOWN_MEMORY = 2.0**40  # of a system that does not say
+DEEPEST = 10_000  # hidden layers: more take minutes to build, and no initialisation of ours trains them
 MOST = 2.5e7  # entries of the weight matrices of one member, where ties leave few free weights: a width of 5000
 
 
@@ -35,8 +48,127 @@ def check_sizes(settings: dict[str, Any], weights: int) -> None:
         raise ValueError(f"{largest}={settings[largest]!r} does not fit {weights} weights")
 
 
-def _number(settings: dict[str, Any], name: str, default: float) -> float:
-    """A setting as a float; what is no number is refused where the model is built."""
+@functools.cache
+def memory() -> float:
+    """Bytes of memory that this machine has, or that this process may use of it."""
+    try:
+        found = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        found = UNKNOWN_MEMORY
+    for path in CGROUPS:
+        try:
+            found = min(found, float(Path(path).read_text()))
+        except (OSError, ValueError):  # none there, or "max"
+            continue
+    return found
+
+
+def check_memory(sizes: Mapping[str, float], needed: float) -> None:
+    """Refuse what cannot fit into memory, before anything of it is made.
+
+    Args:
+        sizes: settings on which it depends; the largest is named.
+        needed: bytes, at least.
+
+    Raises:
+        ValueError: with the estimate.
+
+    Example:
+        >>> check_memory({"width": 8}, 1000)
+        >>> check_memory({"width": 10**12, "depth": 1}, 3e24)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: width=1000000000000 needs at least 3e+12 TB of memory; ...
+    """
+    if needed > memory():
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise ValueError(
+            f"{largest}={sizes[largest]!r} needs at least {readable(needed)} of memory; "
+            f"allowed: smaller {', '.join(sizes)}, to fit {readable(memory())}"
+        )
+
+
+def readable(size: float) -> str:
+    """A number of bytes in decimal units.
+
+    Example:
+        >>> readable(25_300_000_000), readable(3e24)
+        ('25.3 GB', '3e+12 TB')
+    """
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def check_model(settings: Mapping[str, Any], members: int) -> None:
+    """Refuse a stack whose weights, their gradients, or table of members cannot fit into memory.
+
+    A member of width ``w``, depth ``d`` and blocks of ``b`` has ``b w + (d - 1) w^2 + w`` weights, ties written out.
+
+    Args:
+        settings: arguments of the model.
+        members: how many networks it has.
+
+    Raises:
+        ValueError: with the estimate.
+    """
+    width, depth, block, knots = (
+        max(_number(settings, name, default), 0)
+        for name, default in (("width", 1), ("depth", 1), ("block_size", 2), ("knots", 0))
+    )
+    if depth > DEEPEST:
+        raise ValueError(f"depth={settings['depth']!r} is out of range; allowed: up to {DEEPEST} hidden layers")
+    entries = block**2 if "graph" in settings else block * width
+    weights = width + (depth - 1) * width**2 + entries
+    needed = members * (OF_MEMBER + 2 * FLOAT * (weights + knots)) + depth * OF_LAYER + 40 * knots**2
+    names = ("width", "depth", "block_size", "knots", "replicas")
+    check_memory({name: settings[name] for name in names if _number(settings, name, 0)}, needed)
+
+
+def check_samples(samples: int, name: str = "samples") -> None:
+    """Refuse more samples than memory holds.
+
+    Raises:
+        ValueError: with the estimate.
+    """
+    check_memory({name: samples}, 2.0 * FLOAT * samples)
+
+
+def check_blocks(settings: Mapping[str, int]) -> None:
+    """Refuse batches, and outputs of a validation or test, that cannot fit into memory.
+
+    Args:
+        settings: arguments of the data.
+
+    Raises:
+        ValueError: with the estimate.
+    """
+    for samples in ("val_samples", "test_samples"):
+        rows = min(settings["eval_batch_size"], settings[samples])
+        sizes = {name: settings[name] for name in (samples, "eval_batch_size", "block_size")}
+        check_memory(sizes, FLOAT * (1.0 * rows * settings["block_size"] + 2.0 * settings[samples]))
+    sizes = {name: settings[name] for name in ("batch_size", "block_size")}
+    check_memory(sizes, 1.0 * FLOAT * settings["batch_size"] * settings["block_size"])
+
+
+def check_outputs(members: int, data: Mapping[str, int]) -> None:
+    """Refuse a stack whose outputs on one batch, or on the samples of a law, cannot fit into memory.
+
+    Args:
+        members: how many networks it has.
+        data: arguments of the data.
+
+    Raises:
+        ValueError: with the estimate.
+    """
+    for name in ("batch_size", "val_samples", "test_samples"):
+        check_memory({name: data[name], "members": members}, 1.0 * FLOAT * members * data[name])
+
+
+def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
+    """A setting as a float; what is not a number is refused where the model is built."""
     value = settings.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return default

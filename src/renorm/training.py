@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import torch
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -39,7 +40,10 @@ from .callbacks import (
 )
 from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
+from .cli import refused
 from .datamodules import CLTDataModule
+from .folder_names import check_folder_name, check_path
+from .footprint import Footprint
 from .imports import FLAG, imports_restricted, take_flag
 from .quiet import LOGGERS, ignore_expected_warnings
 from .recipes import (
@@ -56,13 +60,12 @@ from .recipes import (
 )
 from .restoring import check_files, does_not_fit, is_restoring
 from .resuming import how_to_go_on
-from .trainer_checks import check_settings, check_strategy
+from .trainer_checks import check_settings, check_strategy, refused_setting
 from .words import condense, split_configs, take_option
 from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
 from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
-from .zoo.whole_files import check_writable
 
 
 class Parser(LightningArgumentParser):
@@ -82,6 +85,9 @@ class SaveConfig(SaveConfigCallback):
         while trainer.is_global_zero and (folder / self.config_filename).exists():
             number += 1
             self.config_filename = f"config_resumed_{number}.yaml"
+        for callback in trainer.callbacks if trainer.is_global_zero else []:  # type: ignore[attr-defined]
+            if isinstance(callback, Footprint):
+                callback.will_write(folder / self.config_filename)
         super().setup(trainer, pl_module, stage)
 
 
@@ -90,10 +96,12 @@ class RenormCLI(LightningCLI):
 
     Args:
         words: the command and its arguments.
+        footprint: of what it writes.
     """
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], footprint: Footprint) -> None:
         self.words = words
+        self.footprint = footprint
         self.command = words[0]
         configs, self.flags = split_configs(words[1:])
         self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
@@ -234,7 +242,7 @@ class RenormCLI(LightningCLI):
         """Model and data as plain settings."""
         config = self.config[self.command]
         chosen = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
-        dumped = self._parser(self.command).dump(chosen, format="json", skip_none=False, skip_validation=True)
+        dumped = self._parser(self.command).dump(chosen, format="json", skip_unset=False, skip_validation=True)
         settings: dict[str, Any] = json.loads(dumped)
         return settings
 
@@ -275,22 +283,30 @@ class RenormCLI(LightningCLI):
         elif self.command in ("validate", "test"):
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
         elif self.command == "predict":
-            callbacks = [WritePredictions(self._get(self.config, "out"))]
-        if settings["enable_progress_bar"] is not False:
-            callbacks.append(ProgressBar())
+            out = self._get(self.config, "out")
+            check_path("out", out)
+            callbacks = [WritePredictions(out)]
+        callbacks.append(self.footprint)
+        # in a file every repainting would be one more line
+        bar = sys.stdout.isatty() if settings["enable_progress_bar"] is None else settings["enable_progress_bar"]
+        callbacks += [ProgressBar()] * bar
+        kwargs["enable_progress_bar"] = bar
         self.trainer_defaults["callbacks"] = callbacks
         kwargs["plugins"] = with_whole_checkpoints(settings["plugins"])
         if settings["logger"] in (None, True):
-            kwargs["logger"] = self._logger(Path(settings["default_root_dir"] or "runs"))
+            kwargs["logger"] = self._logger(
+                Path(settings["default_root_dir"] or "runs"), bool(settings["fast_dev_run"])
+            )
         try:
             trainer = super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ImportError, ValueError) as error:
+        except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
             raise ValueError(f"trainer: {error}") from error
         check_strategy(trainer, settings)
         return trainer
 
-    def _logger(self, root: Path) -> TensorBoardLogger | bool:
+    def _logger(self, root: Path, dry: bool) -> TensorBoardLogger | bool:
         if self.checkpoint is not None:
+            check_path("ckpt_path", str(self.checkpoint))
             # a resumed fit and a test log under the run that they continue or judge
             suffix = FIT_SUFFIX if self.command == "fit" else ""
             return TensorBoardLogger(
@@ -299,11 +315,11 @@ class RenormCLI(LightningCLI):
         if self.command != "fit":
             return False
         name = self._get(self.config, "name") or self.run_name
-        if Path(name).name != name:
-            raise ValueError(f"name={name!r} is no name of a folder in {str(root)!r}; allowed: one without '/' or '..'")
-        folder = root / name
-        check_writable(folder)
-        return TensorBoardLogger(root, name=folder.name, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
+        check_folder_name("name", name)
+        check_path("trainer.default_root_dir", str(root))
+        # one process for all makes the folder, and none where nothing will be logged
+        version = None if dry or _get_rank() else self.footprint.claim(root / name).name
+        return TensorBoardLogger(root, name=name, version=version, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Train; say how to go on where the run was stopped or could not go on.
@@ -348,9 +364,11 @@ class RenormCLI(LightningCLI):
         try:
             super()._run_subcommand(subcommand)
         except Exception as error:
-            if self.checkpoint is None or not is_restoring(error):
-                raise
-            raise does_not_fit(error, self.checkpoint) from None
+            if self.checkpoint is not None and is_restoring(error):
+                raise does_not_fit(error, self.checkpoint) from None
+            if (setting := refused_setting(error)) is not None:
+                raise ValueError(f"{setting}: {error}") from error
+            raise
 
     def after_fit(self) -> None:
         """Say where everything is and what comes next."""
@@ -385,10 +403,15 @@ def run(words: list[str]) -> None:
         logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
     ignore_expected_warnings()
     everything, words = take_flag(words)
+    footprint = Footprint()
     try:
         threading.excepthook = _thread_failed
         with signals_handled(stop_at_once), imports_restricted(everything):
-            RenormCLI(words)
+            RenormCLI(words, footprint)
+    except Exception as error:
+        if refused(error):
+            footprint.take_back()
+        raise
     finally:
         threading.excepthook = threading.__excepthook__
         if torch.distributed.is_initialized():

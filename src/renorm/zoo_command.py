@@ -13,6 +13,7 @@ from .zoo.manifest import find_entry, pretrained_names
 
 EXPORT_FORMATS = ("safetensors", "torch_export", "onnx")
 MEMBERS = ("best", "all")
+COLUMNS = 100  # of a line of the list
 
 
 def run(words: list[str]) -> int:
@@ -38,6 +39,7 @@ def make_parser() -> OneLineParser:
     listing = actions.add_parser("list", help="every variant, or every pretrained entry, with one line")
     listing.add_argument("pattern", nargs="?", help="shell-style pattern, e.g. '*_full'")
     listing.add_argument("--pretrained", action="store_true", help="entries with weights, named arch.tag")
+    listing.add_argument("--long", action="store_true", help="descriptions uncut, in lines of any length")
     show = actions.add_parser("show", help="the card of a pretrained entry")
     show.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
     show.add_argument("--json", action="store_true", help="all that the manifest has of it, as JSON")
@@ -65,7 +67,7 @@ def run_list(arguments: argparse.Namespace) -> None:
     if arguments.pretrained:
         print_pretrained(arguments.pattern)
     else:
-        print_variants(arguments.pattern)
+        print_variants(arguments.pattern, arguments.long)
 
 
 def run_show(arguments: argparse.Namespace) -> None:
@@ -128,8 +130,12 @@ def run_export(arguments: argparse.Namespace) -> None:
     export(arguments.name, arguments.format, Path(arguments.out), arguments.members, arguments.overwrite)
 
 
-def print_variants(pattern: str | None) -> None:
+def print_variants(pattern: str | None, long: bool = False) -> None:
     """Print name, number of free parameters of one member, and description.
+
+    Args:
+        pattern: shell-style, of names.
+        long: whether descriptions are printed whole; else lines have up to 100 columns, unless a name is longer.
 
     Raises:
         ValueError: where no name matches.
@@ -138,10 +144,15 @@ def print_variants(pattern: str | None) -> None:
     if not entries:
         raise ValueError(f"pattern={pattern!r} matches no variant; allowed: shell-style patterns such as '*_full'")
     table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
+    room = max(COLUMNS - max(len(entry["name"]) for entry in entries) - len("  parameters  "), len("what it is"))
     for entry in entries:
-        table.add_row(entry["name"], str(entry["parameters"]), entry["description"])
+        text = entry["description"]
+        whole = long or len(text) <= room
+        table.add_row(entry["name"], str(entry["parameters"]), text if whole else text[: room - 1].rstrip() + "…")
     print_whole(table)
     print(f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
+    if not long:
+        print("'renorm zoo list PATTERN' lists fewer, e.g. '*_full'; --long has descriptions uncut")
 
 
 def print_pretrained(pattern: str | None) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from pathlib import Path
+import subprocess
+import sys
+import warnings
+from pathlib import Path, PureWindowsPath
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from renorm.cli import main
+from renorm.arguments import OneLineParser, joined
+from renorm.cli import libraries_warnings_as_usual, main
+from renorm.folder_names import check_folder_name
+from renorm.footprint import Footprint
 
-from ..conftest import Run
+from ..conftest import QUICK, Run
 
 CASES = [
     ("fit --data.train_laws cauchi(loc=0)", ["cauchi", "cauchy"]),
@@ -66,8 +76,7 @@ def test_refused(command: str, words: list[str], empty_folder: Path, capsys: pyt
     assert main(command.split()) == 2
     line = one_line(capsys.readouterr().err)
     assert all(word in line for word in words), line
-    written = [path for path in empty_folder.rglob("*") if path.is_file() and path.suffix == ".ckpt"]
-    assert written == []
+    assert list(empty_folder.iterdir()) == []
 
 
 def test_column_of_an_empirical_law(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,3 +191,157 @@ def test_empty_values(words: list[str], says: str, empty_folder: Path, capsys: p
     assert main(words) == 2
     assert says in one_line(capsys.readouterr().err)
     assert list(empty_folder.iterdir()) == []
+
+
+NO_NAMES = [
+    "..",
+    ".",
+    "a/b",
+    "a/",
+    "/a",
+    "-a",
+    "~a",
+    "$HOME",
+    "a$b",
+    "a\\b",
+    "nul",
+    "COM1.x",
+    "a:b",
+    "a?",
+    "a\0b",
+    "a\nb",
+]
+NO_NAMES += ["a.", "a ", " a", "x" * 256]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_names_that_are_not_one_folder(name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", f"--name={name}"]) == 2
+    assert f"name={name!r} is not the name of one folder" in one_line(capsys.readouterr().err)
+    assert list(empty_folder.iterdir()) == []
+
+
+@settings(max_examples=50)
+@given(name=st.text(min_size=1, max_size=12))
+def test_a_name_that_is_taken_is_one_folder(name: str) -> None:
+    with contextlib.suppress(ValueError):
+        check_folder_name("name", name)
+        assert Path(name).parts == PureWindowsPath(name).parts == (name,)
+        assert os.path.expandvars(os.path.expanduser(name)) == name == name.strip()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sweep --config leaky_phase --out",
+        "report --out",
+        "zoo train mlp_relu_free.uniform --out",
+        "fit --trainer.default_root_dir",
+        "predict --model mlp_relu_free.uniform --out",
+        "zoo export mlp_relu_free.uniform --format onnx --out",
+        "plot x.json --out",
+    ],
+)
+@pytest.mark.parametrize("out", ["$HOME/x.csv", "~/x.csv", "~x.csv"])
+def test_paths_that_a_library_would_expand(
+    command: str, out: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.split(), out]) == 2
+    assert f"={out!r} would be expanded" in one_line(capsys.readouterr().err)
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_refused_run_leaves_an_earlier_one_as_it_was(
+    run_folder: Path, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run_folder, empty_folder / "run")
+    before = {path: path.read_bytes() for path in empty_folder.rglob("*") if path.is_file()}
+    last = empty_folder / "run" / "checkpoints" / "last.ckpt"
+    for words in (
+        ["fit", "--trainer.max_epochs", "3", "--trainer.val_check_interval", "50"],
+        ["fit", "--trainer.max_epochs", "3", "--trainer.limit_val_batches", "0.01"],
+        ["validate", "--trainer.limit_val_batches", "0.01"],
+        ["test", "--trainer.limit_test_batches", "0.01"],
+        ["predict", "--trainer.limit_predict_batches", "0.01"],
+    ):
+        assert main([*words, "--ckpt_path", str(last)]) == 2
+        one_line(capsys.readouterr().err)
+        assert {path: path.read_bytes() for path in empty_folder.rglob("*") if path.is_file()} == before
+    # a run that is refused in a folder of several takes only its own back
+    shutil.move(empty_folder / "run", empty_folder / "mlp" / "version_0")
+    assert main(["fit", "--data.block_size", "3", "--trainer.default_root_dir", "."]) == 2
+    assert [path.name for path in (empty_folder / "mlp").iterdir()] == ["version_0"]
+
+
+def test_what_a_run_has_begun_is_kept(empty_folder: Path) -> None:
+    footprint = Footprint()
+    folder = footprint.claim(empty_folder / "runs" / "a")
+    assert folder == empty_folder / "runs" / "a" / "version_0"
+    assert Footprint().claim(empty_folder / "runs" / "a").name == "version_1"
+    footprint.on_train_batch_end(None, None, None, None, 0)  # type: ignore[arg-type]
+    footprint.take_back()
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("value", ["-1e30", "-1.", "-.5E3", "-inf", "-1_000", "-0"])
+def test_numbers_with_a_minus_are_values(value: str) -> None:
+    assert joined(["x", "--a", value, "--b"]) == ["x", f"--a={value}", "--b"]
+    parser = OneLineParser(prog="x")
+    parser.add_argument("--a", type=float)
+    assert parser.parse_args(joined(["--a", value])).a == float(value)
+
+
+def test_options_of_every_command_take_negative_numbers(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command, says in (
+        ("fit --model.negative_slope -1e30 --model.width 0", "width=0"),
+        ("fit --model.negative_slope [-1e30,-1e-3] --model.width 0", "width=0"),
+        ("fit --model.optimizer.lr -1e-3", "model.optimizer: Invalid learning rate: -0.001"),
+        ("fit --model.seed -1e30", "model.seed"),
+        ("sweep --config leaky_phase --workers -1e3", "workers"),
+        ("propagate --model mlp_relu_free --law uniform() --samples -1e3", "samples"),
+        ("bench --seconds -1e3", "seconds"),
+        ("report --workers -1e3", "workers"),
+    ):
+        assert main(command.split()) == 2, command
+        line = one_line(capsys.readouterr().err)
+        assert says in line, line
+        assert "expected one argument" not in line
+    assert list(empty_folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes of this kind")
+@pytest.mark.parametrize("command", ["zoo list", "zoo cards", "--help", "zoo show mlp_relu_free.uniform"])
+def test_nobody_reads_the_output(command: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    program = [sys.executable, "-m", "renorm", *command.split()]
+    done = subprocess.run(program, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.slow
+def test_warnings_of_libraries_are_no_errors(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
+    small = [*QUICK, "--trainer.max_steps", "1", "--model.compile", "false", "--data.held_out_laws", "[]"]
+    for words, code in ((["fit", "--model.width", "0"], 2), (["fit", *small], 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "renorm", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_warnings_of_ones_own_stay_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    with libraries_warnings_as_usual():
+        warnings.warn_explicit("old", DeprecationWarning, "a.py", 1, module="jsonargparse._deprecated")
+        for module in ("renorm.zoo.base", "renorm", "__main__"):
+            with pytest.raises(DeprecationWarning):
+                warnings.warn_explicit("old", DeprecationWarning, "a.py", 1, module=module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import signal
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from renorm.callbacks.results import OF_CHECKPOINT, SEAL, seal
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
 from renorm.zoo import MLP, StackedModel, clt_map
@@ -137,7 +139,7 @@ def test_a_grid_is_tested_point_by_point(tmp_path: Path, capsys: pytest.CaptureF
     root = ("--trainer.default_root_dir", str(tmp_path))
     grid = ("--model.negative_slope", "[0.2, 0.9]", "--model.replicas", "2", "--name", "grid")
     assert main(["fit", *grid, *QUICK, *root, "--trainer.max_epochs", "1"]) == 0
-    assert main(["test", "--ckpt_path", "last", "--name", "grid", *root]) == 0
+    assert main(["test", "--ckpt_path", "best", "--name", "grid", *root]) == 0
     out = capsys.readouterr().out
     assert "negative_slope=0.2" in out
     assert "negative_slope=0.9" in out
@@ -146,6 +148,23 @@ def test_a_grid_is_tested_point_by_point(tmp_path: Path, capsys: pytest.CaptureF
     figure = tmp_path / "figure.svg"
     assert main(["plot", str(results), "--out", str(figure)]) == 0
     assert figure.read_text().count("held out") == 7
+    assert capsys.readouterr().err == ""
+    # the fit goes on, and the numbers are now of an older checkpoint
+    best = results.with_name("best.ckpt")
+    before = best.read_bytes()
+    assert main(["fit", *grid, *QUICK, *root, "--trainer.max_epochs", "2", "--ckpt_path", "last"]) == 0
+    assert best.read_bytes() != before
+    capsys.readouterr()
+    assert main(["plot", str(results), "--out", str(figure)]) == 0
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"older best.ckpt than the one beside them; test it anew: renorm test --ckpt_path {best}" in said
+    # results without the checksum, which renorm wrote before, are drawn as they were
+    old = {key: value for key, value in json.loads(results.read_text()).items() if key not in (SEAL, OF_CHECKPOINT)}
+    results.write_text(json.dumps(old | {SEAL: seal(old)}))
+    assert main(["plot", str(results), "--out", str(figure)]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["test", "--ckpt_path", str(best)]) == 0
+    assert json.loads(results.read_text())[OF_CHECKPOINT] == hashlib.sha256(best.read_bytes()).hexdigest()
 
 
 def test_predict_writes_every_member(run_folder: Path, tmp_path: Path) -> None:
@@ -226,3 +245,11 @@ def assert_same_end(whole: Path, parts: Path) -> None:
     for here, there in zip(one["optimizer_states"], other["optimizer_states"], strict=True):
         for index, state in here["state"].items():
             assert all(torch.equal(value, there["state"][index][name]) for name, value in state.items())
+
+
+def test_lines_of_the_list_fit_a_window_unless_asked_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert main(["zoo", "list", "*fixed*", "--long"]) == 0
+    assert "splines stay at their initial shape" in capsys.readouterr().out

@@ -56,7 +56,8 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     if not worst <= TOLERANCE:
         raise ValueError(f"format={kind!r} of {name!r} computes outputs {worst:.1e} away; allowed: {TOLERANCE:g}")
     write_whole(out, content)
-    print(f"{out}: {len(content)} bytes, {model.num_members} members; outputs differ by at most {worst:.1e} of 1 + |y|")
+    members = f"{model.num_members} member" + "s" * (model.num_members > 1)
+    print(f"{out}: {len(content)} bytes, {members}; outputs differ by at most {worst:.1e} of 1 + |y|")
     return worst
 
 

@@ -15,7 +15,7 @@ from .. import __version__
 from ..arguments import OneLineParser
 from ..resuming import stopped_in_words
 from ..sweep.table import write_text
-from ..zoo.whole_files import is_unused
+from ..zoo.whole_files import is_unused, one_writer
 from .claim import Claim, claim_ids, read_claim
 from .claims import find_judge
 from .experiments import ExperimentError, Experiments, Told
@@ -33,9 +33,11 @@ def run(words: list[str]) -> None:
     out = Path(arguments.out)
     open_folder(out, arguments.quick, arguments.seed)
     start = time.perf_counter()
-    with stopped_in_words(words, lambda: "every experiment that has ended is kept"):
-        outcomes = _judge_all(claims, out, arguments)
-    write_all(out, outcomes, arguments.quick, arguments.seed, made_with(arguments.workers, time.perf_counter() - start))
+    with one_writer(out):
+        with stopped_in_words(words, lambda: "every experiment that has ended is kept"):
+            outcomes = _judge_all(claims, out, arguments)
+        made = made_with(arguments.workers, time.perf_counter() - start)
+        write_all(out, outcomes, arguments.quick, arguments.seed, made)
     print_summary(out, outcomes)
 
 

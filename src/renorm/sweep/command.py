@@ -10,6 +10,7 @@ from typing import Any
 
 from ..arguments import OneLineParser
 from ..resuming import stopped_in_words
+from ..zoo.whole_files import one_writer
 from .config import Point, Sweep, read_sweep
 from .local import Outcome, run_locally
 from .table import Folder
@@ -50,15 +51,16 @@ def run(words: list[str]) -> None:
         return
     out = Path(arguments.out or f"sweeps/{sweep.name}")
     folder = Folder(out, sweep)
-    missing = points_to_run(folder, arguments.retry_failed)
 
     def kept() -> str:
         left = sum(folder.status(point) == "missing" for point in sweep.points)
         return f"{len(sweep.points) - left} of {len(sweep.points)} points are kept"
 
-    with stopped_in_words(words, kept):
-        _run_all(folder, missing, arguments)
-    _report(folder)
+    with one_writer(out):
+        missing = points_to_run(folder, arguments.retry_failed)
+        with stopped_in_words(words, kept):
+            _run_all(folder, missing, arguments)
+        _report(folder)
 
 
 def check_points(sweep: Sweep) -> None:

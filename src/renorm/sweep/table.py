@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plain import read_json
-from ..zoo.whole_files import is_unused, whole_file
+from ..zoo.whole_files import is_unused, one_writer, whole_file
 from .config import Point, Sweep
 
 if TYPE_CHECKING:
@@ -107,11 +107,10 @@ class Folder(PointFiles):
                 raise ValueError(
                     f"out={str(path)!r} holds another sweep or other settings; allowed: a new folder, or the sweep's own"
                 )
-            path.mkdir(parents=True, exist_ok=True)
-            write_text(
-                known, json.dumps(self._description(), indent=1) + "\n"
-            )  # first: the folder is then known as ours
-            self.points.mkdir(exist_ok=True)
+            with one_writer(path, wait=1):
+                # first: the folder is then known as ours
+                write_text(known, json.dumps(self._description(), indent=1) + "\n")
+                self.points.mkdir(exist_ok=True)
         except OSError as error:
             raise ValueError(f"out={str(path)!r} cannot be written to ({error.strerror or error})") from None
 

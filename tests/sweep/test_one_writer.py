@@ -1,0 +1,48 @@
+"""One folder, one writer: a second process is refused in words, and a lock ends with its process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from renorm.cli import main
+from renorm.zoo.whole_files import is_unused, one_writer
+
+SWEEP = "model: MLP\naxes: {width: [2, 3]}\nsettings: {steps: 2}\n"
+
+
+def hold(folder: Path) -> None:
+    with one_writer(folder):
+        (folder / "held").touch()
+        time.sleep(60)
+
+
+def test_a_second_writer_is_refused_until_the_first_has_died(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    process = multiprocessing.get_context("spawn").Process(target=hold, args=(folder,))
+    process.start()
+    while not (folder / "held").exists():
+        time.sleep(0.01)
+    with pytest.raises(ValueError, match="is being written by another process"), one_writer(folder):
+        pass
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    (folder / "held").unlink()
+    with one_writer(folder, wait=10):
+        assert is_unused(folder)
+
+
+def test_a_second_sweep_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(SWEEP)
+    with one_writer(tmp_path / "out"):
+        assert main(["sweep", "--config", "s.yaml", "--out", "out"]) == 2
+    assert "out='out' is being written by another process" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
