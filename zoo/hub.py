@@ -152,12 +152,12 @@ def output_difference(model: StackedModel, check: dict[str, Any], members: list[
     A member that has diverged has no finite output, stored as null; it must have none again.
     """
     stored = _tensor(check["outputs"])
-    x = _tensor(check["inputs"])
+    x = _tensor(check["inputs"]).to(next(model.parameters()).device)
     size = len(stored) if members is None else 1 + max(members)
     if x.ndim != 2 or x.shape[1] != model.block_size or stored.ndim != 2 or len(stored) < size:
         return float("inf")
     wanted = stored if members is None else stored[members]
-    found = model(x)
+    found = model(x).cpu()
     if found.shape != wanted.shape or not torch.equal(found.isfinite(), wanted.isfinite()):
         return float("inf")
     difference = (found - wanted).abs() / (1 + wanted.abs())
