@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 
 PRETEND = torch.device("meta")  # the one other device whose gradients PyTorch computes on the CPU's thread
@@ -88,7 +87,7 @@ def _with_numbers(index: Any) -> Any:
 
 def compute(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One operation, on the CPU's copies; its results are where a GPU's would be."""
-    leaves = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    leaves = list(_tensors((*args, *kwargs.values())))
     elsewhere = any(isinstance(leaf, PretendTensor) for leaf in leaves)
     device = kwargs.get("device")
     if any(leaf.device == PRETEND and not isinstance(leaf, PretendTensor) for leaf in leaves):
@@ -101,14 +100,34 @@ def compute(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         elsewhere = torch.device(device).type == PRETEND.type
     if device is not None:
         kwargs = kwargs | {"device": torch.device("cpu")}
-    bare_args, bare_kwargs = pytree.tree_map_only(PretendTensor, lambda leaf: leaf.inner, (args, kwargs))
-    result = function(*bare_args, **bare_kwargs)
+    result = function(*map(_bare, args), **{name: _bare(value) for name, value in kwargs.items()})
     if not elsewhere or (function in COPIES[:1] and not isinstance(args[0], PretendTensor)):
         return args[0] if function in COPIES[:1] else result
-    wrapped = pytree.tree_map_only(Tensor, PretendTensor, result)
-    if not any(isinstance(leaf, PretendTensor) for leaf in leaves):
-        return wrapped
-    return return_and_correct_aliasing(function, args, kwargs, wrapped)
+    wrapped = _wrapped(result)
+    if (function.is_view or function._schema.is_mutable) and any(isinstance(leaf, PretendTensor) for leaf in leaves):
+        return return_and_correct_aliasing(function, args, kwargs, wrapped)
+    return wrapped
+
+
+# by hand: PyTorch's trees cost several times as much as a small operation
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(map(_bare, value))
+    return value.inner if isinstance(value, PretendTensor) else value
+
+
+def _wrapped(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(map(_wrapped, value))
+    return PretendTensor(value) if isinstance(value, Tensor) else value
 
 
 def refuse_mixture(function: Any, args: tuple[Any, ...], leaves: list[Tensor]) -> None:

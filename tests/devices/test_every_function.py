@@ -98,12 +98,20 @@ of_tensor("eigenvalues", sample(2, 3, 3))
 case("renorm.cumulants.clt_eigenvalues")(lambda _: cumulants.clt_eigenvalues(4, 3))
 
 
-@case("renorm.cumulants.PowerSums", "renorm.cumulants.merge", "renorm.cumulants.JointSums", "renorm.cumulants.merge_joint")
+@case(
+    "renorm.cumulants.PowerSums", "renorm.cumulants.merge", "renorm.cumulants.JointSums", "renorm.cumulants.merge_joint"
+)
 def summaries(device: torch.device) -> Any:
     x, y = sample(40, 2).to(device), sample(20, 2).to(device)
     merged = cumulants.merge(cumulants.power_sums(x, 8), cumulants.power_sums(y, 8))
     joint = cumulants.merge_joint(cumulants.joint_sums(x, 4), cumulants.joint_sums(y, 4))
-    return merged.kstat(4), merged.kstat_stderr(4), merged.moved_to(x[0].double()), joint.kstat(2), joint.kstat_stderr(2)
+    return (
+        merged.kstat(4),
+        merged.kstat_stderr(4),
+        merged.moved_to(x[0].double()),
+        joint.kstat(2),
+        joint.kstat_stderr(2),
+    )
 
 
 @case("renorm.cumulants.Cumulants", "renorm.cumulants.JointCumulants", "renorm.cumulants.CumulantResult")
@@ -131,8 +139,7 @@ def of_law(law: Any, orders: int = 4) -> list[Tensor]:
 
 @case("renorm.cumulants.law_of_data")
 def law_of_data(device: torch.device) -> Any:
-    law = cumulants.law_of_data(sample(2, 20, 3).to(device))
-    return of_law(law), of_law(law.affine(sample(2, 2, 3).to(device).double(), sample(2, 2).to(device).double()))
+    return of_law(cumulants.law_of_data(sample(2, 20, 3).to(device)))
 
 
 @case("renorm.cumulants.law_of_block")
@@ -147,10 +154,14 @@ def recursion_residual(device: torch.device) -> Any:
 
 def propagated(model: StackedModel, law: str, method: str, **arguments: Any) -> Any:
     result = propagate(model, law, method=method, **arguments)
-    found = [of_law(result[layer]) for layer in result]
+    found = [result.marginals(layer) for layer in result] + of_law(result["out"]) + of_law(result["act0"], 3)
     gaps = result.compare(sampled_cumulants(model, sample(100, model.block_size).to(next(model.parameters()).device)))
-    gradients = [] if arguments.get("rational") else torch.autograd.grad(
-        sum(result.marginals("out")[n].sum() for n in range(2)), [p for p in model.parameters() if p.requires_grad]
+    gradients = (
+        []
+        if arguments.get("rational")
+        else torch.autograd.grad(
+            sum(result.marginals("out")[n].sum() for n in range(2)), [p for p in model.parameters() if p.requires_grad]
+        )
     )
     return found, [(gap.gap, gap.relative) for gap in gaps.values()], gradients
 
@@ -160,6 +171,7 @@ def propagation_cases() -> None:
         CASES[f"propagate {method} {label}"] = lambda device: propagated(make(device), law, method, **arguments)
 
     for activation, own in ACTIVATIONS.items():
+
         def make(device: torch.device, activation: str = activation, own: Any = own) -> StackedModel:
             return mlp(device, activation=activation, **own)
 
@@ -175,13 +187,13 @@ def propagation_cases() -> None:
         return mlp(device, depth=2)
 
     add("closed at the input", deep, LAW, "edgeworth", closed_at="input", members=[1])
-    add("closed at every layer", deep, LAW, "edgeworth", closed_at="layers")
+    add("closed at every layer", deep, LAW, "gaussian", closed_at="layers")
     add("deep, curved", lambda device: mlp(device, depth=2, activation="tanh"), LAW, "quadrature")
     add("three variables", lambda device: mlp(device, block_size=3), LAW, "edgeworth")
-    add("four variables", lambda device: mlp(device, block_size=4), LAW, "edgeworth")
+    add("four variables", lambda device: mlp(device, block_size=4), LAW, "gaussian")
 
     def graph(device: torch.device) -> StackedModel:
-        return GNN(graph="path", block_size=4, width=2, readout="mean", activation="quadratic").to(device)
+        return GNN(graph="path", block_size=3, width=1, readout="mean", activation="quadratic").to(device)
 
     for method in ("independent_nodes", "edgeworth", "exact"):
         add("of a graph", graph, LAW, method)
@@ -225,7 +237,13 @@ def used(model: StackedModel) -> Any:
     return plain, loss, gradients, projected, measured
 
 
-COVERED |= {"renorm.zoo.MLP", "renorm.zoo.GNN", "renorm.zoo.StackedModel", "renorm.zoo.Activation", "renorm.zoo.clt_map"}
+COVERED |= {
+    "renorm.zoo.MLP",
+    "renorm.zoo.GNN",
+    "renorm.zoo.StackedModel",
+    "renorm.zoo.Activation",
+    "renorm.zoo.clt_map",
+}
 COVERED |= {"renorm.create_model"}
 for _activation, _own in ACTIVATIONS.items():
     CASES[f"mlp {_activation}"] = lambda device, activation=_activation, own=_own: used(
@@ -241,7 +259,10 @@ for _layer in LAYERS:
 
 @case("dense equivalents")
 def dense(device: torch.device) -> Any:
-    graphs = [GNN(graph="ring", block_size=4, layer=layer).to(device).dense() for layer in ("graph_conv", "gcn", "sage", "gin")]
+    graphs = [
+        GNN(graph="ring", block_size=4, layer=layer).to(device).dense()
+        for layer in ("graph_conv", "gcn", "sage", "gin")
+    ]
     return [[(w, b) for w, b in layers] for layers in (*graphs, mlp(device, bias=False).dense())]
 
 
@@ -359,7 +380,7 @@ def test_answers_there_with_the_same_numbers(name: str, device: torch.device) ->
 @pytest.mark.parametrize("module", [renorm, cumulants, propagation, zoo, callbacks, datamodules])
 def test_no_public_name_is_forgotten(module: Any) -> None:
     names = {f"{module.__name__}.{name}" for name in module.__all__ if not name.startswith("_")}
-    submodules = {name for name in names if importlib.util.find_spec(name.rpartition(".")[0]) and is_module(name)}
+    submodules = {name for name in names if is_module(name)}
     assert names - submodules <= COVERED | WITHOUT_TENSORS
 
 
