@@ -12,13 +12,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import callbacks, cumulants, datamodules, zoo
+    from .callbacks.map_figures import plot_map
     from .zoo.certificate import certify
     from .zoo.hub import load_pretrained
     from .zoo.registry import create_model, list_models
 
 _SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
 _FUNCTIONS = {"certify": "zoo.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
-_FUNCTIONS |= {"load_pretrained": "zoo.hub"}
+_FUNCTIONS |= {"load_pretrained": "zoo.hub", "plot_map": "callbacks.map_figures"}
 
 __all__ = [
     "__version__",
@@ -29,6 +30,7 @@ __all__ = [
     "datamodules",
     "list_models",
     "load_pretrained",
+    "plot_map",
     "zoo",
 ]
 

@@ -50,7 +50,7 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     if kind == "onnx":
         check_extra()
     check_out(out, overwrite)
-    model = load_pretrained(name, members).requires_grad_(False)
+    model = load_pretrained(name, members)
     content, read_back = WRITERS[kind](name, model)
     worst = largest_difference(model, read_back(content))
     if not worst <= TOLERANCE:
