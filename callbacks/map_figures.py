@@ -10,18 +10,20 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datamodules import laws
 from ..zoo.base import StackedModel
 from ..zoo.losses import clt_map
-from ..zoo.metrics import quantiles
+from ..zoo.metrics import HIGH, LOW
 from .figures import shorten, verbatim
 
 SIDE = 81  # points along an axis of the plane
 POINTS = 241  # along a line
-LEVELS = 9  # contour lines
+SHOWN = 0.99  # share of the differences that the colours tell apart
+LEVELS = 8  # contour lines, about
 DEVIATIONS = 3.0  # of a law on either side of its mean
 
 
@@ -40,7 +42,8 @@ def plot_map(
 
     Args:
         model: the stack, on any device.
-        law: what the range of the variables is taken from, three standard deviations on either side of the mean.
+        law: what the range of the variables is taken from, three standard deviations on either side of the mean, or as far as
+            it has any mass.
         span: lowest and highest value of a variable, where no law is given.
         members: positions in the stack of the members that are drawn; by default all that have not diverged.
         ax: axes to draw into, as many as there are panels; a new figure by default.
@@ -82,11 +85,13 @@ def _chosen(model: StackedModel, members: Sequence[int] | None) -> list[int]:
 
 def _range(law: laws.Law | str | None, span: tuple[float, float]) -> tuple[float, float]:
     if law is not None:
-        mean, variance = (laws.parse(law) if isinstance(law, str) else law).cumulants(2).tolist()
+        law = laws.parse(law) if isinstance(law, str) else law
+        mean, variance = law.cumulants(2).tolist()
         if not math.isfinite(variance):
             raise ValueError(f"law={str(law)!r} has no variance; allowed: laws with one, or span=(low, high)")
         reach = DEVIATIONS * math.sqrt(variance)
-        span = (mean - reach, mean + reach)
+        lowest, highest = law.support()
+        span = (max(lowest, mean - reach), min(highest, mean + reach))
     low, high = map(float, span)
     if not low < high or not math.isfinite(high - low):
         raise ValueError(f"span={span!r} is not a range; allowed: (low, high) with low < high")
@@ -108,29 +113,32 @@ def _outputs(model: StackedModel, x: Tensor, members: list[int]) -> tuple[NDArra
     """Low, median and high output of the members at each block, ``(3, N)``, and that of the exact map, ``(N,)``."""
     parameter = next(model.parameters())
     found = model(x.to(parameter))[members].double().cpu()
-    learned = np.array([[float(q) for q in quantiles(values)] for values in found.T])
-    return learned.T, clt_map(x).numpy()
+    levels = torch.tensor([LOW, 0.5, HIGH], dtype=torch.float64)
+    learned = found.masked_fill(~found.isfinite(), torch.nan).nanquantile(levels, dim=0)
+    return learned.numpy(), clt_map(x).numpy()
 
 
 def _draw_plane(
     panels: NDArray[Any], model: StackedModel, members: list[int], span: tuple[float, float], what: str
 ) -> None:
-    t = torch.linspace(*span, SIDE, dtype=torch.float64)
-    (_, learned, _), exact = _outputs(model, torch.cartesian_prod(t, t), members)
-    # contour lines have x1 along the first axis, arrays along the second
-    learned, exact = (values.reshape(SIDE, SIDE).T for values in (learned, exact))
-    # the same lines in both panels; the outermost of the exact map would touch the corners
-    levels = np.linspace(exact.min(), exact.max(), LEVELS + 2)[1:-1]
+    t = np.linspace(*span, SIDE)
+    blocks = np.stack(np.meshgrid(t, t), axis=-1).reshape(-1, 2)
+    (_, learned, _), exact = _outputs(model, torch.from_numpy(blocks), members)
+    learned, exact = (values.reshape(SIDE, SIDE) for values in (learned, exact))
+    # the same lines and colours in both panels
+    levels = MaxNLocator(LEVELS).tick_values(exact.min(), exact.max())
+    colours = {"cmap": "RdBu_r", "vmin": exact.min(), "vmax": exact.max(), "alpha": 0.5}
     titles = [f"learned, {what}", r"exact, $(x_1 + x_2)/\sqrt{2}$", "learned − exact"]
     for panel, values, title in zip(panels, (learned, exact), titles, strict=False):
-        image = panel.contourf(t, t, np.clip(values, exact.min(), exact.max()), levels=40, cmap="RdBu_r", alpha=0.5)
-        image.set_rasterized(True)
-        panel.clabel(panel.contour(t, t, values, levels=levels, colors="black", linewidths=1), fontsize="small")
+        panel.pcolormesh(t, t, values, rasterized=True, **colours)
+        panel.clabel(panel.contour(t, t, values, levels=levels, colors="black", linewidths=1), fmt="%g")
         panel.set_title(title, fontsize="medium")
     gap = learned - exact
-    largest = float(np.abs(gap[np.isfinite(gap)]).max(initial=0.0)) or 1.0
+    # a corner far out must not make all the rest one colour
+    largest = float(np.quantile(np.abs(gap[np.isfinite(gap)]), SHOWN)) if np.isfinite(gap).any() else 0.0
+    largest = largest or 1.0
     image = panels[2].pcolormesh(t, t, gap, cmap="PuOr_r", vmin=-largest, vmax=largest, rasterized=True)
-    panels[2].figure.colorbar(image, ax=panels[2], shrink=0.8)
+    panels[2].figure.colorbar(image, ax=panels[2], shrink=0.8, extend="both")
     panels[2].set_title(titles[2], fontsize="medium")
     for panel in panels:
         panel.set_aspect("equal")
@@ -141,12 +149,12 @@ def _draw_plane(
 def _draw_lines(
     panels: NDArray[Any], model: StackedModel, members: list[int], span: tuple[float, float], what: str
 ) -> None:
-    t = torch.linspace(*span, POINTS, dtype=torch.float64)
-    across = torch.zeros(model.block_size, dtype=torch.float64)
+    t = np.linspace(*span, POINTS)
+    across = np.zeros(model.block_size)
     across[0], across[1] = 1.0, -1.0
-    directions = {"$(t, …, t)$": torch.ones_like(across), "$(t, -t, 0, …, 0)$": across}
+    directions = {"$(t, …, t)$": np.ones_like(across), "$(t, -t, 0, …, 0)$": across}
     for panel, (name, direction) in zip(panels, directions.items(), strict=True):
-        (low, median, high), exact = _outputs(model, t.unsqueeze(1) * direction, members)
+        (low, median, high), exact = _outputs(model, torch.from_numpy(np.outer(t, direction)), members)
         if len(members) > 1:
             panel.fill_between(t, low, high, color="C0", alpha=0.25, linewidth=0, label="10% to 90% of members")
         panel.plot(t, median, color="C0", label=f"learned, {what}")

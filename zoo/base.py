@@ -199,11 +199,11 @@ class StackedModel(LightningModule):
         if not self._trained:
             raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
 
-    def unfreeze(self) -> None:
+    def unfreeze(self) -> Self:
         """Train on after ``freeze()``: weights and splines that are fixed stay so."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in self._trained)
-        self.train()
+        return self.train()
 
     def initialised_layers(self) -> Iterator[Any]:
         """The modules that draw initial values, in the order in which they draw."""

@@ -314,7 +314,7 @@ def certificates(device: torch.device) -> Any:
 def pretrained(device: torch.device) -> Any:
     model = renorm.load_pretrained("mlp_spline_free.uniform").to(device)
     assert largest_difference(model, model) == 0.0
-    return used(model.requires_grad_(True))
+    return used(model.unfreeze())
 
 
 # ---- what callbacks measure ------------------------------------------------------------------------------------------
@@ -335,6 +335,12 @@ def measurements(device: torch.device) -> Any:
         found += [(gap.predicted, gap.measured, gap.stderr, gap.relative) for gap in gaps.values()]
     graph = GNN(graph="path", block_size=3, layer="gat", readout="mean").to(device)
     return found, [(layer.k, layer.across_nodes) for layer in integrated_cumulants(graph, law).values()]
+
+
+@case("renorm.plot_map")
+def drawn(device: torch.device) -> Any:
+    figures = [renorm.plot_map(mlp(device, block_size=b))[0] for b in (2, 3)]
+    return torch.tensor([len(figure.axes) for figure in figures], device=device)
 
 
 @case("renorm.callbacks.SymmetryBreaking")
