@@ -285,10 +285,10 @@ class StackedModel(LightningModule):
                 f"x has shape {tuple(x.shape)}; allowed: (N, {self.block_size}), one block a row, "
                 f"or ({self.num_members}, N, {self.block_size})"
             )
-        if torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type):
+        if torch.compiler.is_compiling():
             return
         parameter = next(self.parameters())
-        if x.dtype != parameter.dtype:
+        if x.dtype != parameter.dtype and not _casts(x.device.type):
             own, needed = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, parameter.dtype))
             raise ValueError(
                 f"x has dtype {own}, the model {needed}; allowed: x.to(torch.{needed}) or model.to(torch.{own})"
@@ -457,3 +457,8 @@ class StackedModel(LightningModule):
         factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+
+def _casts(device: str) -> bool:
+    """Whether autocast would bring inputs of one precision to another."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
