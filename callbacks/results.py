@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.table import Table
 from torch import Tensor
 
+from .. import __version__
 from ..datamodules import CLTDataModule
 from ..screen import print_whole
 from ..zoo.base import StackedModel
@@ -112,6 +113,7 @@ def report(
         for law, metrics in results.items()
     }
     return {
+        "renorm": __version__,
         "checkpoint": Path(checkpoint).name,
         "model": {"class": type(model).__name__, **dict(model.hparams)},
         "data": dict(data.hparams),

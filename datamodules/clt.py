@@ -99,6 +99,16 @@ class CLTDataModule(LightningDataModule):
         self.hparams["train_laws"] = [str(law) for law in self.train_laws]
         self.hparams["held_out_laws"] = [str(law) for law in self.held_out_laws]
 
+    def __repr__(self) -> str:
+        """What is drawn, in one line."""
+        train, held_out = ([str(law) for law in laws] for laws in (self.train_laws, self.held_out_laws))
+        return (
+            f"{type(self).__name__}(block_size={self.block_size}, train_laws={train}, held_out_laws={held_out}, "
+            f"batch_size={self.batch_size}, steps_per_epoch={self.steps_per_epoch}, seed={self.seed})"
+        )
+
+    __str__ = __repr__  # Lightning's asks every loader for a data set, which a stream does not have
+
     @property
     def laws(self) -> list[Law]:
         """All laws in the order of the validation and test loaders: those trained on, then those held out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
 from ..sizes import check_model
+from ..versions import say_if_newer
 from . import activations
 from .compilation import Losses, compiled_losses
 from .divergence import Divergence
@@ -33,6 +35,7 @@ OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
 
 CELLS_IN_CACHE = 2**19  # 2 MiB of float32
+ALWAYS_SHOWN = ("block_size", "activation", "symmetry", "width", "depth", "graph", "layer")  # of the hyperparameters
 # these mix the elements of a tensor, or all tensors, in one update: members would no longer train as if alone
 COUPLING_OPTIMIZERS = ("LBFGS", "Adafactor", "Muon", "SparseAdam")
 
@@ -198,8 +201,15 @@ class StackedModel(LightningModule):
             else:
                 layer.reset_parameters(random)
                 layer.requires_grad_(self._weights == "trained")
-        if not any(p.requires_grad for p in self.parameters()):
+        self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        if not self._trained:
             raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
+
+    def unfreeze(self) -> Self:
+        """Train on after ``freeze()``: weights and splines that are fixed stay so."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name in self._trained)
+        return self.train()
 
     def initialised_layers(self) -> Iterator[Any]:
         """The modules that draw initial values, in the order in which they draw."""
@@ -275,6 +285,20 @@ class StackedModel(LightningModule):
     def _activations(self) -> list[activations.Activation]:
         return [module for module in self.modules() if isinstance(module, activations.Activation)]
 
+    def __repr__(self) -> str:
+        """What was asked for and who the members are, in one line."""
+        initialisers = (cls.__dict__.get("__init__") for cls in type(self).__mro__)
+        signatures = [inspect.signature(initialiser).parameters for initialiser in initialisers if initialiser]
+        defaults = {name: p.default for parameters in reversed(signatures) for name, p in parameters.items()}
+        shown = [
+            f"{key}={value!r}"
+            for key, value in self.hparams.items()
+            if key in ALWAYS_SHOWN or value != defaults.get(key)
+        ]
+        trained = sum(p.numel() for p in self.parameters()) // self.num_members
+        count = f"{self.num_members} member{'s' if self.num_members > 1 else ''}"
+        return f"{type(self).__name__}({', '.join(shown)}): {count} of {trained} parameters"
+
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or not x.is_floating_point():
             what = x.dtype if isinstance(x, Tensor) else type(x).__name__
@@ -284,6 +308,19 @@ class StackedModel(LightningModule):
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; allowed: (N, {self.block_size}), one block a row, "
                 f"or ({self.num_members}, N, {self.block_size})"
+            )
+        if torch.compiler.is_compiling():
+            return
+        parameter = next(self.parameters())
+        if x.dtype != parameter.dtype and not _casts(x.device.type):
+            own, needed = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, parameter.dtype))
+            raise ValueError(
+                f"x has dtype {own}, the model {needed}; allowed: x.to(torch.{needed}) or model.to(torch.{own})"
+            )
+        if x.device != parameter.device:
+            raise ValueError(
+                f"x is on {x.device}, the model on {parameter.device}; "
+                f"allowed: x.to({str(parameter.device)!r}) or model.to({str(x.device)!r})"
             )
 
     # ---- training ------------------------------------------------------------------------------------------------
@@ -398,6 +435,7 @@ class StackedModel(LightningModule):
             ValueError: where the run is another than the checkpoint's.
         """
         known = checkpoint.get("renorm", {})
+        say_if_newer("the checkpoint", known.get("version"))
         if self._trainer is not None:  # else the model is loaded by itself, from the checkpoint's own settings
             check_same_recipe(known.get("recipe"), recipe_of(self), self.trainer)
             schedules = checkpoint.get("lr_schedulers")
@@ -425,7 +463,10 @@ class StackedModel(LightningModule):
         Raises:
             ValueError: for an optimiser or scheduler that couples the members of a stack.
         """
-        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        trained = [p for p in self.parameters() if p.requires_grad]
+        if not trained:
+            raise ValueError("model has no parameters that require gradients; allowed: after model.unfreeze()")
+        optimizer = self.optimizer(trained)
         self._check_restored(optimizer)
         if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
             raise ValueError(
@@ -471,3 +512,8 @@ class StackedModel(LightningModule):
         factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+
+def _casts(device: str) -> bool:
+    """Whether autocast would bring inputs of one precision to another."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..sizes import check_sizes
+from ..versions import say_if_newer
 from .base import StackedModel
 from .hyperparameters import check_one_of
 from .manifest import FOLDER, find_entry, read_file, read_manifest
@@ -22,7 +23,7 @@ OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval") 
 def load_pretrained(
     name: str, members: str = "best", epoch: int | None = None, *, folder: Path | str = FOLDER
 ) -> StackedModel:
-    """Load trained members into a LightningModule in evaluation mode.
+    """Load trained members into a LightningModule in evaluation mode, without gradients; ``model.unfreeze()`` to train on.
 
     Args:
         name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``.
@@ -44,6 +45,7 @@ def load_pretrained(
     """
     check_one_of("members", members, MEMBERS)
     entry = find_entry(name, folder)
+    say_if_newer(f"the pretrained entry {name}", entry["versions"].get("renorm"))
     file = entry["file"] if epoch is None else _trajectory(name, entry, epoch, folder)
     tensors = parse_tensors(name, read_file(file, folder))
     if epoch is not None:
@@ -57,7 +59,8 @@ def load_pretrained(
     fill(name, model, tensors, entry, chosen)
     if epoch is None:
         check_outputs(name, model, entry["check"], chosen)
-    return model.eval()
+    model.freeze()
+    return model
 
 
 def build_entry(
@@ -152,12 +155,12 @@ def output_difference(model: StackedModel, check: dict[str, Any], members: list[
     A member that has diverged has no finite output, stored as null; it must have none again.
     """
     stored = _tensor(check["outputs"])
-    x = _tensor(check["inputs"])
+    x = _tensor(check["inputs"]).to(next(model.parameters()).device)
     size = len(stored) if members is None else 1 + max(members)
     if x.ndim != 2 or x.shape[1] != model.block_size or stored.ndim != 2 or len(stored) < size:
         return float("inf")
     wanted = stored if members is None else stored[members]
-    found = model(x)
+    found = model(x).cpu()
     if found.shape != wanted.shape or not torch.equal(found.isfinite(), wanted.isfinite()):
         return float("inf")
     difference = (found - wanted).abs() / (1 + wanted.abs())

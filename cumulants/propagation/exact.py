@@ -44,7 +44,7 @@ class GaussCubature(Cubature):
         if not self.exists:
             raise ValueError(f"law={str(self.law)!r} has no finite moments for this network; allowed: other laws")
         values, weights = gauss_rule(self.law, self._power)
-        return torch.from_numpy(values), torch.from_numpy(weights)
+        return torch.from_numpy(values).to(self.network.device), torch.from_numpy(weights).to(self.network.device)
 
 
 def check_polynomial(network: Network) -> None:
@@ -65,11 +65,18 @@ class RationalLaw(VectorLaw):
         polynomials: for each member and unit.
         moments: of one variable, order 0 and up.
         order: highest order of the cumulants.
+        device: where tensors are put; the fractions are Python's.
     """
 
-    def __init__(self, polynomials: list[list[Polynomial]], moments: Sequence[Fraction], order: int) -> None:
+    def __init__(
+        self,
+        polynomials: list[list[Polynomial]],
+        moments: Sequence[Fraction],
+        order: int,
+        device: torch.device | None = None,
+    ) -> None:
         self.members, self.units, self.order = len(polynomials), len(polynomials[0]), order
-        self._polynomials, self._moments = polynomials, moments
+        self._polynomials, self._moments, self._device = polynomials, moments, device
         self._known: dict[tuple[int, tuple[int, ...]], Fraction] = {}
 
     def fractions(self, n: int) -> NDArray[np.object_]:
@@ -86,13 +93,13 @@ class RationalLaw(VectorLaw):
 
     def cumulants(self, n: int) -> Tensor:
         """The fractions, rounded."""
-        return torch.from_numpy(self.fractions(n).astype(np.float64))
+        return torch.from_numpy(self.fractions(n).astype(np.float64)).to(self._device)
 
     def marginal(self, n: int) -> Tensor:
         """The fractions of single units, rounded."""
         check_order(n, self.order)
         rows = [[float(self._cumulant(m, (i,) * n)) for i in range(self.units)] for m in range(self.members)]
-        return torch.tensor(rows, dtype=torch.float64)
+        return torch.tensor(rows, dtype=torch.float64, device=self._device)
 
     def _cumulant(self, member: int, units: tuple[int, ...]) -> Fraction:
         total = Fraction(0)
@@ -132,10 +139,11 @@ def in_fractions(network: Network, law: Any, order: int) -> dict[str, VectorLaw]
     found: dict[str, VectorLaw] = {}
     for layer, nonlinearity in enumerate(network.nonlinear):
         units = _affine(units, *network.affine[layer], one)
-        found[f"pre{layer}"] = RationalLaw(units, moments, order)
+        found[f"pre{layer}"] = RationalLaw(units, moments, order, network.device)
         units = _activated(units, nonlinearity.polynomial(), one)
-        found[f"act{layer}"] = RationalLaw(units, moments, order)
-    return found | {"out": RationalLaw(_affine(units, *network.affine[-1], one), moments, order)}
+        found[f"act{layer}"] = RationalLaw(units, moments, order, network.device)
+    outputs = _affine(units, *network.affine[-1], one)
+    return found | {"out": RationalLaw(outputs, moments, order, network.device)}
 
 
 def _rational_moments(law: Any, order: int) -> list[Fraction]:

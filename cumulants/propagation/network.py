@@ -121,6 +121,11 @@ class Network:
         return len(self.affine[0][0])
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are, and all that is made for them."""
+        return self.affine[0][0].device
+
+    @property
     def block_size(self) -> int:
         """Number of inputs, ``b``."""
         return self.affine[0][0].shape[2]

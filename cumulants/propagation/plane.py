@@ -77,7 +77,10 @@ class Cubature:
         block_size = self.network.block_size
         if atoms is None and block_size != 2:
             raise ValueError(f"block_size={block_size} is too many to integrate a density; allowed: 2")
-        return None if atoms is None else (torch.from_numpy(atoms[0]), torch.from_numpy(atoms[1]))
+        if atoms is None:
+            return None
+        values, weights = (torch.from_numpy(table).to(self.network.device) for table in atoms)
+        return values, weights
 
     def layers(self) -> dict[str, VectorLaw]:
         """Every layer by name; nodes of a graph that depend on few variables are integrated over those alone."""
@@ -119,7 +122,7 @@ class Cubature:
     @torch.no_grad()  # no kink contributes to a derivative: all layers are continuous
     def _triangle_points(self, network: Network) -> tuple[Tensor, Tensor]:
         panels = law_panels(self.law, self._power)
-        triangles = split_at_kinks(grid(panels, network.members), network)
+        triangles = split_at_kinks(grid(panels, network.members, network.device), network)
         if not is_polynomial_on_triangles(network):
             triangles = _refined(triangles, network, panels.pdf, max(self.exists, 1))
         x, w = _weighted_points(triangles, panels.pdf, network.members)
@@ -173,7 +176,8 @@ class CubatureLaw(VectorLaw):
         """From central moments, those of all layers at once."""
         check_order(n, self.order)
         if n > self._cubature.exists:
-            return torch.full((self.members, self.units), math.nan, dtype=torch.float64)
+            shape, device = (self.members, self.units), self._cubature.network.device
+            return torch.full(shape, math.nan, dtype=torch.float64, device=device)
         return self._cubature.marginals[self._layer][n - 1]
 
 
@@ -224,7 +228,8 @@ def _weighted_points(triangles: Triangles, pdf: Any, members: int) -> tuple[Tens
 
 def _density(pdf: Any, x: Tensor) -> Tensor:
     """Density of a pair of independent variables, ``(..., 2) -> (...)``."""
-    return torch.from_numpy(pdf(x.numpy())).prod(dim=-1)
+    # laws are scipy's, which are on the CPU
+    return torch.from_numpy(pdf(x.cpu().numpy())).to(x.device).prod(dim=-1)
 
 
 def _refined(triangles: Triangles, network: Network, pdf: Any, order: int) -> Triangles:
@@ -235,7 +240,7 @@ def _refined(triangles: Triangles, network: Network, pdf: Any, order: int) -> Tr
         fine = _moments(triangles, network, pdf, order, MORE_NODES)
         gap = (_moments(triangles, network, pdf, order, 0) - fine).abs()
         if whole is None:
-            whole = torch.zeros(network.members, order + 1, dtype=torch.float64)
+            whole = fine.new_zeros(network.members, order + 1)
             whole.index_add_(0, triangles.member, fine.abs())
         bad = (gap > TOLERANCE * whole[triangles.member]).any(dim=1)
         done.append(triangles.take(~bad))
@@ -249,7 +254,7 @@ def _refined(triangles: Triangles, network: Network, pdf: Any, order: int) -> Tr
 
 def _moments(triangles: Triangles, network: Network, pdf: Any, order: int, more: int) -> Tensor:
     """Integrals of the powers of the output over each triangle, shape ``(K, order + 1)``."""
-    result = torch.zeros(len(triangles.member), order + 1, dtype=torch.float64)
+    result = triangles.corners.new_zeros(len(triangles.member), order + 1)
     needed = nodes_needed(triangles)
     for nodes in torch.unique(needed).tolist():
         chosen = needed == nodes

@@ -20,5 +20,5 @@ def check_product(count: int, variables: int, name: str = "block_size") -> None:
 
 def product_points(values: Tensor, weights: Tensor, block_size: int) -> tuple[Tensor, Tensor]:
     """Blocks of independent variables, ``(1, b, P)``, and their weights ``(1, P)``."""
-    index = torch.cartesian_prod(*[torch.arange(len(values))] * block_size).view(-1, block_size)
+    index = torch.cartesian_prod(*[torch.arange(len(values), device=values.device)] * block_size).view(-1, block_size)
     return values[index].T.unsqueeze(0), weights[index].prod(dim=1).unsqueeze(0)

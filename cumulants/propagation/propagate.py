@@ -57,7 +57,7 @@ class Propagation(Mapping[str, VectorLaw]):
         closure: highest order of the pre-activations' cumulants that was kept; None where nothing was left out.
         order: highest order that was asked for.
         law: the law of the input, as a string.
-        input_cumulants: its cumulants of orders 1 to ``order``.
+        input_cumulants: its cumulants of orders 1 to ``order``, on the CPU as all that is of a law alone.
     """
 
     def __init__(
@@ -148,7 +148,8 @@ def propagate(
 
     Returns:
         For each of ``pre0, act0, ..., out`` a law with ``cumulants(n)``, shape ``(M, d, ..., d)``, and ``marginal(n)``, shape
-        ``(M, d)``, float64 and differentiable with respect to the model's parameters; NaN where a cumulant does not exist.
+        ``(M, d)``, float64, on the model's device and differentiable with respect to its parameters; NaN where a cumulant does
+        not exist.
 
     Raises:
         ValueError: for a value out of range, or a model or a law that the method cannot do.
@@ -226,7 +227,8 @@ def layerwise(network: Network, law: Any, closure: int, independent: bool = Fals
         closure: highest order that is kept.
         independent: whether nodes of a graph are taken to be independent of each other, too.
     """
-    pre: VectorLaw = BlockLaw(law_of_block(law, network.block_size, MAX_ORDER).kappas, *network.affine[0])
+    kappas = law_of_block(law, network.block_size, MAX_ORDER).kappas.to(network.device)
+    pre: VectorLaw = BlockLaw(kappas, *network.affine[0])
     found: dict[str, VectorLaw] = {}
     for layer, nonlinearity in enumerate(network.nonlinear):
         # what is within a node follows from what is within a node: to part the nodes after the activation is enough

@@ -204,7 +204,9 @@ def joint_moment(values: Tensor, weights: Tensor, n: int) -> Tensor:
         Shape ``(M, d, ..., d)``.
     """
     members, units, count = values.shape
-    (left, rows), (right, columns) = multisets(units, n - n // 2), multisets(units, n // 2)
+    (left, rows), (right, columns) = (
+        [table.to(values.device) for table in multisets(units, size)] for size in (n - n // 2, n // 2)
+    )
     weights = weights.expand(members, count)
     total = values.new_zeros(members, len(left), len(right))
     size = max(1, CHUNK_CELLS // (members * len(left)))
@@ -259,4 +261,4 @@ def law_of_data(values: Tensor, order: int = 4) -> PointLaw:
     check_order(order, 8)
     by_member = (values if values.ndim == 3 else values.unsqueeze(0)).double()
     count = by_member.shape[1]
-    return PointLaw(by_member.mT, torch.full((count,), 1 / count, dtype=torch.float64), order)
+    return PointLaw(by_member.mT, by_member.new_full((count,), 1 / count), order)

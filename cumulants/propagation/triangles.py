@@ -40,7 +40,7 @@ class Triangles(NamedTuple):
         return Triangles(self.corners[index], self.member[index], self.panel[index])
 
 
-def grid(panels: Panels, members: int) -> Triangles:
+def grid(panels: Panels, members: int, device: torch.device | None = None) -> Triangles:
     """Two triangles for each pair of panels that holds more than a negligible mass, the same for every member."""
     i, j = np.meshgrid(np.arange(len(panels.edges)), np.arange(len(panels.edges)), indexing="ij")
     mass = (panels.mass[:, None] * panels.mass[None, :]).ravel()
@@ -53,9 +53,9 @@ def grid(panels: Panels, members: int) -> Triangles:
 
     lower = np.stack([corner(0, 0), corner(1, 0), corner(1, 1)], axis=1)
     upper = np.stack([corner(0, 0), corner(1, 1), corner(0, 1)], axis=1)
-    corners = torch.from_numpy(np.concatenate([lower, upper]))
-    width = torch.from_numpy(np.stack([x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]], axis=-1)).repeat(2, 1)
-    member = torch.arange(members).repeat_interleave(len(corners))
+    corners = torch.from_numpy(np.concatenate([lower, upper])).to(device)
+    width = torch.from_numpy(np.stack([x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]], axis=-1)).to(device).repeat(2, 1)
+    member = torch.arange(members, device=device).repeat_interleave(len(corners))
     return Triangles(corners.repeat(members, 1, 1), member, width.repeat(members, 1))
 
 
@@ -87,7 +87,7 @@ def pack(member: Tensor, rows: Tensor, members: int) -> tuple[Tensor, Tensor]:
     counts = torch.bincount(member, minlength=members)
     starts = counts.cumsum(0) - counts
     place = torch.empty_like(member)
-    place[order] = torch.arange(len(member)) - starts[member[order]]
+    place[order] = torch.arange(len(member), device=member.device) - starts[member[order]]
     packed = rows.new_zeros(members, int(counts.max()), *rows.shape[1:])
     packed[member, place] = rows
     return packed, place
@@ -104,7 +104,7 @@ def _split(triangles: Triangles, heights: Tensor, side: Tensor) -> tuple[Triangl
     # the corner that is alone on its side comes first
     lonely = torch.where(sign.sum(dim=1) > 0, -1.0, 1.0)
     first = (sign == lonely.unsqueeze(1)).to(torch.uint8).argmax(dim=1)
-    turn = (first.unsqueeze(1) + torch.arange(3)) % 3
+    turn = (first.unsqueeze(1) + torch.arange(3, device=first.device)) % 3
     values = values.gather(1, turn.unsqueeze(2).expand_as(values))
     side = torch.where(sign == 0, 0.0, side).gather(1, turn)
     tip, a, b = values.unbind(dim=1)
@@ -154,7 +154,7 @@ def rule(corners: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
         >>> round(float((w * x[..., 0] ** 3).sum()), 6)
         0.05
     """
-    shape, weights = (value.to(corners.dtype) for value in _barycentric(nodes))
+    shape, weights = (value.to(corners) for value in _barycentric(nodes))
     a, b, c = corners.unbind(dim=1)
     area = ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).abs() / 2
     return torch.einsum("pk,nkc->npc", shape, corners), area.unsqueeze(1) * weights

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import callbacks, cumulants, datamodules, zoo
+    from .callbacks.map_figures import plot_map
     from .evaluation import evaluate
     from .zoo.certificate import certify
     from .zoo.hub import load_pretrained
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
 _FUNCTIONS = {"certify": "zoo.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
-_FUNCTIONS |= {"evaluate": "evaluation", "load_pretrained": "zoo.hub"}
+_FUNCTIONS |= {"evaluate": "evaluation", "load_pretrained": "zoo.hub", "plot_map": "callbacks.map_figures"}
 
 __all__ = [
     "__version__",
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "list_models",
     "load_pretrained",
+    "plot_map",
     "zoo",
 ]
 

@@ -16,6 +16,7 @@ from .callbacks.figures import shorten, verbatim
 from .callbacks.results import OF_CHECKPOINT, SEAL, seal
 from .datamodules.laws import parse
 from .plain import read_json
+from .versions import say_if_newer
 from .zoo.whole_files import checksum
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -55,6 +56,7 @@ def read_results(path: str) -> dict[str, Any]:
     problem = what_is_wrong(content)
     if problem is not None:
         raise ValueError(f"results={path!r} is no result of 'renorm test' ({problem})")
+    say_if_newer(f"the result {path}", content.get("renorm"))
     if grid_axis(content) is None:
         raise ValueError(
             f"results={path!r} has no grid; allowed: models with a list, e.g. model.negative_slope=[0.5, 1]"

@@ -13,6 +13,7 @@ import torch
 from .archive import check_archive, check_paths
 from .plain import check_plain, read_yaml
 from .sizes import check_sizes
+from .versions import say_if_newer
 from .zoo.recipe import flatten
 from .zoo.registry import find_variant, list_models
 
@@ -83,6 +84,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or RECIPE_KEY not in checkpoint:
         raise ValueError(f"ckpt_path={str(path)!r} was not written by renorm; allowed: checkpoints of 'renorm fit'")
     _check_contents(checkpoint, f"ckpt_path={str(path)!r}")
+    # now, and not when the model takes it up: settings that only a newer renorm has are refused before that
+    say_if_newer("the checkpoint", checkpoint[RECIPE_KEY].get("version"))
     return checkpoint
 
 
@@ -129,7 +132,7 @@ def laws_of_files(recipe: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def load_model(path: Path) -> StackedModel:
-    """The model of a checkpoint, with its weights, on the CPU.
+    """The model of a checkpoint, with its weights, on the CPU, in evaluation mode and without gradients.
 
     Raises:
         ValueError: where the file is no checkpoint of renorm's, or its model is none of renorm's.
@@ -147,6 +150,7 @@ def load_model(path: Path) -> StackedModel:
     except Exception as error:  # hyperparameters and weights that contradict each other fail in any way they can
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason})") from None
+    loaded.freeze()
     return loaded
 
 

@@ -50,7 +50,7 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     if kind == "onnx":
         check_extra()
     check_out(out, overwrite)
-    model = load_pretrained(name, members).requires_grad_(False)
+    model = load_pretrained(name, members)
     content, read_back = WRITERS[kind](name, model)
     worst = largest_difference(model, read_back(content))
     if not worst <= TOLERANCE:
@@ -98,10 +98,11 @@ def write_whole(out: Path, content: bytes) -> None:
 def largest_difference(model: StackedModel, other: Compute) -> float:
     """Of outputs on random blocks of three sizes, relative to ``1 + |output|``."""
     generator = torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
     worst = 0.0
     for rows in BATCHES:
         for scale in (0.1, 1.0, 3.0):
-            x = scale * torch.randn(rows, model.block_size, generator=generator)
+            x = (scale * torch.randn(rows, model.block_size, generator=generator)).to(device)
             wanted, found = model(x), other(x)
             if found.shape != wanted.shape:
                 return float("inf")

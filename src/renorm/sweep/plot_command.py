@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..arguments import OneLineParser
 from ..plot_command import FORMATS
+from ..versions import say_if_newer
 from .figures import draw_heat_map, draw_lines, draw_transition
 from .table import RESULTS_FILE, read_description, read_table
 
@@ -62,6 +63,8 @@ def read_columns(path: Path) -> Table:
     """
     rows = read_table(path)
     columns = {name: np.array(rows.column(name).to_pylist(), dtype=object) for name in rows.column_names}
+    for version in dict.fromkeys(columns.get("renorm", ())):
+        say_if_newer(f"the table {path}", version)
     done = columns["status"] == "done"
     if not done.any():
         raise ValueError(f"results={str(path.parent)!r} has no point that is done; allowed: after a sweep")

@@ -1,0 +1,166 @@
+"""The map that a network has learned beside the exact one, as a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..datamodules import laws
+from ..zoo.base import StackedModel
+from ..zoo.losses import clt_map
+from ..zoo.metrics import HIGH, LOW
+from .figures import shorten, verbatim
+
+SIDE = 81  # points along an axis of the plane
+POINTS = 241  # along a line
+SHOWN = 0.99  # share of the differences that the colours tell apart
+LEVELS = 8  # contour lines, about
+DEVIATIONS = 3.0  # of a law on either side of its mean
+
+
+def plot_map(
+    model: StackedModel,
+    law: laws.Law | str | None = None,
+    span: tuple[float, float] = (-3.0, 3.0),
+    members: Sequence[int] | None = None,
+    ax: Sequence[Axes] | None = None,
+) -> tuple[Figure, NDArray[Any]]:
+    r"""Draw the learned map beside the exact one, :math:`\sum_i x_i / \sqrt b`.
+
+    For blocks of two, three panels: contour lines of the learned map, those of the exact map, and the difference in colour. For
+    larger blocks, two: outputs along the diagonal ``(t, ..., t)``, and along ``(t, -t, 0, ..., 0)``, where the exact map is 0.
+    Learned is the median over members at each point; bands are from their 10% to their 90% quantile.
+
+    Args:
+        model: the stack, on any device.
+        law: what the range of the variables is taken from, three standard deviations on either side of the mean, or as far as
+            it has any mass.
+        span: lowest and highest value of a variable, where no law is given.
+        members: positions in the stack of the members that are drawn; by default all that have not diverged.
+        ax: axes to draw into, as many as there are panels; a new figure by default.
+
+    Returns:
+        The figure and its panels.
+
+    Raises:
+        ValueError: for a law without a variance, a range that is none, members that are not in the stack, or other axes.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> figure, panels = plot_map(MLP(activation="linear", replicas=3), law="uniform()")
+        >>> [panel.get_title() for panel in panels]
+        ['learned, median of 3 members', 'exact, $(x_1 + x_2)/\\sqrt{2}$', 'learned − exact']
+    """
+    chosen = _chosen(model, members)
+    low, high = _range(law, span)
+    count = 3 if model.block_size == 2 else 2
+    figure, panels = _panels(ax, count)
+    what = f"median of {len(chosen)} members" if len(chosen) > 1 else f"member {chosen[0]}"
+    if model.block_size == 2:
+        _draw_plane(panels, model, chosen, (low, high), what)
+    else:
+        _draw_lines(panels, model, chosen, (low, high), what)
+    if ax is None:
+        origin = "" if law is None else f", over {verbatim(shorten(str(law)))}"
+        figure.suptitle(f"{type(model).__name__}, {model.hparams['activation']}{origin}", fontsize="medium")
+    return figure, panels
+
+
+def _chosen(model: StackedModel, members: Sequence[int] | None) -> list[int]:
+    trained = [member for member in range(model.num_members) if member not in model.divergence.steps]
+    chosen = trained if members is None else list(members)
+    if not chosen or not all(type(m) is int and 0 <= m < model.num_members for m in chosen):
+        raise ValueError(f"members={members!r} is not a choice; allowed: numbers from 0 to {model.num_members - 1}")
+    return chosen
+
+
+def _range(law: laws.Law | str | None, span: tuple[float, float]) -> tuple[float, float]:
+    if law is not None:
+        law = laws.parse(law) if isinstance(law, str) else law
+        mean, variance = law.cumulants(2).tolist()
+        if not math.isfinite(variance):
+            raise ValueError(f"law={str(law)!r} has no variance; allowed: laws with one, or span=(low, high)")
+        reach = DEVIATIONS * math.sqrt(variance)
+        lowest, highest = law.support()
+        span = (max(lowest, mean - reach), min(highest, mean + reach))
+    low, high = map(float, span)
+    if not low < high or not math.isfinite(high - low):
+        raise ValueError(f"span={span!r} is not a range; allowed: (low, high) with low < high")
+    return low, high
+
+
+def _panels(ax: Sequence[Axes] | None, count: int) -> tuple[Figure, NDArray[Any]]:
+    if ax is None:
+        figure = Figure(figsize=(4 * count, 4), layout="constrained")
+        return figure, np.asarray(figure.subplots(1, count))
+    panels = np.asarray(ax, dtype=object).reshape(-1)
+    if len(panels) != count:
+        raise ValueError(f"ax has {len(panels)} axes; allowed here: {count}, one a panel")
+    return cast(Figure, panels[0].figure), panels
+
+
+@torch.no_grad()
+def _outputs(model: StackedModel, x: Tensor, members: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low, median and high output of the members at each block, ``(3, N)``, and that of the exact map, ``(N,)``."""
+    parameter = next(model.parameters())
+    found = model(x.to(parameter))[members].double().cpu()
+    levels = torch.tensor([LOW, 0.5, HIGH], dtype=torch.float64)
+    learned = found.masked_fill(~found.isfinite(), torch.nan).nanquantile(levels, dim=0)
+    return learned.numpy(), clt_map(x).numpy()
+
+
+def _draw_plane(
+    panels: NDArray[Any], model: StackedModel, members: list[int], span: tuple[float, float], what: str
+) -> None:
+    t = np.linspace(*span, SIDE)
+    blocks = np.stack(np.meshgrid(t, t), axis=-1).reshape(-1, 2)
+    (_, learned, _), exact = _outputs(model, torch.from_numpy(blocks), members)
+    learned, exact = (values.reshape(SIDE, SIDE) for values in (learned, exact))
+    # the same lines and colours in both panels
+    levels = MaxNLocator(LEVELS).tick_values(exact.min(), exact.max())
+    colours = {"cmap": "RdBu_r", "vmin": exact.min(), "vmax": exact.max(), "alpha": 0.5}
+    titles = [f"learned, {what}", r"exact, $(x_1 + x_2)/\sqrt{2}$", "learned − exact"]
+    for panel, values, title in zip(panels, (learned, exact), titles, strict=False):
+        panel.pcolormesh(t, t, values, rasterized=True, **colours)
+        panel.clabel(panel.contour(t, t, values, levels=levels, colors="black", linewidths=1), fmt="%g")
+        panel.set_title(title, fontsize="medium")
+    gap = learned - exact
+    # a corner far out must not make all the rest one colour
+    largest = float(np.quantile(np.abs(gap[np.isfinite(gap)]), SHOWN)) if np.isfinite(gap).any() else 0.0
+    largest = largest or 1.0
+    image = panels[2].pcolormesh(t, t, gap, cmap="PuOr_r", vmin=-largest, vmax=largest, rasterized=True)
+    panels[2].figure.colorbar(image, ax=panels[2], shrink=0.8, extend="both")
+    panels[2].set_title(titles[2], fontsize="medium")
+    for panel in panels:
+        panel.set_aspect("equal")
+        panel.set_xlabel("$x_1$")
+    panels[0].set_ylabel("$x_2$")
+
+
+def _draw_lines(
+    panels: NDArray[Any], model: StackedModel, members: list[int], span: tuple[float, float], what: str
+) -> None:
+    t = np.linspace(*span, POINTS)
+    across = np.zeros(model.block_size)
+    across[0], across[1] = 1.0, -1.0
+    directions = {"$(t, …, t)$": np.ones_like(across), "$(t, -t, 0, …, 0)$": across}
+    for panel, (name, direction) in zip(panels, directions.items(), strict=True):
+        (low, median, high), exact = _outputs(model, torch.from_numpy(np.outer(t, direction)), members)
+        if len(members) > 1:
+            panel.fill_between(t, low, high, color="C0", alpha=0.25, linewidth=0, label="10% to 90% of members")
+        panel.plot(t, median, color="C0", label=f"learned, {what}")
+        panel.plot(t, exact, "k--", linewidth=1, label=f"exact, $\\sum_i x_i/\\sqrt{{{model.block_size}}}$")
+        panel.set_title(f"along {name}", fontsize="medium")
+        panel.set_xlabel("$t$")
+        panel.grid(alpha=0.3, linewidth=0.5)
+    panels[0].set_ylabel("output")
+    panels[0].legend(fontsize="small")
