@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from .joint import MAX_JOINT_ORDER, JointSums, check_entries, joint_sums, merge_joint
 from .kstatistics import MAX_STDERR_ORDER, check_order
+from .mergeable import MergeableMetric
 from .summaries import MAX_ORDER, NanPolicy, PowerSums, check_sample, fold, power_sums
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CumulantResult(NamedTuple):
     dominated: Tensor
 
 
-class _Streaming(Metric):
+class _Streaming(MergeableMetric):
     """What both metrics share: a summary of each feature, of which states are stacked and folded, never summed."""
 
     full_state_update = True  # summaries are not summable: a batch's value needs an update of its own
@@ -55,6 +55,7 @@ class _Streaming(Metric):
         empty = torch.zeros(4 + powers, num_features, dtype=torch.float64)
         empty[2], empty[3] = torch.inf, -torch.inf
         self.add_state("summary", empty, dist_reduce_fx=None)
+        self.update_uses(nan_policy=nan_policy)
 
     def _rows(self, x: Tensor) -> Tensor:
         if x.ndim == 0 or x.shape[-1] != self.num_features:
@@ -78,24 +79,11 @@ class _Streaming(Metric):
         even = [p + p % 2 for p in range(1, order + 1)]
         return torch.stack([deviation**p > DOMINATED * central[p - 1] for p in even])
 
-    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
-        """Add what another metric of the same kind has seen.
-
-        Raises:
-            ValueError: for another kind of metric, or other shapes.
-        """
-        states = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
-        if (isinstance(incoming_state, Metric) and type(incoming_state) is not type(self)) or not (
-            isinstance(states, dict) and states.keys() == self._defaults.keys()
-        ):
-            raise ValueError(f"incoming_state is a {type(incoming_state).__name__}; allowed: {type(self).__name__}")
-        for name in self._defaults:
-            own, other = torch.as_tensor(getattr(self, name)), torch.as_tensor(states[name]).to(self.device)
-            if own.shape != other.shape:
-                raise ValueError(
-                    f"incoming_state has {name} of shape {tuple(other.shape)}; allowed: {tuple(own.shape)}"
-                )
-            setattr(self, name, self._fold(name, torch.stack([own, other])))
+    def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
+        for name, default in self._defaults.items():
+            if isinstance(default, Tensor):
+                other = torch.as_tensor(incoming_state[name]).to(self.device)
+                setattr(self, name, self._fold(name, torch.stack([getattr(self, name), other])))
 
     def _fold(self, name: str, stacked: Tensor) -> Tensor:
         return _fold_summaries(stacked)
@@ -272,6 +260,7 @@ class JointCumulants(_Streaming):
         check_entries(num_features, self._powers)
         size = 1 + num_features + sum(num_features**p for p in range(1, self._powers + 1))
         self.add_state("joint", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=None)
+        self.update_uses(powers=self._powers)
 
     def update(self, x: Tensor) -> None:
         """Add vectors, shape ``(..., d)``."""
