@@ -126,7 +126,8 @@ class Cumulants(_Streaming):
     r"""k-statistics :math:`k_1, \dots, k_r` of each feature, with standard errors.
 
     Keeps some sums a feature and no data. The result is that of all values at once to rounding, however they are split into
-    batches and processes; processes that saw nothing are allowed.
+    batches and processes; processes that saw nothing are allowed. Standard errors are too small in typical samples of heavy-tailed
+    laws, see :func:`renorm.cumulants.kstat_stderr`: look at ``dominated``.
 
     Args:
         num_features: number of features ``F``.
@@ -186,7 +187,9 @@ class Cumulants(_Streaming):
     def plot(
         self, val: CumulantResult | Sequence[CumulantResult] | None = None, ax: Axes | None = None
     ) -> tuple[Figure, Axes]:
-        """Draw the cumulants with error bars: over features, or, for several results, over steps.
+        """Draw the cumulants with bars of one standard error: over features, or, for several results, over steps.
+
+        Bars of k3 and k4 are too short in typical samples of heavy-tailed laws, see :func:`renorm.cumulants.kstat_stderr`.
 
         Args:
             val: a result, or several in order; by default what :meth:`compute` returns.

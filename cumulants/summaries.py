@@ -276,11 +276,13 @@ def _with_shape(flat: PowerSums, features: torch.Size) -> PowerSums:
 
 
 def check_sample(x: Tensor, nan_policy: str) -> None:
-    """Refuse unknown policies and samples that are not of real numbers.
+    """Refuse unknown policies and samples that are not tensors of real numbers.
 
     Raises:
         ValueError: naming the argument.
     """
+    if not isinstance(x, Tensor):
+        raise ValueError(f"x is of type {type(x).__name__}; allowed: Tensor, as torch.as_tensor(x) makes")
     if nan_policy not in NAN_POLICIES:
         raise ValueError(f"nan_policy={nan_policy!r} is unknown; allowed: {', '.join(NAN_POLICIES)}")
     if x.is_complex():
