@@ -3,6 +3,7 @@
 if __name__ != "renorm.cumulants":
     raise ImportError("this folder is the package renorm.cumulants: import it by that name")
 
+from .bootstrap import Interval, kstat_bootstrap
 from .clt import clt_eigenvalues, clt_fixed_point, clt_flow, clt_step, clt_step_joint, recursion_residual
 from .joint import JointSums, joint_kstat, joint_sums, merge_joint
 from .kstatistics import kstat, kstat_stderr
@@ -15,6 +16,7 @@ from .summaries import PowerSums, merge, power_sums
 __all__ = [
     "CumulantResult",
     "Cumulants",
+    "Interval",
     "JointCumulants",
     "JointSums",
     "PowerSums",
@@ -30,6 +32,7 @@ __all__ = [
     "joint_kstat",
     "joint_sums",
     "kstat",
+    "kstat_bootstrap",
     "kstat_stderr",
     "law_of_block",
     "law_of_data",

@@ -15,7 +15,8 @@ from torch import Tensor
 from .kstatistics import check_order
 from .moments import block_product
 from .partitions import partition_counts, set_partitions, squared_coefficients, unbiased_coefficients
-from .summaries import NanPolicy, check_sample, power_sums, standard_error
+from .summaries import NO_UNIT, NanPolicy, check_sample, extremes, power_sums, standard_error
+from .units import ORDINARY, half_range, indices_of, times_power_of_two, unit_exponent
 
 MAX_JOINT_ORDER = 6
 MAX_ENTRIES = 2**27  # of one tensor, 1 GiB
@@ -24,24 +25,47 @@ GRAM_BANDS = 4
 
 
 class JointSums(NamedTuple):
-    r"""The summary :math:`(n, c, T_1, \dots, T_P)` of a sample, :math:`T_p = \sum_t (x_t - c)^{\otimes p}`.
+    r"""The summary :math:`(n, c, T_1, \dots, T_P)` of a sample, :math:`T_p = \sum_t [(x_t - c) / 2^e]^{\otimes p}`.
+
+    The unit :math:`2^e` of a variable is 1 unless its spread is below 1e-30 or above 1e30, see :class:`PowerSums`.
 
     Attributes:
         n: number of values, shape ``()``, float64.
         centre: :math:`c`, shape ``(d,)``, any point near the mean; what it misses is kept in :math:`T_1`.
         sums: :math:`T_1, T_2, \dots` of shapes ``(d,)``, ``(d, d)``, and so on.
+        exponent: :math:`e`, shape ``(d,)``, int64.
     """
 
     n: Tensor
     centre: Tensor
     sums: tuple[Tensor, ...]
+    exponent: Tensor = NO_UNIT
+
+    @property
+    def unit(self) -> Tensor:
+        """The exponent of each variable, on the device of the sums."""
+        return self.exponent.to(self.centre.device).expand_as(self.centre)
+
+    def in_unit(self, exponent: Tensor) -> JointSums:
+        r"""The same summary in other units, :math:`2^{e'}`."""
+        change = self.unit - exponent
+        sums = (times_power_of_two(total, _sums_over(change, p)) for p, total in enumerate(self.sums, start=1))
+        return JointSums(self.n, self.centre, tuple(sums), exponent)
 
     def moved_to(self, centre: Tensor) -> JointSums:
         r"""About another centre, :math:`T'_I = \sum_{J \subseteq I} T_J \prod_{i \in I \setminus J} (c - c')_i`."""
-        return JointSums(self.n, centre, self._moved_by(self.centre - centre))
+        exponent = unit_exponent(torch.maximum(self._spread(), (self.centre - centre).abs()))
+        moved = self.in_unit(exponent)._moved_by(times_power_of_two(self.centre - centre, -exponent))
+        return JointSums(self.n, centre, moved, exponent)
+
+    def _spread(self) -> Tensor:
+        """The root mean square of what was summed, about the centre; 0 for no values."""
+        first = self.sums[0].abs() / self.n
+        mean = self.sums[1].diagonal().clamp(min=0).sqrt() / self.n.sqrt() if len(self.sums) > 1 else first
+        return times_power_of_two(torch.where(self.n > 0, mean.detach(), 0.0), self.unit)
 
     def central(self) -> tuple[Tensor, ...]:
-        """Sums about the mean."""
+        """Sums about the mean, in the units."""
         return self._moved_by(-self.sums[0] / self.n)
 
     def _moved_by(self, delta: Tensor) -> tuple[Tensor, ...]:
@@ -61,11 +85,16 @@ class JointSums(NamedTuple):
 
     def kstat(self, order: int) -> Tensor:
         """The joint k-statistic, see :func:`renorm.cumulants.joint_kstat`."""
+        k = times_power_of_two(self._estimate(order), _sums_over(self.unit, order))
+        return self.centre + k if order == 1 else k
+
+    def _estimate(self, order: int) -> Tensor:
+        """The k-statistic in the units, and about the centre."""
         n = int(self.n)
         if n < order:
             return torch.full_like(self.sums[order - 1], torch.nan)
         if order == 1:
-            return self.centre + self.sums[0] / self.n
+            return self.sums[0] / self.n
         central = dict(enumerate(self.central(), start=1))
         exact, counts = unbiased_coefficients((order,), n), partition_counts(order)
         total = torch.zeros_like(central[order])
@@ -76,12 +105,16 @@ class JointSums(NamedTuple):
 
     def kstat_variance(self, order: int) -> Tensor:
         r"""Unbiased estimates of its variances, :math:`k_I^2 - k_{I,I}`; needs sums to twice the order."""
+        return times_power_of_two(self._variance(order), 2 * _sums_over(self.unit, order))
+
+    def _variance(self, order: int) -> Tensor:
+        """In the units."""
         n = int(self.n)
         if n < 2 * order:
             return torch.full_like(self.sums[order - 1], torch.nan)
         central = self.central()
         letters = string.ascii_lowercase[:order] * 2  # both copies of a variable have one letter
-        k = self.kstat(order) if order > 1 else torch.zeros_like(self.centre)  # about the mean
+        k = self._estimate(order) if order > 1 else torch.zeros_like(self.centre)  # about the mean
         variance = k * k
         for blocks, coefficient in squared_coefficients(order, n).items():
             terms = ["".join(letters[i] for i in block) for block in blocks]
@@ -92,7 +125,13 @@ class JointSums(NamedTuple):
     def kstat_stderr(self, order: int) -> Tensor:
         """Its standard errors; NaN below twice as many values as the order, and where the variance's estimate is negative."""
         scale = block_product({1: self.central()[1].diagonal() / self.n}, [(i,) for i in range(order)])
-        return standard_error(self.kstat_variance(order), scale)
+        return times_power_of_two(standard_error(self._variance(order), scale), _sums_over(self.unit, order))
+
+
+def _sums_over(exponent: Tensor, order: int) -> Tensor:
+    r""":math:`e_{i_1} + \dots + e_{i_r}`, shape ``(d,) * order``."""
+    axes = (exponent.view(-1, *[1] * axis) for axis in range(order))
+    return functools.reduce(torch.add, axes)
 
 
 def _inverse(permutation: list[int]) -> list[int]:
@@ -113,8 +152,11 @@ def merge_joint(*parts: JointSums) -> JointSums:
     first = filled[0].centre
     shift = sum((part.n * (part.centre - first) for part in filled), torch.zeros_like(first)) / n.clamp(min=1)
     centre = (first + shift).detach()
-    moved = [part.moved_to(centre).sums for part in filled]
-    return JointSums(n, centre, tuple(torch.stack(sums).sum(0) for sums in zip(*moved, strict=True)))
+    spreads = [torch.maximum(part._spread(), (part.centre - centre).abs()) for part in filled]
+    exponent = unit_exponent(torch.stack(spreads).amax(0))
+    deltas = [times_power_of_two(part.centre - centre, -exponent) for part in filled]
+    moved = [part.in_unit(exponent)._moved_by(delta) for part, delta in zip(filled, deltas, strict=True)]
+    return JointSums(n, centre, tuple(torch.stack(sums).sum(0) for sums in zip(*moved, strict=True)), exponent)
 
 
 def joint_sums(x: Tensor, order: int, nan_policy: NanPolicy = "propagate") -> JointSums:
@@ -138,6 +180,24 @@ def joint_sums(x: Tensor, order: int, nan_policy: NanPolicy = "propagate") -> Jo
         if nan_policy == "raise" and not finite.all():
             raise ValueError(f"x has {int((~finite).sum())} rows with NaN or infinity; allowed: finite numbers")
         x = x[finite]
+    sums = _sums_in_unit_1(x, order)
+    strange = indices_of(_out_of_range(sums))
+    if not len(x) or (strange is not None and not len(strange)):
+        return sums._replace(exponent=sums.unit)
+    exponent = unit_exponent(half_range(*extremes(x, "propagate")))
+    sums = _sums_in_unit_1(times_power_of_two(x.double(), -exponent), order)
+    return sums._replace(centre=times_power_of_two(sums.centre, exponent), exponent=exponent)
+
+
+def _out_of_range(sums: JointSums) -> Tensor:
+    """Variables whose sums are not finite, or whose spread is not ordinary."""
+    if len(sums.sums) == 1:
+        return ~sums.sums[0].detach().isfinite()
+    variance = sums.sums[1].detach().diagonal() / sums.n
+    return ~((variance > 4.0**-ORDINARY) & (variance < 4.0**ORDINARY))
+
+
+def _sums_in_unit_1(x: Tensor, order: int) -> JointSums:
     rows, d = x.shape
     centre = power_sums(x.detach(), order=1).mean if rows else torch.zeros(d, dtype=torch.float64, device=x.device)
     height = max(1, BLOCK_CELLS // math.comb(d + (order + 1) // 2 - 1, (order + 1) // 2))

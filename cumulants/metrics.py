@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from .joint import MAX_JOINT_ORDER, JointSums, check_entries, joint_sums, merge_joint
 from .kstatistics import MAX_STDERR_ORDER, check_order
-from .summaries import MAX_ORDER, NanPolicy, PowerSums, check_sample, fold, power_sums
+from .mergeable import MergeableMetric
+from .summaries import MAX_ORDER, NanPolicy, PowerSums, check_sample, extremes, fold, power_sums
+from .units import half_range, times_power_of_two, unit_exponent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ class CumulantResult(NamedTuple):
     dominated: Tensor
 
 
-class _Streaming(Metric):
+class _Streaming(MergeableMetric):
     """What both metrics share: a summary of each feature, of which states are stacked and folded, never summed."""
 
     full_state_update = True  # summaries are not summable: a batch's value needs an update of its own
@@ -55,6 +56,7 @@ class _Streaming(Metric):
         empty = torch.zeros(4 + powers, num_features, dtype=torch.float64)
         empty[2], empty[3] = torch.inf, -torch.inf
         self.add_state("summary", empty, dist_reduce_fx=None)
+        self.update_uses(nan_policy=nan_policy)
 
     def _rows(self, x: Tensor) -> Tensor:
         if x.ndim == 0 or x.shape[-1] != self.num_features:
@@ -62,75 +64,70 @@ class _Streaming(Metric):
         return x.detach().reshape(-1, self.num_features)
 
     def _add(self, x: Tensor) -> None:
-        if not len(x):
-            return  # an empty shard has no lowest value
+        if len(x):  # an empty shard has no lowest value
+            self._reduce_states(self._states_of(x))
+
+    def _states_of(self, x: Tensor) -> dict[str, Tensor]:
+        """The states of these rows alone."""
         sums = power_sums(x, len(self.summary) - 4, nan_policy=self.nan_policy)
-        low, high = _extremes(x, self.nan_policy)
-        self.summary = _fold_summaries(
-            torch.stack([self.summary, torch.stack([sums.n, sums.centre, low, high, *sums.sums])])
-        )
+        low, high = extremes(x, self.nan_policy)
+        sums = sums.in_unit(_unit(low, high))
+        return {"summary": torch.stack([sums.n, sums.centre, low, high, *sums.sums])}
 
     def _dominated(self, summary: Tensor, order: int) -> Tensor:
         """Shape ``(order, num_features)``."""
         sums = _power_sums_of(summary)
-        deviation = torch.maximum(summary[3] - sums.mean, sums.mean - summary[2])
+        deviation = times_power_of_two(torch.maximum(summary[3] - sums.mean, sums.mean - summary[2]), -sums.unit)
         central = sums.central()
         even = [p + p % 2 for p in range(1, order + 1)]
         return torch.stack([deviation**p > DOMINATED * central[p - 1] for p in even])
 
-    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
-        """Add what another metric of the same kind has seen.
+    def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
+        both = {}
+        for name, own in self._tensor_states().items():
+            both[name] = torch.stack([own, torch.as_tensor(incoming_state[name]).to(self.device)])
+        for name, folded in self._folded(both).items():
+            setattr(self, name, folded)
 
-        Raises:
-            ValueError: for another kind of metric, or other shapes.
-        """
-        states = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
-        if (isinstance(incoming_state, Metric) and type(incoming_state) is not type(self)) or not (
-            isinstance(states, dict) and states.keys() == self._defaults.keys()
-        ):
-            raise ValueError(f"incoming_state is a {type(incoming_state).__name__}; allowed: {type(self).__name__}")
-        for name in self._defaults:
-            own, other = torch.as_tensor(getattr(self, name)), torch.as_tensor(states[name]).to(self.device)
-            if own.shape != other.shape:
-                raise ValueError(
-                    f"incoming_state has {name} of shape {tuple(other.shape)}; allowed: {tuple(own.shape)}"
-                )
-            setattr(self, name, self._fold(name, torch.stack([own, other])))
+    def _folded(self, stacked: dict[str, Tensor]) -> dict[str, Tensor]:
+        """States of several metrics, on a leading axis, as that of one."""
+        return {"summary": _fold_summaries(stacked["summary"])}
 
-    def _fold(self, name: str, stacked: Tensor) -> Tensor:
-        return _fold_summaries(stacked)
-
-    def _whole(self, name: str) -> Tensor:
-        """A state folded over processes: after a sync it has a leading axis."""
-        state: Tensor = getattr(self, name)
-        default = self._defaults[name]
+    def _whole(self) -> dict[str, Tensor]:
+        """The states folded over processes: after a sync they have a leading axis."""
+        states = self._tensor_states()
+        default = self._defaults["summary"]
         assert isinstance(default, Tensor)
-        return self._fold(name, state) if state.ndim > default.ndim else state
+        return self._folded(states) if self.summary.ndim > default.ndim else states
+
+    def _tensor_states(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) for name, default in self._defaults.items() if isinstance(default, Tensor)}
 
 
-def _extremes(x: Tensor, nan_policy: str) -> tuple[Tensor, Tensor]:
-    """Lowest and highest value of each feature."""
-    if nan_policy == "omit" and x.is_floating_point():
-        missing = ~x.isfinite()
-        return x.masked_fill(missing, torch.inf).amin(0).double(), x.masked_fill(missing, -torch.inf).amax(0).double()
-    return x.amin(0).double(), x.amax(0).double()
+def _unit(low: Tensor, high: Tensor) -> Tensor:
+    """The unit of a summary's sums, which follows from its extremes and so needs no state of its own."""
+    return unit_exponent(half_range(low, high))
 
 
 def _power_sums_of(summary: Tensor) -> PowerSums:
-    return PowerSums(summary[0], summary[1], summary[4:])
+    """Of one summary, ``(rows, F)``, or of several, ``(K, rows, F)``."""
+    n, centre, low, high = summary[..., :4, :].unbind(-2)
+    return PowerSums(n, centre, summary[..., 4:, :], _unit(low, high))
 
 
 def _fold_summaries(stacked: Tensor) -> Tensor:
     """Fold summaries on a leading axis, ``(K, rows, F) -> (rows, F)``."""
-    sums = fold(stacked[:, 0], stacked[:, 1], stacked[:, 4:])
-    return torch.stack([sums.n, sums.centre, stacked[:, 2].amin(0), stacked[:, 3].amax(0), *sums.sums])
+    low, high = stacked[:, 2].amin(0), stacked[:, 3].amax(0)
+    sums = fold(_power_sums_of(stacked)).in_unit(_unit(low, high))
+    return torch.stack([sums.n, sums.centre, low, high, *sums.sums])
 
 
 class Cumulants(_Streaming):
     r"""k-statistics :math:`k_1, \dots, k_r` of each feature, with standard errors.
 
     Keeps some sums a feature and no data. The result is that of all values at once to rounding, however they are split into
-    batches and processes; processes that saw nothing are allowed.
+    batches and processes; processes that saw nothing are allowed. Standard errors are too small in typical samples of heavy-tailed
+    laws, see :func:`renorm.cumulants.kstat_stderr`: look at ``dominated``.
 
     Args:
         num_features: number of features ``F``.
@@ -178,7 +175,7 @@ class Cumulants(_Streaming):
 
     def compute(self) -> CumulantResult:
         """Estimates from all values so far."""
-        summary = self._whole("summary")
+        summary = self._whole()["summary"]
         sums = _power_sums_of(summary)
         k = sums.kstat(self.order)
         stderr = torch.full_like(k, torch.nan)
@@ -190,7 +187,9 @@ class Cumulants(_Streaming):
     def plot(
         self, val: CumulantResult | Sequence[CumulantResult] | None = None, ax: Axes | None = None
     ) -> tuple[Figure, Axes]:
-        """Draw the cumulants with error bars: over features, or, for several results, over steps.
+        """Draw the cumulants with bars of one standard error: over features, or, for several results, over steps.
+
+        Bars of k3 and k4 are too short in typical samples of heavy-tailed laws, see :func:`renorm.cumulants.kstat_stderr`.
 
         Args:
             val: a result, or several in order; by default what :meth:`compute` returns.
@@ -272,6 +271,7 @@ class JointCumulants(_Streaming):
         check_entries(num_features, self._powers)
         size = 1 + num_features + sum(num_features**p for p in range(1, self._powers + 1))
         self.add_state("joint", torch.zeros(size, dtype=torch.float64), dist_reduce_fx=None)
+        self.update_uses(powers=self._powers)
 
     def update(self, x: Tensor) -> None:
         """Add vectors, shape ``(..., d)``."""
@@ -279,12 +279,17 @@ class JointCumulants(_Streaming):
         if self.nan_policy == "omit":
             x = x[x.isfinite().all(dim=1)]
         self._add(x)
-        batch = _flatten(joint_sums(x, self._powers, self.nan_policy))
-        self.joint = self._fold("joint", torch.stack([self.joint, batch]))
+
+    def _states_of(self, x: Tensor) -> dict[str, Tensor]:
+        states = super()._states_of(x)
+        unit = _power_sums_of(states["summary"]).unit
+        return states | {"joint": _flatten(joint_sums(x, self._powers, self.nan_policy).in_unit(unit))}
 
     def compute(self) -> CumulantResult:
         """Estimates from all vectors so far."""
-        summary, sums = self._whole("summary"), self._unflatten(self._whole("joint"))
+        states = self._whole()
+        summary = states["summary"]
+        sums = self._unflatten(states["joint"], _power_sums_of(summary).unit)
         k = sums.kstat(self.order)
         stderr = sums.kstat_stderr(self.order) if self.stderr else torch.full_like(k, torch.nan)
         single = self._dominated(summary, self.order)[-1]
@@ -293,16 +298,17 @@ class JointCumulants(_Streaming):
             dominated = dominated | single.view(-1, *[1] * (self.order - 1 - axis))
         return CumulantResult(k, stderr, summary[0].long(), dominated)
 
-    def _fold(self, name: str, stacked: Tensor) -> Tensor:
-        if name == "summary":
-            return _fold_summaries(stacked)
-        return _flatten(merge_joint(*(self._unflatten(flat) for flat in stacked)))
+    def _folded(self, stacked: dict[str, Tensor]) -> dict[str, Tensor]:
+        states = super()._folded(stacked)
+        units = _power_sums_of(stacked["summary"]).unit
+        merged = merge_joint(*map(self._unflatten, stacked["joint"], units))
+        return states | {"joint": _flatten(merged.in_unit(_power_sums_of(states["summary"]).unit))}
 
-    def _unflatten(self, flat: Tensor) -> JointSums:
+    def _unflatten(self, flat: Tensor, unit: Tensor) -> JointSums:
         d = self.num_features
         sizes = [1, d, *(d**p for p in range(1, self._powers + 1))]
         n, centre, *sums = flat.split(sizes)  # type: ignore[no-untyped-call]
-        return JointSums(n[0], centre, tuple(s.view((d,) * p) for p, s in enumerate(sums, start=1)))
+        return JointSums(n[0], centre, tuple(s.view((d,) * p) for p, s in enumerate(sums, start=1)), unit)
 
     def plot(self, val: CumulantResult | None = None, ax: Axes | None = None) -> tuple[Figure, Axes]:
         """Draw the tensor as a matrix: the first half of its axes down, the others across.

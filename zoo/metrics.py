@@ -12,6 +12,7 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
 from ..cumulants import kstat
+from ..cumulants.mergeable import MergeableMetric
 from .losses import pair_sum
 
 METRICS = (
@@ -88,7 +89,7 @@ def in_parts(function: Callable[[Tensor], Tensor], prediction: Tensor) -> Tensor
         return torch.cat(list(pool.map(function, torch.split(prediction, members))), dim=-1)
 
 
-class MemberMean(Metric):
+class MemberMean(MergeableMetric):
     """Weighted mean of one number a member.
 
     Args:
@@ -116,7 +117,7 @@ class MemberMean(Metric):
         return self.total / self.weight
 
 
-class PairedSamples(Metric):
+class PairedSamples(MergeableMetric):
     """Base of metrics that need whole samples: keeps every output and target, in any order that keeps their pairs."""
 
     full_state_update = False

@@ -225,6 +225,8 @@ def test_compiled_sums_equal_eager_ones() -> None:
     for shape in [(5000, 3), (70, 2)]:
         x = torch.randn(shape, generator=generator(), dtype=torch.float64) + 1e9
         torch.testing.assert_close(compiled(x).kstat(4), kstat(x), rtol=1e-12, atol=1e-12)
+        tiny = 1e-45 * (x - 1e9)
+        torch.testing.assert_close(compiled(tiny).kstat(4), kstat(tiny), rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize(
