@@ -130,7 +130,13 @@ class Law:
         """Canonical text, which :func:`~renorm.datamodules.laws.parse` reads back as an equal law."""
         from .law_parser import write_argument
 
-        return f"{self.name}({', '.join(write_argument(self, field) for field in dataclasses.fields(self))})"
+        # a field that is brief is written only where it differs from its default
+        fields = [
+            field
+            for field in dataclasses.fields(self)
+            if not field.metadata.get("brief") or getattr(self, field.name) != field.default
+        ]
+        return f"{self.name}({', '.join(write_argument(self, field) for field in fields)})"
 
     # --- what a law must define -------------------------------------------------------------------------------------
 
