@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .csv_column import ALL_DELIMITERS, DECIMALS, INFER, NO_HEADER, Format, read_column
-from .law_base import LARGEST, MAX_ORDER, Law, LawError, merge_atoms
+from .law_base import LARGEST, MAX_ORDER, Law, LawError, check_rounding, merge_atoms
 from .law_exact import Number, cumulants_of, shifted
 from .table_columns import position
 
@@ -127,6 +127,10 @@ class Empirical(Law):
     def support(self) -> tuple[float, float]:
         """Smallest and largest value."""
         return float(self.values.min()), float(self.values.max())
+
+    def check_resolved(self, dtype: torch.dtype) -> None:
+        """By the rounding of the values, see :meth:`Law.check_resolved`."""
+        check_rounding(self, self.values, np.full(self.values.size, 1 / self.values.size), dtype)
 
     def atoms(self) -> list[tuple[Fraction | float, Fraction]]:
         """The distinct values and their frequencies; as long as the file, if all its values differ."""
