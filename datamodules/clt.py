@@ -43,7 +43,8 @@ class CLTDataModule(LightningDataModule):
         seed: seed of the data, 0 or more.
 
     Raises:
-        ValueError: for a value out of range or a law that is both trained on and held out.
+        ValueError: for a value out of range, a law that is both trained on and held out, or one that torch's default
+            floating-point type cannot resolve.
 
     Example:
         >>> data = CLTDataModule(block_size=4, train_laws=["gamma(shape=2)"], batch_size=32)
@@ -83,6 +84,8 @@ class CLTDataModule(LightningDataModule):
             ]
         else:
             held_out = _parse_laws("held_out_laws", held_out_laws)
+        for law in [*self.train_laws, *held_out]:
+            law.check_resolved(torch.get_default_dtype())
         for law in held_out:
             if law in self.train_laws:
                 raise ValueError(f"held_out_laws={str(law)!r} is trained on; allowed: laws that are not in train_laws")

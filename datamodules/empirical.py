@@ -14,10 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .law_base import LARGEST, MAX_ORDER, Law, LawError, merge_atoms
+from .csv_column import ALL_DELIMITERS, DECIMALS, INFER, NO_HEADER, Format, read_column
+from .law_base import LARGEST, MAX_ORDER, Law, LawError, check_rounding, merge_atoms
 from .law_exact import Number, cumulants_of, shifted
+from .table_columns import position
 
 SUFFIXES = (".csv", ".npy", ".parquet")
+FORMATS: dict[str, tuple[str | int, ...]] = {
+    "delimiter": (INFER, *ALL_DELIMITERS),
+    "decimal": (INFER, *DECIMALS),
+    "header": (INFER, 0, NO_HEADER),
+}
 # of a file's footer, which says how much memory to ask for
 PARQUET_BOUNDS = {"thrift_string_size_limit": 2**26, "thrift_container_size_limit": 10**6}
 MAX_GROWTH = 1000  # rows of one value shrink to nothing, but not without end
@@ -29,16 +36,23 @@ class Empirical(Law):
 
     Its cumulants are those of the numbers there: plug-in cumulants, :math:`\kappa_2 = \frac1n \sum_i (x_i - \bar
     x)^2` and so on, not unbiased estimates: the law *is* the file. The file is read once, when the law is made; two
-    laws are equal if path and column are. In CSV the first line names the columns, unless the column is given by
-    index and that line has numbers only.
+    laws are equal if their arguments are.
+
+    How a CSV file is written is recognised where only one way of reading it gives numbers, and refused otherwise: then
+    ``delimiter``, ``decimal`` and ``header`` say it. Numbers whose thousands are divided are refused.
 
     Args:
         path: file with suffix .csv, .npy or .parquet; a relative path starts from the working directory.
         column: name of a column, or its index from 0; NPY arrays are one-dimensional, or two-dimensional with an index.
+        delimiter: of a CSV file, between cells: ``,``, ``;``, ``|``, a tab (also written ``\t``) or a blank; by default
+            one of the first four.
+        decimal: of a CSV file, mark before decimals: ``.`` or ``,``.
+        header: of a CSV file: 0 if its first line names the columns, ``none`` (or None) if no line does; by default the
+            first line does, unless the column is given by index and that line has numbers only.
 
     Raises:
-        LawError: for a file or column that is missing, of another kind, empty, not numeric, not finite or beyond
-            ±10^30.
+        LawError: for a file or column that is missing, of another kind, empty, not numeric, not finite, beyond
+            ±10^30, or written in a way that is not clear.
 
     Example:
         >>> import tempfile
@@ -55,16 +69,43 @@ class Empirical(Law):
     name = "empirical"
     path: str = field(metadata={"kind": "text"})
     column: str | int = field(default=0, metadata={"kind": "text"})
+    delimiter: str = field(default=INFER, metadata={"kind": "text", "brief": True})
+    decimal: str = field(default=INFER, metadata={"kind": "text", "brief": True})
+    header: str | int | None = field(default=INFER, metadata={"kind": "text", "brief": True})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", str(self.path))
         if isinstance(self.column, bool) or not isinstance(self.column, str | int):
             raise LawError(f"empirical: column={self.column!r} is neither name nor index", "a name, or 0 and up")
-        object.__setattr__(self, "_values", _load(self.path, self.column))
+        object.__setattr__(self, "delimiter", "\t" if self.delimiter == r"\t" else self.delimiter)
+        object.__setattr__(self, "header", NO_HEADER if self.header is None else self.header)
+        self._check_format()
+        object.__setattr__(self, "_values", _load(self.path, self.column, self._format))
+
+    def _check_format(self) -> None:
+        for name, allowed in FORMATS.items():
+            value = getattr(self, name)
+            # False equals 0
+            if isinstance(value, bool) or value not in allowed:
+                raise LawError(f"empirical: {name}={value!r} is unknown", ", ".join(map(repr, allowed)))
+            if value != INFER and Path(self.path).suffix.lower() != ".csv":
+                raise LawError(
+                    f"empirical: {name}={value!r} of path={self.path!r} has no meaning", "files with suffix .csv"
+                )
+        if self._format.delimiter == self._format.decimal != INFER:
+            raise LawError(f"empirical: delimiter=decimal={self.decimal!r} is ambiguous", "two different marks")
+        if isinstance(self.column, str) and self.header == NO_HEADER:
+            raise LawError(
+                f"empirical: column={self.column!r} is a name, but header={NO_HEADER}", "an index, or header=0"
+            )
+
+    @property
+    def _format(self) -> Format:
+        return Format(self.delimiter, self.decimal, self.header)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # a pickle holds the path, not the numbers
-        return Empirical, (self.path, self.column)
+        return Empirical, (self.path, self.column, self.delimiter, self.decimal, self.header)
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -86,6 +127,10 @@ class Empirical(Law):
     def support(self) -> tuple[float, float]:
         """Smallest and largest value."""
         return float(self.values.min()), float(self.values.max())
+
+    def check_resolved(self, dtype: torch.dtype) -> None:
+        """By the rounding of the values, see :meth:`Law.check_resolved`."""
+        check_rounding(self, self.values, np.full(self.values.size, 1 / self.values.size), dtype)
 
     def atoms(self) -> list[tuple[Fraction | float, Fraction]]:
         """The distinct values and their frequencies; as long as the file, if all its values differ."""
@@ -136,7 +181,7 @@ def _as_integers(values: NDArray[np.float64]) -> tuple[list[int], int]:
     return [integer << (e - lowest) if integer else 0 for integer, e in pairs], lowest
 
 
-def _load(path: str, column: str | int) -> _Values:
+def _load(path: str, column: str | int, how: Format) -> _Values:
     """The column of a file, kept for as long as the file does not change."""
     file = Path(path)
     if file.suffix.lower() not in SUFFIXES:
@@ -144,16 +189,16 @@ def _load(path: str, column: str | int) -> _Values:
     if not file.is_file():
         raise LawError(f"empirical: path={path!r} does not exist", "an existing file")
     state = file.stat()
-    return _read(str(file.absolute()), path, column, (state.st_mtime_ns, state.st_size))
+    return _read(str(file.absolute()), path, column, how, (state.st_mtime_ns, state.st_size))
 
 
 @functools.lru_cache(maxsize=16)
-def _read(file: str, path: str, column: str | int, version: tuple[int, int]) -> _Values:
-    reader: Callable[[str, str, str | int], NDArray[Any]]
-    reader = {".csv": _read_csv, ".npy": _read_npy, ".parquet": _read_parquet}[Path(file).suffix.lower()]
+def _read(file: str, path: str, column: str | int, how: Format, version: tuple[int, int]) -> _Values:
+    readers: dict[str, Callable[[str, str, str | int], NDArray[Any]]]
+    readers = {".csv": functools.partial(read_column, how=how), ".npy": _read_npy, ".parquet": _read_parquet}
     where = f"empirical: column={column!r} of path={path!r}"
     try:
-        return _Values(_checked(where, reader(file, where, column)))
+        return _Values(_checked(where, readers[Path(file).suffix.lower()](file, where, column)))
     except LawError:
         raise
     except Exception as error:  # readers of three formats fail in any way they can on a file that is none
@@ -177,66 +222,12 @@ def _checked(where: str, values: NDArray[Any]) -> NDArray[np.float64]:
     return result
 
 
-def _position(where: str, column: str | int, names: list[str]) -> int:
-    """The index of a column.
-
-    Raises:
-        LawError: for a column that is missing, or a name that several columns have.
-    """
-    listed = ", ".join(repr(name) for name in names[:20]) + (", …" if len(names) > 20 else "")
-    if isinstance(column, int):
-        if not 0 <= column < len(names):
-            raise LawError(f"{where} does not exist", f"0 to {len(names) - 1}, or {listed}")
-        return column
-    if names.count(column) != 1:
-        problem = "does not exist" if column not in names else f"is the name of {names.count(column)} columns"
-        raise LawError(f"{where} {problem}", f"0 to {len(names) - 1}, or {listed}")
-    return names.index(column)
-
-
-def _read_csv(file: str, where: str, column: str | int) -> NDArray[Any]:
-    import csv
-
-    import pyarrow
-    from pyarrow import csv as arrow_csv
-
-    with open(file, newline="", encoding="utf-8-sig") as lines:
-        first = next(csv.reader(lines), [])
-    if not first:
-        raise LawError(f"{where} is empty", "one number or more")
-    index = _position(where, column, first)
-    header = isinstance(column, str) or not all(_is_number(cell) for cell in first)
-    # columns by position, because two may have one name
-    names = [str(i) for i in range(len(first))]
-    try:
-        table = arrow_csv.read_csv(
-            file,
-            read_options=arrow_csv.ReadOptions(column_names=names, skip_rows_after_names=int(header)),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=[str(index)], column_types={str(index): pyarrow.float64()}
-            ),
-        )
-    except pyarrow.ArrowInvalid as error:
-        if "conversion error" not in str(error):
-            raise
-        raise LawError(f"{where} is not numeric", "integers or floating-point numbers") from None
-    return np.asarray(table.column(0).to_numpy())
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _read_npy(file: str, where: str, column: str | int) -> NDArray[Any]:
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.ndim not in (1, 2):
         raise LawError(f"{where} has shape {getattr(array, 'shape', None)}", "arrays of one or two dimensions")
     width = 1 if array.ndim == 1 else array.shape[1]
-    index = _position(where, column, [str(i) for i in range(width)] if isinstance(column, str) else [""] * width)
+    index = position(where, column, [str(i) for i in range(width)] if isinstance(column, str) else [""] * width)
     return array if array.ndim == 1 else array[:, index]
 
 
@@ -251,7 +242,7 @@ def _read_parquet(file: str, where: str, column: str | int) -> NDArray[Any]:
             raise LawError(
                 f"{where} claims {table.metadata.num_rows} rows in {size} bytes", f"{MAX_GROWTH} rows a byte"
             )
-        index = _position(where, column, schema.names)
+        index = position(where, column, schema.names)
         kind, name = schema.types[index], schema.names[index]
         types = pyarrow.types
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):

@@ -24,6 +24,10 @@ SMALLEST = 1e-30
 # A law whose parameters were rounded to doubles is standardised up to this much.
 ROUNDING = 2e-15
 
+# Location over width of a law that can be sampled: rounding then moves no sample by more than 2^-5 widths in single
+# precision. In doubles there is room for the rounding inside the formulas of the draws.
+RESOLVED = {torch.float32: 2.0**18, torch.float64: 2.0**42}
+
 REGISTRY: dict[str, type[Law]] = {}
 
 
@@ -130,7 +134,13 @@ class Law:
         """Canonical text, which :func:`~renorm.datamodules.laws.parse` reads back as an equal law."""
         from .law_parser import write_argument
 
-        return f"{self.name}({', '.join(write_argument(self, field) for field in dataclasses.fields(self))})"
+        # a field that is brief is written only where it differs from its default
+        fields = [
+            field
+            for field in dataclasses.fields(self)
+            if not field.metadata.get("brief") or getattr(self, field.name) != field.default
+        ]
+        return f"{self.name}({', '.join(write_argument(self, field) for field in fields)})"
 
     # --- what a law must define -------------------------------------------------------------------------------------
 
@@ -198,7 +208,7 @@ class Law:
             Samples of shape ``shape``; the same for the same state of the generator.
 
         Raises:
-            LawError: for another dtype.
+            LawError: for another dtype, or one that cannot hold the law, see :meth:`check_resolved`.
 
         Example:
             >>> from renorm.datamodules import laws
@@ -208,9 +218,49 @@ class Law:
         dtype = torch.get_default_dtype() if dtype is None else dtype
         if dtype is not torch.float32 and dtype is not torch.float64:
             raise LawError(f"dtype={dtype} cannot be sampled", "torch.float32, torch.float64")
+        checked = self.__dict__.setdefault("_resolved", set())
+        if dtype not in checked:
+            self.check_resolved(dtype)
+            checked.add(dtype)
         x = torch.empty(shape, dtype=dtype, device=generator.device if generator is not None else "cpu")
         largest = torch.finfo(dtype).max
         return self.draw(x, generator).clamp_(-largest, largest)
+
+    def location_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation, or median and distance of the quartiles where the variance is not finite."""
+        exact = [to_float(kappa) for kappa in self.exact_cumulants(2)]
+        if len(exact) == 2 and math.isfinite(exact[1]):
+            return exact[0], math.sqrt(exact[1])
+        doubles = self.draw(torch.empty(4001, dtype=torch.float64), torch.Generator().manual_seed(0))
+        low, middle, high = doubles.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+        return middle, high - low
+
+    def check_resolved(self, dtype: torch.dtype) -> None:
+        r"""Refuse a floating-point type whose steps are too coarse for the law at its location, or that does not reach it.
+
+        Raises:
+            LawError: where the type has fewer than some :math:`2^5` steps in a width of the law, or overflows. A law of
+                finitely many points is held to the rounding of these.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("gaussian(mean=1e8)").check_resolved(torch.float64)
+            >>> laws.parse("gaussian(mean=1e8)").check_resolved(torch.float32)  # doctest: +ELLIPSIS
+            Traceback (most recent call last):
+            ...
+            renorm.datamodules.law_base.LawError: law='gaussian(...' varies by 1 about 1e+08, which torch.float32 cannot ...
+        """
+        points = self.atoms()
+        if points is not None:
+            values, weights = (np.array([float(x) for x in row]) for row in zip(*points, strict=True))
+            check_rounding(self, values, weights, dtype)
+            return
+        location, width = self.location_and_width()
+        numbers = torch.finfo(dtype)
+        if max(abs(location), width) > numbers.max:
+            raise LawError(f"law={str(self)!r} is beyond the range of {dtype}", f"up to {numbers.max:.2g}")
+        if width < max(abs(location) / RESOLVED[dtype], numbers.smallest_normal):
+            raise unresolved(self, location, width, dtype)
 
     def cumulants(self, order: int) -> Tensor:
         r"""Exact cumulants :math:`\kappa_1, \dots, \kappa_n` of the law with precisely these (double) parameters.
@@ -265,6 +315,28 @@ class Law:
         except LawError:  # a parameter would leave its range
             inside = None
         return Standardised(self) if inside is None else inside
+
+
+def unresolved(law: Law, location: float, width: float, dtype: torch.dtype) -> LawError:
+    """The refusal of a law for a floating-point type."""
+    wider = "torch.float64, or " if dtype is torch.float32 else ""
+    return LawError(
+        f"law={str(law)!r} varies by {width:.3g} about {location:.3g}, which {dtype} cannot resolve",
+        f"{wider}a location within {RESOLVED[dtype]:.2g} widths of 0",
+    )
+
+
+def check_rounding(law: Law, values: NDArray[np.float64], weights: NDArray[np.float64], dtype: torch.dtype) -> None:
+    """Refuse a law on points which a floating-point type moves by more than 2^-5 standard deviations.
+
+    Raises:
+        LawError: for such a law; a constant may be rounded.
+    """
+    mean = float(weights @ values)
+    std = math.sqrt(float(weights @ (values - mean) ** 2))
+    rounded = torch.tensor(values).to(dtype).double().numpy()
+    if std > 0 and math.sqrt(float(weights @ (rounded - values) ** 2)) > std / 32:
+        raise unresolved(law, mean, std, dtype)
 
 
 def mean_and_variance(law: Law) -> tuple[Number, Number]:

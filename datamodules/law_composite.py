@@ -88,6 +88,11 @@ class Mixture(Law):
         ]
         return shifted(cumulants_of(mixed), centre)
 
+    def check_resolved(self, dtype: torch.dtype) -> None:
+        """Every component has to be resolved, however far apart they are."""
+        for law in self.laws:
+            law.check_resolved(dtype)
+
     def affine(self, shift: Number, scale: Number) -> Law | None:
         """A mixture again, if every component stays in its family."""
         moved = [law.affine(shift, scale) for law in self.laws]
@@ -153,11 +158,18 @@ class Standardised(Law):
         base = self.law.draw(x.new_empty(x.shape, dtype=torch.float64), generator)
         return x.copy_(base.sub_(mean).div_(std))
 
+    def check_resolved(self, dtype: torch.dtype) -> None:
+        """The samples of X are doubles, and what is standardised has no large location."""
+        self.law.check_resolved(torch.float64)
+
     def exact_cumulants(self, order: int) -> list[Number]:
         """Standardised cumulants, rational for even orders where those of X are."""
-        _, variance = mean_and_variance(self.law)
-        sigma = root(variance)
+        if order <= 2:
+            return [Fraction(0), Fraction(1)][:order]
+        # X is asked once, so that nesting costs no more than its depth
         known = self.law.exact_cumulants(order)
+        variance = known[1]
+        sigma = root(variance)
         powers = [product(*[variance] * (n // 2), *[sigma] * (n % 2)) for n in range(1, len(known) + 1)]
         high = [quotient(kappa, power) for kappa, power in zip(known[2:], powers[2:], strict=True)]
         return [Fraction(0), Fraction(1), *high][:order]

@@ -427,3 +427,23 @@ def test_lower_orders_are_the_beginning_of_higher_ones(text: str, order: int) ->
     assert law.cumulants(order).shape == (order,)
     assert law.cumulants(order).dtype == torch.float64
     torch.testing.assert_close(law.cumulants(order), law.cumulants(8)[:order], rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("inside", ["{}", "mixture(1*{} + 1*uniform(low=0, high=1))"])
+def test_a_nested_law_is_asked_once_for_each_cumulant(inside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    known = laws.Gamma.exact_cumulants
+    monkeypatch.setattr(laws.Gamma, "exact_cumulants", lambda law, order: asked.append(order) or known(law, order))
+    text = "gamma()"
+    depth = 0
+    while depth < 48:
+        text = inside.format(text)
+        text = f"standardised({text})"
+        depth += 1 + inside.count("(") // 2
+    law = laws.parse(text)
+    asked.clear()
+    assert law.cumulants(4)[:2].tolist() == [0, 1]
+    assert len(asked) == 1
+    law.support(), law.breakpoints(), law.atoms(), law.pdf(0.5), law.standardised()
+    law.sample(3, dtype=torch.float64)
+    assert len(asked) < 500  # a few for each law of the nest, not 2^depth

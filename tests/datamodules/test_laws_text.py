@@ -195,7 +195,7 @@ BAD = [
     ("standardised(3)", "name of a law"),
     ("standardised(cauchy())", "has no finite variance"),
     ("standardised(bernoulli(p=1))", "has zero variance"),
-    ("empirical()", "empirical: path is missing; allowed: empirical(path, column)"),
+    ("empirical()", "empirical: path is missing; allowed: empirical(path, column, delimiter, decimal, header)"),
     ("standardised(" * 60 + "gamma()" + ")" * 60, "nested 51 deep"),
 ]
 
