@@ -14,13 +14,23 @@ from torch import Tensor
 
 from ..zoo.base import StackedModel
 from ..zoo.metrics import quantiles
+from ..zoo.whole_files import whole_file
+from .tables import table_folder
 
 
 def log_figure(trainer: Trainer, tag: str, figure: Figure) -> None:
-    """Send a figure to every TensorBoard logger of the run."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-            logger.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
+    """Send a figure to every TensorBoard logger of the run; where there is none, into the folder ``figures`` of the run."""
+    if not trainer.is_global_zero:
+        return
+    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    for logger in boards:
+        logger.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
+    folder = table_folder(trainer, "figures")
+    if not boards and folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"[^\w.=,-]+", "_", tag)[:100].strip("_")
+        with whole_file(folder / f"{name}_step{trainer.global_step:07d}.png") as partial:
+            figure.savefig(partial, format="png")
 
 
 def error_by_grid_point(

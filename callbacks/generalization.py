@@ -93,9 +93,7 @@ class Generalization(Callback):
         law = data.laws[dataloader_idx]
         kind = "generalization" if law in data.train_laws else "held_out"
         # loggers get all laws at once, when the validation ends
-        self._log_medians(
-            trainer.lightning_module, {f"{kind}/{law}/{name}": value for name, value in found.items()}, logger=False
-        )
+        self._log_medians(trainer, {f"{kind}/{law}/{name}": value for name, value in found.items()}, logger=False)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members, and now and then a figure."""
@@ -133,9 +131,7 @@ class Generalization(Callback):
 
     def _log_law(self, trainer: Trainer, found: dict[str, Tensor], law_idx: int, prefix: str = "") -> None:
         law = trainer.datamodule.laws[law_idx]  # type: ignore[attr-defined]
-        self._log_medians(
-            trainer.lightning_module, {f"{prefix}generalization/{law}/{name}": value for name, value in found.items()}
-        )
+        self._log_medians(trainer, {f"{prefix}generalization/{law}/{name}": value for name, value in found.items()})
 
     def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
         data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
@@ -144,7 +140,7 @@ class Generalization(Callback):
             if judged:
                 worst = {name: worst_law([metrics[name] for metrics in judged]) for name in METRICS}
                 self._log_medians(
-                    trainer.lightning_module,
+                    trainer,
                     {f"{prefix}{kind}/{name}": value for name, value in medians(worst).items()},
                 )
 

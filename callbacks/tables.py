@@ -48,11 +48,22 @@ def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
     return dict(zip((tag, f"{tag}_q10", f"{tag}_q90"), row, strict=True))
 
 
+def run_folder(trainer: Trainer) -> Path | None:
+    """The run's folder: of the first logger that has one, or else the one with its checkpoints; None without any.
+
+    Loggers such as Weights & Biases have no folder of their own for other files.
+    """
+    # the loggers' own folders: the trainer's is asked for by all processes together
+    folders = [getattr(logger, "log_dir", None) for logger in trainer.loggers]
+    checkpoints = [getattr(callback, "dirpath", None) for callback in trainer.checkpoint_callbacks]
+    found = [*(folder for folder in folders if folder), *(Path(path).parent for path in checkpoints if path)]
+    return Path(found[0]) if found else None
+
+
 def table_folder(trainer: Trainer, name: str) -> Path | None:
-    """Folder for tables within the run's folder; None for a run that has none."""
-    # the logger's own folder: the trainer's is asked for by all processes together
-    folder = getattr(trainer.logger, "log_dir", None)
-    return None if folder is None else Path(folder) / name
+    """Folder for tables within the run's folder; None for a run without a logger."""
+    folder = run_folder(trainer) if trainer.loggers else None
+    return None if folder is None else folder / name
 
 
 def write_epoch(folder: Path, epoch: int, table: pa.Table) -> Path:

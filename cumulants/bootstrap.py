@@ -88,7 +88,9 @@ def _resampled(powers: Tensor, resamples: int, generator: torch.Generator | None
     n = powers.shape[1]
     table = powers.transpose(0, 1).reshape(n, -1)
     sums = []
-    for height in [len(part) for part in torch.arange(resamples).split(max(1, COUNTS_IN_MEMORY // n))]:
+    at_once = max(1, COUNTS_IN_MEMORY // n)
+    for start in range(0, resamples, at_once):
+        height = min(at_once, resamples - start)
         drawn = torch.randint(n, (height, n), generator=generator, device=powers.device)
         counts = torch.zeros(height, n, dtype=powers.dtype, device=powers.device)
         sums.append(counts.scatter_add_(1, drawn, torch.ones_like(counts)) @ table)

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
+from ..own_code import origin
 from ..sizes import check_model
 from ..versions import say_if_newer
 from . import activations
@@ -425,6 +426,7 @@ class StackedModel(LightningModule):
         """Put the recipe into the checkpoint: what ``renorm test`` and a resumed fit need to know, as primitives."""
         checkpoint["renorm"] = {"version": __version__, "recipe": recipe_of(self)}
         checkpoint["renorm"]["optimizer"] = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
+        checkpoint["renorm"]["origin"] = origin()
         self.divergence.settle()  # the checkpoint's tensors are the parameters' own
         checkpoint["renorm"]["diverged"] = {str(member): step for member, step in self.divergence.steps.items()}
 

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from . import __version__
 from .arguments import joined
+from .own_code import take_imports
 from .resuming import CANNOT_GO_ON, INTERRUPTED
 
 COMMANDS = {
@@ -45,6 +46,7 @@ commands:
 
 options:
   -h, --help     this text; 'renorm COMMAND --help' for a command's own
+  --import M     after a command: import a module or a file of your own first, whose classes are then known
   --version      the version
 
 start with:  renorm fit --config mlp_quadratic_full
@@ -91,6 +93,7 @@ def _answer(words: list[str]) -> int:
         return _refuse(f"command {words[0]!r} is unknown; allowed: {', '.join(COMMANDS)}{hint}")
     module, function = COMMANDS[words[0]][1].split(":")
     try:
+        words = take_imports(words)
         run = getattr(importlib.import_module(f".{module}", __package__), function)
         code = run(words)
     except KeyboardInterrupt:

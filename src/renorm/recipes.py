@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .archive import check_archive, check_paths
+from .own_code import where_from
 from .plain import check_plain, read_yaml
 from .sizes import check_sizes
 from .versions import say_if_newer
@@ -139,17 +140,18 @@ def load_model(path: Path) -> StackedModel:
     """
     from . import zoo
 
-    model = recipe_of(load_checkpoint(path))["model"]
+    checkpoint = load_checkpoint(path)
+    model, hint = recipe_of(checkpoint)["model"], where_from(checkpoint[RECIPE_KEY].get("origin"))
     name = str(model["class_path"]).rpartition(".")[2]
     known: dict[str, type[StackedModel]] = {"MLP": zoo.MLP, "GNN": zoo.GNN}
     cls = known.get(name)
     if cls is None:
-        raise ValueError(f"ckpt_path={str(path)!r} holds a {name}; allowed: MLP, GNN")
+        raise ValueError(f"ckpt_path={str(path)!r} holds a {name}; allowed: MLP, GNN{hint}")
     try:
         loaded: StackedModel = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
     except Exception as error:  # hyperparameters and weights that contradict each other fail in any way they can
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason})") from None
+        raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason}){hint}") from None
     loaded.freeze()
     return loaded
 

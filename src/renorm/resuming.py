@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 import sys
 import threading
@@ -11,37 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .options import without_option
+from .own_code import command_line
+
 CANNOT_GO_ON = 1  # exit code of a run that failed, though its input was fine
 INTERRUPTED = 130  # exit code after Ctrl-C: 128 and the signal's number, as shells count; 143 after SIGTERM
-
-
-def command_line(words: list[str]) -> str:
-    """The words as one would type them, also for a script of one's own that calls renorm.
-
-    Example:
-        >>> command_line(["fit", "--name", "two words"]).endswith("fit --name 'two words'")
-        True
-    """
-    program = Path(sys.argv[0])
-    script = program.suffix == ".py" and program.name != "__main__.py"
-    return f"{f'python {shlex.quote(str(program))}' if script else 'renorm'} {shlex.join(words)}"
-
-
-def without_option(words: list[str], option: str) -> list[str]:
-    """The words without ``--option VALUE`` and ``--option=VALUE``.
-
-    Example:
-        >>> without_option(["fit", "--ckpt_path", "last", "--name=x"], "--ckpt_path")
-        ['fit', '--name=x']
-    """
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip or word == option:
-            skip = not skip
-        elif not word.startswith(f"{option}="):
-            kept.append(word)
-    return kept
 
 
 def how_to_go_on(words: list[str], checkpoint: Path | None) -> str:

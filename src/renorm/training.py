@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import sys
 import threading
 from pathlib import Path
@@ -40,14 +39,19 @@ from .callbacks import (
 )
 from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
+from .callbacks.tables import run_folder as run_folder_of
 from .cli import refused
 from .datamodules import CLTDataModule
 from .folder_names import check_folder_name, check_path
 from .footprint import Footprint
 from .imports import FLAG, imports_restricted, take_flag
+from .loggers import check_named, where_to_look, with_places
+from .options import split_configs, take_option
+from .own_code import command_line, where_from
 from .quiet import LOGGERS, ignore_expected_warnings
 from .recipes import (
     BASE_CONFIG,
+    RECIPE_KEY,
     VARIANTS,
     canonical,
     conflicts,
@@ -61,7 +65,7 @@ from .recipes import (
 from .restoring import check_files, does_not_fit, is_restoring
 from .resuming import how_to_go_on
 from .trainer_checks import check_settings, check_strategy, refused_setting
-from .words import condense, split_configs, take_option
+from .words import condense
 from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
@@ -109,6 +113,12 @@ class RenormCLI(LightningCLI):
         self.checkpoint: Path | None = None
         self.pretrained: str | None = None
         self.recipe: dict[str, Any] | None = None
+        self.origin = ""  # where the classes of a checkpoint are defined, if not in renorm
+        data, _ = take_option(self.flags, "--data")
+        if data is not None and not data.startswith("{") and not Path(data).is_file():
+            raise ValueError(
+                f"data={data!r} is not a file; allowed: a YAML file of settings, or options such as --data.block_size"
+            )
         word, self.flags = take_option(self.flags, "--ckpt_path")
         word = self._take_pretrained(word)
         if word is not None:
@@ -130,7 +140,7 @@ class RenormCLI(LightningCLI):
         try:
             self.config = parser.parse_args(args)
         except (ValueError, RecursionError) as error:
-            raise ValueError(condense(str(error))) from None
+            raise ValueError(condense(str(error)) + self.origin) from None
         self.subcommand = self.command
 
     # ---- what to run ---------------------------------------------------------------------------------------------
@@ -156,20 +166,29 @@ class RenormCLI(LightningCLI):
         self.pretrained = word
         return None
 
+    @property
+    def _root(self) -> str:
+        return take_option(self.flags, "--trainer.default_root_dir")[0] or "runs"
+
+    @property
+    def _name(self) -> str:
+        return take_option(self.flags, "--name")[0] or self.run_name
+
     def _find_recipe(self, word: str) -> None:
-        root, _ = take_option(self.flags, "--trainer.default_root_dir")
-        name, _ = take_option(self.flags, "--name")
-        folder = Path(root or "runs")
-        if name or len(self.configs) > 1:
-            folder /= name or self.run_name
+        folder = Path(self._root)
+        if take_option(self.flags, "--name")[0] or len(self.configs) > 1:
+            folder /= self._name
         self.checkpoint = find_checkpoint(word, folder)
-        self.recipe = recipe_of(load_checkpoint(self.checkpoint))
+        checkpoint = load_checkpoint(self.checkpoint)
+        self.recipe = recipe_of(checkpoint)
+        self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
         files = [self.configs[0], *([json.dumps(recipe)] if recipe else []), *self.configs[1:]]
         seed, flags = take_option(self.flags, "--seed")
+        flags = with_places(flags, self._root, self._name) if self.command == "fit" else flags
         seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
         return [self.command, *(f"--config={file}" for file in files), *seeds, *flags]
 
@@ -263,7 +282,12 @@ class RenormCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if self.origin and "is unknown" in str(error):
+                raise ValueError(f"{error}{self.origin}") from None
+            raise
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         self.model.recipe = self._settings()
@@ -297,6 +321,8 @@ class RenormCLI(LightningCLI):
             kwargs["logger"] = self._logger(
                 Path(settings["default_root_dir"] or "runs"), bool(settings["fast_dev_run"])
             )
+        elif self.command == "fit" and self.checkpoint is None and self._get(self.config, "name") is not None:
+            check_named(self._get(self.config, "name"), settings["logger"])
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
@@ -349,8 +375,8 @@ class RenormCLI(LightningCLI):
 
     @property
     def _folder(self) -> Path:
-        """The run's folder; the trainer's own property is asked for by all processes together."""
-        return Path(getattr(self.trainer.logger, "log_dir", None) or self.trainer.default_root_dir)
+        """The run's folder, whatever its loggers."""
+        return run_folder_of(self.trainer) or Path(self.trainer.default_root_dir)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -372,15 +398,16 @@ class RenormCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say where everything is and what comes next."""
-        folder = Path(self.trainer.log_dir or ".")  # a collective: on every process, or it hangs
         if not self.trainer.is_global_zero:
             return
+        folder = self._folder
         print(f"run:    {folder}")
         if self.checkpoint is None and self.trainer.ckpt_path:
             print(f"from:   {self.trainer.ckpt_path}, which was left for a job that is requeued")
         if (best := folder / "checkpoints" / "best.ckpt").exists():
-            print(f"judge:  {shlex.join(['renorm', 'test', '--ckpt_path', str(best)])}")
-        print(f"watch:  {shlex.join(['tensorboard', '--logdir', self.trainer.default_root_dir])}")
+            print(f"judge:  {command_line(['test', '--ckpt_path', str(best)])}")
+        for line in where_to_look(self.trainer):
+            print(line)
 
 
 def with_whole_checkpoints(plugins: Any) -> list[Any]:

@@ -7,42 +7,6 @@ import re
 from .imports import refusal
 
 
-def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
-    """Take ``--config X`` out of the arguments, wherever it stands.
-
-    Example:
-        >>> split_configs(["--trainer.max_epochs", "2", "-c", "a.yaml", "--config=b.yaml"])
-        (['a.yaml', 'b.yaml'], ['--trainer.max_epochs', '2'])
-    """
-    configs: list[str] = []
-    for option in ("-c", "--config"):
-        value: str | None = ""
-        while value is not None:
-            value, words = take_option(words, option)
-            configs += [] if value is None else [value]
-    return configs, words
-
-
-def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
-    """Value of the first ``--option VALUE`` or ``--option=VALUE``, and the other arguments.
-
-    Raises:
-        ValueError: where the option has no value.
-
-    Example:
-        >>> take_option(["--seed", "3", "--name=x"], "--seed")
-        ('3', ['--name=x'])
-    """
-    for i, word in enumerate(words):
-        if word == option:
-            if i + 1 == len(words):
-                raise ValueError(f"{option} has no value")
-            return words[i + 1], words[:i] + words[i + 2 :]
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2], words[:i] + words[i + 1 :]
-    return None, words
-
-
 def condense(message: str) -> str:
     r"""A parser's message of many lines as one: the full key, the value, and what is allowed.
 
@@ -51,8 +15,15 @@ def condense(message: str) -> str:
         'data.seed=x is not allowed; allowed: int'
         >>> condense("Subcommand 'fit' does not accept option 'data.bloc'")
         'data.bloc is unknown; allowed: the options of --help'
+        >>> condense('Parser key "model":\n  Problem with ... No module named \'mine\'\nGiven value: {...}')
+        "model: No module named 'mine'; allowed: modules on Python's path, or --import FILE.py"
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
+    # what renorm itself says of a value stands in a list of what each type that it could have says
+    if own := re.search(r"^\s*- (\S+=[^\n]*; allowed: [^\n]*)$", message, re.MULTILINE):
+        return own.group(1)
+    if missing := re.search(r"No module named '[^']+'", message):
+        return f"{'.'.join(keys)}: {missing.group(0)}; allowed: modules on Python's path, or --import FILE.py"
     inner = message.rpartition('Parser key "')[2]
     if denied := re.search(r"Importing '([^']+)' is not allowed", message):
         return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))

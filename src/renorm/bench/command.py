@@ -30,6 +30,7 @@ from .measure import (
     slopes,
 )
 from .memory import peak_memory
+from .threads import QUICK_SIZES, SIZES, markdown_threads, measure_threads
 
 MEMBERS = 1024
 
@@ -73,6 +74,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "growth": growth,
         "slopes": slopes(growth),
         "parts": parts,
+        "threads": measure_threads(QUICK_SIZES if quick else SIZES, steps, 1 if quick else 2),
         "late_over_early": {"steps": long, "members": MEMBERS, "ratio": measure_convergence(MEMBERS, long)},
         "peak_memory_gib": peak_memory(),
     }
@@ -128,6 +130,10 @@ def markdown(content: dict[str, Any]) -> str:
         f"Peak memory of all this: {content['peak_memory_gib']:.2f} GiB.",
         "",
         *_shares(content["parts"]),
+        "",
+        "A step of a fit on one thread and on all. Busy means as many other processes that compute as there are threads.",
+        "",
+        *markdown_threads(content["threads"]),
     ]
     return "\n".join(lines) + "\n"
 

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from ..callbacks import ChooseThreads, CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
 from ..datamodules import CLTDataModule
 from ..zoo import MLP, StackedModel, clt_map
 from ..zoo.compilation import compiled_losses
@@ -65,8 +66,29 @@ class Clock(Callback):
         return (self.stamps[-1] - self.stamps[WARM_UP]) / (len(self.stamps) - 1 - WARM_UP)
 
 
-def fit_clock(model: LightningModule, steps: int, *callbacks: Callback, validate: bool = False, **data: Any) -> Clock:
-    """A fit with TensorBoard logging on."""
+class NoMetrics(Generalization):
+    """In the place of the metrics that a model brings by itself: what costs are compared with."""
+
+    def on_validation_start(self, *_: Any) -> None:
+        """Nothing."""
+
+    on_validation_batch_end = on_validation_epoch_end = on_validation_start  # type: ignore[assignment]
+
+
+def switched_off() -> list[Callback]:
+    """Every diagnostic that a model brings by itself, off."""
+    return [NoMetrics(), *(kind(every_n_epochs=0) for kind in (CumulantDiagnostics, SymmetryBreaking, RGFlow))]
+
+
+def fit_clock(
+    model: LightningModule,
+    steps: int,
+    *callbacks: Callback,
+    validate: bool = False,
+    threads: int | None = None,
+    **data: Any,
+) -> Clock:
+    """A fit with TensorBoard logging on, and of the diagnostics only those that are given."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     clock = Clock()
@@ -80,16 +102,16 @@ def fit_clock(model: LightningModule, steps: int, *callbacks: Callback, validate
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
-            callbacks=[*callbacks, clock],
+            callbacks=[*(callbacks or switched_off()), ChooseThreads(threads), clock],
         )
         trainer.fit(model, **data)
     return clock
 
 
-def renorm_fit(model: StackedModel, steps: int) -> float:
-    """Seconds a step of a stack in a fit."""
+def renorm_fit(model: StackedModel, steps: int, threads: int | None = None) -> float:
+    """Seconds a step of a stack in a fit, on so many threads or as many as renorm chooses."""
     data = CLTDataModule(block_size=model.block_size, batch_size=BATCH, steps_per_epoch=steps)
-    return fit_clock(model, steps, datamodule=data).seconds()
+    return fit_clock(model, steps, threads=threads, datamodule=data).seconds()
 
 
 def plain_lightning(steps: int) -> float:

@@ -14,6 +14,7 @@ from .. import __version__
 from ..callbacks import Generalization
 from ..callbacks.symmetry_breaking import asymmetries
 from ..datamodules import CLTDataModule
+from ..own_code import import_own_code
 from ..quiet import quiet_trainer, quieten
 from ..zoo import GNN, MLP, StackedModel
 from ..zoo.divergence import AllDivergedError
@@ -100,5 +101,6 @@ def versions() -> dict[str, str]:
 
 def prepare_worker() -> None:
     """One thread a worker, so that the numbers do not depend on how many there are."""
+    import_own_code()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

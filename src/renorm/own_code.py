@@ -1,0 +1,130 @@
+"""Classes of the user's own: modules imported by ``--import``, and scripts that call renorm."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from .options import take_option
+
+OPTION = "--import"
+VARIABLE = "RENORM_IMPORT"  # tells the processes that a command starts
+
+
+def take_imports(words: list[str]) -> list[str]:
+    """Import every module that ``--import`` names, so that its classes are known; the other words are left.
+
+    Args:
+        words: of a command line. A module is named as in Python, or by the path of its file.
+
+    Raises:
+        ValueError: for a module that is not there, or that fails.
+
+    Example:
+        >>> take_imports(["test", "--import", "colorsys", "--ckpt_path", "last"])
+        ['test', '--ckpt_path', 'last']
+    """
+    names = []
+    name, words = take_option(words, OPTION)
+    while name is not None:
+        names.append(name)
+        name, words = take_option(words, OPTION)
+    if names:
+        os.environ[VARIABLE] = os.pathsep.join(names)
+        import_own_code()
+    return words
+
+
+def import_own_code() -> None:
+    """Import what the command was told to import, also in the processes that it starts.
+
+    Raises:
+        ValueError: for a module that is not there, or that fails.
+    """
+    for name in imported():
+        try:
+            _import(name)
+        except Exception as error:  # whatever the user's own code raises
+            if os.environ.get("RENORM_DEBUG"):
+                raise
+            allowed = "a module on Python's path or in this folder, or a file that ends in .py"
+            raise ValueError(f"import={name!r} failed ({type(error).__name__}: {error}); allowed: {allowed}") from None
+
+
+def imported() -> list[str]:
+    """The modules that ``--import`` named."""
+    return [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+
+
+def _import(name: str) -> None:
+    path = Path(name)
+    if path.suffix != ".py":
+        if "" not in sys.path and str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        importlib.import_module(name)
+        return
+    if path.stem in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # before it runs, as classes are looked up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+
+
+def script() -> str | None:
+    """The user's own script that called renorm; None for the command ``renorm``."""
+    program = Path(sys.argv[0])
+    return str(program) if program.suffix == ".py" and program.name != "__main__.py" else None
+
+
+def command_line(words: list[str]) -> str:
+    """The words as one would type them, also for a script of one's own that calls renorm.
+
+    Example:
+        >>> command_line(["fit", "--name", "two words"]).endswith("fit --name 'two words'")
+        True
+    """
+    own = script()
+    imports = [word for name in imported() for word in (OPTION, name)]
+    return f"{'renorm' if own is None else f'python {shlex.quote(own)}'} {shlex.join([*words, *imports])}"
+
+
+def origin() -> list[str]:
+    """The files or modules with own classes that this process runs with, for its checkpoints."""
+    own = script()
+    # a test runner is a program that calls renorm, but none that defines classes for it
+    return [*([own] if own and "__main__" in sys.modules and _is_main(own) else []), *imported()]
+
+
+def _is_main(path: str) -> bool:
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return file is not None and Path(file).resolve() == Path(path).resolve()
+
+
+def where_from(known: object) -> str:
+    """A hint at where the classes of a checkpoint are defined, empty where it came from ``renorm`` itself.
+
+    Args:
+        known: what :func:`origin` said when it was written.
+
+    Example:
+        >>> where_from(["examples/own_activation.py"])
+        "; the checkpoint was written with 'examples/own_activation.py', which --import examples/own_activation.py makes known"
+        >>> where_from([])
+        ''
+    """
+    names = [str(name)[:200] for name in known] if isinstance(known, list) else []
+    if not names:
+        return ""
+    options = " ".join(f"{OPTION} {shlex.quote(name)}" for name in names)
+    return f"; the checkpoint was written with {', '.join(map(repr, names))}, which {options} makes known"
