@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, NoReturn
-
-from .folder_names import check_path
+from typing import NoReturn
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -20,13 +18,6 @@ class OneLineParser(argparse.ArgumentParser):
         ...
         ValueError: argument --size: invalid int value: 'big'; allowed: see 'renorm plot --help'
     """
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, and refuse an ``out`` that would be expanded."""
-        found = super().parse_args(args, namespace)
-        if isinstance(out := getattr(found, "out", None), str):
-            check_path("out", out)
-        return found
 
     def error(self, message: str) -> NoReturn:
         """Raise a ValueError, which the command line prints as its one line."""

@@ -307,9 +307,7 @@ class RenormCLI(LightningCLI):
         elif self.command in ("validate", "test"):
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
         elif self.command == "predict":
-            out = self._get(self.config, "out")
-            check_path("out", out)
-            callbacks = [WritePredictions(out)]
+            callbacks = [WritePredictions(self._get(self.config, "out"))]
         callbacks.append(self.footprint)
         # in a file every repainting would be one more line
         bar = sys.stdout.isatty() if settings["enable_progress_bar"] is None else settings["enable_progress_bar"]
