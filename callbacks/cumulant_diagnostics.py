@@ -31,7 +31,8 @@ class CumulantDiagnostics(Callback):
 
     Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles; for
     graphs ``k<n>_across_nodes`` is the sum of the joint cumulants between nodes, for every feature. A
-    Parquet file an epoch in the run's folder ``cumulants`` has every member and unit, see
+    Parquet file an epoch in the run's folder ``cumulants`` has every member and unit, with standard
+    errors, which are too small in typical samples of heavy-tailed laws (:func:`renorm.cumulants.kstat_stderr`), see
     :func:`renorm.callbacks.cumulant_table.write_table`. Members that have diverged are left out.
 
     Args:

@@ -23,7 +23,8 @@ def write_table(
 ) -> Path:
     """Write one epoch's rows as ``epoch_00007.parquet``, whole or not at all; read all epochs by giving the folder.
 
-    Columns: ``epoch, step, law, layer, member, unit``; ``k1 ... k4`` and their standard errors ``stderr1 ... stderr4``;
+    Columns: ``epoch, step, law, layer, member, unit``; ``k1 ... k4`` and their standard errors ``stderr1 ... stderr4``, those
+    of k3 and k4 too small in typical samples of heavy-tailed laws (:func:`renorm.cumulants.kstat_stderr`);
     ``exact1 ... exact4``, the exact recursion, for layer ``out``, else NaN; ``skewness``, ``excess_kurtosis``; and
     ``covariance``, the unit's row of the layer's matrix of second joint cumulants; and ``across_nodes2 ... across_nodes4``, the
     sum of the joint cumulants between the nodes of the unit's feature, NaN for layers without nodes.

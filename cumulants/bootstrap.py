@@ -41,7 +41,7 @@ def kstat_bootstrap(
     acceleration :math:`a`, from the jackknife.
 
     A bootstrap knows no value beyond the largest of the sample: of heavy-tailed laws its intervals are too short too. Measured
-    for ``gamma(shape=2)`` at 4000 values and level 0.95 (400 samples, 999 resamples): 95% cover k2, 92% k3 and 89% k4.
+    for ``gamma(shape=2)`` at 4000 values and level 0.95 (800 samples, 999 resamples): 95% cover k2, 93% k3 and 89% k4.
 
     Args:
         x: sample, shape ``(N, ...features)``, finite.
@@ -88,9 +88,9 @@ def _resampled(powers: Tensor, resamples: int, generator: torch.Generator | None
     n = powers.shape[1]
     table = powers.transpose(0, 1).reshape(n, -1)
     sums = []
-    at_once = max(1, COUNTS_IN_MEMORY // n)
-    for start in range(0, resamples, at_once):
-        height = min(at_once, resamples - start)
+    most = max(1, COUNTS_IN_MEMORY // n)
+    for done in range(0, resamples, most):
+        height = min(most, resamples - done)
         drawn = torch.randint(n, (height, n), generator=generator, device=powers.device)
         counts = torch.zeros(height, n, dtype=powers.dtype, device=powers.device)
         sums.append(counts.scatter_add_(1, drawn, torch.ones_like(counts)) @ table)

@@ -199,6 +199,11 @@ def _out_of_range(sums: JointSums) -> Tensor:
 
 def _sums_in_unit_1(x: Tensor, order: int) -> JointSums:
     rows, d = x.shape
+    if d == 0:
+        nothing = (x.new_zeros((0,) * p, dtype=torch.float64) for p in range(1, order + 1))
+        return JointSums(
+            torch.full((), float(rows), dtype=torch.float64), x.new_zeros(0, dtype=torch.float64), tuple(nothing)
+        )
     centre = power_sums(x.detach(), order=1).mean if rows else torch.zeros(d, dtype=torch.float64, device=x.device)
     height = max(1, BLOCK_CELLS // math.comb(d + (order + 1) // 2 - 1, (order + 1) // 2))
     totals: list[Tensor] | None = None

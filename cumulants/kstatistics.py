@@ -51,10 +51,10 @@ def kstat_stderr(x: Tensor, order: int = 4, dim: int = 0, nan_policy: NanPolicy 
 
     .. math:: \widehat{\mathrm{Var}}(k_r) = k_r^2 - k_{r,r}
 
-    with the polykay :math:`k_{r,r}`, the unbiased estimator of :math:`\kappa_r^2`. Its square is right in the mean over samples; of
-    heavy-tailed laws few samples hold the values that make it so, and in a typical one the errors of :math:`k_3, k_4` are far too
-    small: for ``gamma(shape=2)`` at 4000 values, plus or minus 1.96 of them cover :math:`\kappa_3` in 91% and :math:`\kappa_4` in 86% of
-    samples. See :func:`kstat_bootstrap` for intervals that lean to the right side.
+    with the polykay :math:`k_{r,r}`, the unbiased estimator of :math:`\kappa_r^2`. Its square is right in the mean over
+    samples; of heavy-tailed laws few samples hold the values that make it so, and in a typical one the errors of :math:`k_3, k_4`
+    are far too small: for ``gamma(shape=2)`` at 4000 values, plus or minus 1.96 of them cover :math:`\kappa_3` in 91% of samples
+    and :math:`\kappa_4` in 86%. See :func:`kstat_bootstrap` for intervals that lean to the right side.
 
     Args:
         x: sample.

@@ -126,8 +126,8 @@ class Cumulants(_Streaming):
     r"""k-statistics :math:`k_1, \dots, k_r` of each feature, with standard errors.
 
     Keeps some sums a feature and no data. The result is that of all values at once to rounding, however they are split into
-    batches and processes; processes that saw nothing are allowed. Standard errors are too small in typical samples of heavy-tailed
-    laws, see :func:`renorm.cumulants.kstat_stderr`: look at ``dominated``.
+    batches and processes; processes that saw nothing are allowed. Standard errors are too small in typical samples of
+    heavy-tailed laws, see :func:`renorm.cumulants.kstat_stderr`: look at ``dominated``.
 
     Args:
         num_features: number of features ``F``.

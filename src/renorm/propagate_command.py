@@ -146,4 +146,5 @@ def print_table(predictions: list[Propagation], found: dict[str, Measured]) -> N
                 row += [f"{float(predicted.mean()):.6g}", f"{float((predicted - estimate.k[n]).mean()):+.1e}"]
             table.add_row(*row)
     print(f"law {predictions[0].law}; means over units; gap = predicted - measured")
+    print("standard errors of k3 and k4 are too small in typical samples of heavy-tailed laws")
     print_whole(table)

@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from renorm.cumulants import kstat, kstat_stderr, merge, power_sums, summaries
+from renorm.cumulants import (
+    joint_kstat,
+    joint_sums,
+    kstat,
+    kstat_bootstrap,
+    kstat_stderr,
+    merge,
+    merge_joint,
+    power_sums,
+    summaries,
+)
 
 from . import exact
 
@@ -242,6 +252,29 @@ def test_compiled_sums_equal_eager_ones() -> None:
 def test_refuses_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kstat(torch.zeros(5), **arguments)
+
+
+def test_samples_without_features_or_values() -> None:
+    for shape in [(5, 0), (0, 2), (0, 0), (4, 0, 2), (1, 2)]:
+        x = torch.zeros(shape)
+        for policy in ("propagate", "omit", "raise"):
+            for k in (kstat(x, 4, nan_policy=policy), kstat_stderr(x, 4, nan_policy=policy)):  # type: ignore[arg-type]
+                assert k.shape == (4, *shape[1:])
+                assert k[1:].isnan().all()
+            if len(shape) == 2:
+                for order in (1, 2, 3):
+                    sums = joint_sums(x, 2 * order, policy)  # type: ignore[arg-type]
+                    merged = merge_joint(sums, sums)
+                    for tensor in (sums.kstat(order), sums.kstat_stderr(order), merged.kstat(order)):
+                        assert tensor.shape == (shape[1],) * order
+
+
+@pytest.mark.parametrize("x", [np.zeros((5, 2)), [1.0, 2.0], 3.0, None])
+def test_what_is_not_a_tensor_is_refused_in_one_line(x: Any) -> None:
+    functions: list[Any] = [kstat, kstat_stderr, power_sums, lambda v: joint_kstat(v, 2), kstat_bootstrap]
+    for function in functions:
+        with pytest.raises(ValueError, match=f"x is of type {type(x).__name__}; allowed: Tensor, as torch.as_tensor"):
+            function(x)
 
 
 def test_refuses_wrong_samples() -> None:

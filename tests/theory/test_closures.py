@@ -206,6 +206,25 @@ def test_the_grid_agrees_with_the_closed_input() -> None:
         assert (gap < torch.tensor([2e-3, 5e-3, 2e-2, 5e-2])).all()
 
 
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "gelu"])
+@pytest.mark.parametrize(("method", "accuracy"), [("gaussian", 1e-3), ("edgeworth", 1e-2)])
+def test_gaps_of_units_that_are_mostly_off(activation: str, method: str, accuracy: float) -> None:
+    """Kinks to four standard deviations from the mean: gaps are small against the widest unit, not against each unit's own."""
+    model = MLP(width=7, activation=activation, seed=0).double().requires_grad_(False)
+    weight = model.hidden[0].weight().reshape(7, 2)
+    away = torch.linspace(-4, 4, 7, dtype=torch.float64) * 4 * weight.square().sum(1).sqrt()
+    model.hidden[0].bias.theta.copy_((-away - 16 * weight.sum(1)).view(1, 7))
+    law = "gamma(shape=16)"
+    layers, plane = (propagate(model, law, method=method, closed_at=at)["act0"] for at in ("layers", "input"))
+    std = plane.marginal(2)[0].sqrt()
+    gaps = {n: (layers.cumulants(n) - plane.cumulants(n)).abs()[0] for n in (3, 4)}
+    for n, gap in gaps.items():
+        assert gap.max() < accuracy * std.max() ** n
+    if activation == "relu":  # the last unit is off nearly always
+        assert plane.marginal(4)[0, 6] > 1e4 * std[6] ** 4
+        assert method == "gaussian" or gaps[4][6, 6, 6, 6] > std[6] ** 4
+
+
 def test_where_a_law_is_closed_by_itself() -> None:
     def where(**arguments: object) -> str:
         return str(propagate(MLP(**arguments), "gamma(shape=9)"))  # type: ignore[arg-type]
