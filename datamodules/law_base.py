@@ -177,6 +177,11 @@ class Law:
         """The same law as a frozen distribution of scipy.stats; None where scipy has none."""
         return None
 
+    @property
+    def slow_density(self) -> bool:
+        """Whether the density has no closed form and takes too long to be integrated."""
+        return False
+
     def pdf(self, x: ArrayLike) -> NDArray[np.float64]:
         """Density at ``x``.
 

@@ -115,6 +115,11 @@ class Mixture(Law):
             return None
         return merge_atoms((x, w * p) for w, part in zip(self.weights, parts, strict=True) for x, p in part or [])
 
+    @property
+    def slow_density(self) -> bool:
+        """Whether that of any component is."""
+        return any(law.slow_density for law in self.laws)
+
     def pdf(self, x: ArrayLike) -> NDArray[np.float64]:
         """Weighted sum of the components' densities."""
         densities = [float(w) * law.pdf(x) for w, law in zip(self.weights, self.laws, strict=True)]

@@ -149,8 +149,15 @@ class Stable(Law):
         one_sided = self.alpha < 1
         return 0.0 if one_sided and self.beta == 1 else -math.inf, 0.0 if one_sided and self.beta == -1 else math.inf
 
+    @property
+    def slow_density(self) -> bool:
+        """Whether each value of the density is an integral of its own: all but the Gaussian and Cauchy's."""
+        return self.alpha < 2 and (self.alpha, self.beta) != (1, 0)
+
     def scipy(self) -> Any:
-        """``scipy.stats.levy_stable``, in its default parametrisation S1."""
+        """``scipy.stats.levy_stable``, in its default parametrisation S1; ``norm`` or ``cauchy`` where it is that."""
         from scipy import stats
 
+        if not self.slow_density:
+            return stats.norm(0, math.sqrt(2)) if self.alpha == 2 else stats.cauchy()
         return stats.levy_stable(self.alpha, self.beta)

@@ -16,6 +16,8 @@ Rule = tuple[NDArray[np.float64], NDArray[np.float64]]
 REACH = 5.3  # of the variable t: the double exponential has run into the limits of floating point beyond it
 NEGLIGIBLE = 1e-20  # share of the fourth moment below which a node is left out
 MOST_NODES = 1000
+MOST_COUNTS = 10**7  # values of a law on the integers, before those without weight are left out
+MOST_BLOCKS = 2**25
 STEPS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1536, 3072)  # points of a piece that are tried
 WANTED, ENOUGH = 1e-10, 1e-6  # error of the first four cumulants in units of the standard deviation
 
@@ -50,6 +52,8 @@ def law_rule(law: Law, least: int = 64) -> Rule:
     mean, variance = law.cumulants(2).tolist()
     if not math.isfinite(variance):
         raise LawError(f"law={str(law)!r} has no variance", "laws with one, or sampling")
+    if law.slow_density:
+        raise LawError(f"law={str(law)!r} has no density in closed form", "laws with one, or sampling")
     if isinstance(law, Standardised):
         nodes, weights = law_rule(law.law, least)
         inner_mean, inner_variance = law.law.cumulants(2).tolist()
@@ -69,6 +73,10 @@ def law_rule(law: Law, least: int = 64) -> Rule:
             if error < WANTED:
                 return rule
             tried.append((error, rule))
+    if not tried:
+        raise LawError(
+            f"law={str(law)!r} has too few nodes where its density counts", "laws of less spread, or sampling"
+        )
     error, rule = min(tried, key=lambda pair: pair[0])
     if error > ENOUGH:
         raise LawError(f"law={str(law)!r} is integrated with an error of {error:.0e}", "smoother laws, or sampling")
@@ -87,7 +95,10 @@ def _error(law: Law, rule: Rule) -> float:
 
 def _counts(law: Law, mean: float, std: float) -> Rule:
     """A law on the whole numbers from 0 on."""
-    nodes = np.arange(0, math.ceil(mean + 40 * std + 60), dtype=np.float64)
+    values = math.ceil(mean + 40 * std + 60)
+    if values > MOST_COUNTS:
+        raise LawError(f"law={str(law)!r} has {values:.3g} values to be summed", f"at most {MOST_COUNTS}, or sampling")
+    nodes = np.arange(0, values, dtype=np.float64)
     return _without_negligible(law, nodes, np.asarray(law.scipy().pmf(nodes), dtype=np.float64), mean)
 
 
@@ -138,11 +149,15 @@ def block_rule(law: Law, block_size: int = 2, least: int = 64) -> tuple[Tensor, 
 
     Raises:
         LawError: for a law that has no rule.
-        ValueError: for a block size of more than 3, whose nodes would be too many.
+        ValueError: for a block size of more than 3, or more than 2^25 blocks.
     """
     if not 1 <= block_size <= 3:
         raise ValueError(f"block_size={block_size} is too large for quadrature; allowed: 1 to 3, or sampling")
     x, w = (torch.from_numpy(array) for array in law_rule(law, least))
+    if len(x) ** block_size > MOST_BLOCKS:
+        raise LawError(
+            f"law={str(law)!r} has {len(x)}**{block_size} blocks of nodes", f"at most {MOST_BLOCKS}, or sampling"
+        )
     blocks = torch.cartesian_prod(*[x] * block_size).view(-1, block_size)
     weights = torch.cartesian_prod(*[w] * block_size).view(-1, block_size).prod(dim=1)
     return blocks, weights

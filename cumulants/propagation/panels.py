@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+ELSE = "allowed: narrower laws, edgeworth, or sampling"
 NODES = 8  # the Gauss rule that a panel is fit for
 TOLERANCE = 1e-13  # of a panel's integral, relative to the whole
 MAX_ROUNDS = 250  # of bisection; a singular density needs many
 MAX_DOUBLINGS = 300  # of the outermost panel; slow tails need many
+MAX_PANELS = 2000  # of one law; singular densities take some hundreds
+MAX_DISTANCE = 1e8  # of the mean from 0, in standard deviations: digits are lost to it, and then panels are many
+MAX_COUNTS = 10**6  # values of a law on the integers
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ def _counts(distribution: Any, power: int) -> tuple[Array, Array]:
     """A law on the integers, cut where its tail is below rounding."""
     mean, std = float(distribution.mean()), float(distribution.std())
     reach = math.ceil((10 + power) * std + 40)
+    if reach > MAX_COUNTS:
+        raise ValueError(
+            f"method='quadrature': a law of standard deviation {std:.3g} has too many values to be summed; {ELSE}"
+        )
     x = np.arange(max(math.floor(mean) - reach, *np.atleast_1d(distribution.support()[0])), math.floor(mean) + reach)
     p = distribution.pmf(x)
     kept = p * (1 + np.abs((x - mean) / std) ** power) > 1e-18
@@ -74,9 +82,18 @@ def law_panels(law: Any, power: int) -> Panels:
     Args:
         law: anything with ``pdf``, ``support``, ``breakpoints`` and ``cumulants``.
         power: highest power ``q`` of the variable that will be integrated; its moment must exist.
+
+    Raises:
+        ValueError: for a law without a mean or a usable density, or whose integral takes too many panels.
     """
+    if not law.exact_cumulants(1):
+        raise ValueError(f"law={str(law)!r} has no mean; allowed for method='quadrature': laws with one")
+    if getattr(law, "slow_density", False):
+        raise ValueError(f"law={str(law)!r} has no density in closed form; {ELSE}")
     first, second = (float(kappa) for kappa in law.cumulants(2))
     std = math.sqrt(second) if math.isfinite(second) and second > 0 else 1.0
+    if abs(first) > MAX_DISTANCE * std:
+        raise ValueError(f"law={str(law)!r} is {abs(first) / std:.1g} widths away from 0; {ELSE}")
 
     def pdf(x: Any) -> Array:
         # where a singularity is closer than the spacing of numbers, what is left of it is left out
@@ -88,12 +105,21 @@ def law_panels(law: Any, power: int) -> Panels:
         far = np.abs((x - first) / std) ** power
         return np.asarray(np.stack([p, np.where(p != 0, p * far, 0.0)]), dtype=np.float64)
 
-    edges = _reaching(law, first, std, weighted)
-    done, masses = _bisected(edges, weighted)
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            done, masses = _bisected(_reaching(law, first, std, weighted), weighted)
+    except FloatingPointError:
+        raise ValueError(f"law={str(law)!r} reaches too far for |x|^{power} to be integrated; {ELSE}") from None
+    except _TooManyError:
+        raise ValueError(f"law={str(law)!r} is not integrated on {MAX_PANELS} panels; {ELSE}") from None
     whole = masses.sum(axis=0)
     order = np.argsort(done[:, 0])
     # a density may be negative in places; what counts is how much a panel holds
     return Panels(done[order], np.abs(masses / whole).sum(axis=1)[order], pdf)
+
+
+class _TooManyError(Exception):
+    """More panels than there is time for."""
 
 
 def gauss(edges: Array, nodes: int, function: Callable[[Array], Array]) -> Array:
@@ -145,6 +171,8 @@ def _bisected(edges: Array, weighted: Callable[[Array], Array]) -> tuple[Array, 
         edges = edges[~good]
         if not len(edges):
             break
+        if len(edges) + sum(map(len, done)) > MAX_PANELS:
+            raise _TooManyError
         middle = edges.mean(axis=1)
         edges = np.concatenate([np.stack([edges[:, 0], middle], 1), np.stack([middle, edges[:, 1]], 1)])
     return np.concatenate(done), np.concatenate(masses)

@@ -15,10 +15,11 @@ from scipy.special import roots_jacobi
 from torch import Tensor
 
 from .network import Network
-from .panels import NODES, TOLERANCE, Panels
+from .panels import ELSE, NODES, TOLERANCE, Panels
 
 # a rule of n nodes is enough for triangles smaller than this share of their panels, where n = 8 is enough for all of one
 SHARE_OF_NODES = {3: 0.04, 4: 0.14, 5: 0.28, 6: 0.5, 7: 0.75}
+MAX_PAIRS = 50_000  # of panels that hold mass: gigabytes of points, after kinks have split their triangles
 ON_THE_LINE = 1e-13  # heights below this share of the largest are zero
 
 
@@ -41,11 +42,19 @@ class Triangles(NamedTuple):
 
 
 def grid(panels: Panels, members: int, device: torch.device | None = None) -> Triangles:
-    """Two triangles for each pair of panels that holds more than a negligible mass, the same for every member."""
+    """Two triangles for each pair of panels that holds more than a negligible mass, the same for every member.
+
+    Raises:
+        ValueError: for more pairs than there is memory for.
+    """
     i, j = np.meshgrid(np.arange(len(panels.edges)), np.arange(len(panels.edges)), indexing="ij")
     mass = (panels.mass[:, None] * panels.mass[None, :]).ravel()
     ascending = np.argsort(mass)
     kept = np.sort(ascending[np.cumsum(mass[ascending]) > TOLERANCE])
+    if len(kept) > MAX_PAIRS:
+        raise ValueError(
+            f"method='quadrature': the law takes {len(kept)} pairs of panels; allowed: {MAX_PAIRS}; {ELSE}"
+        )
     x, y = panels.edges[i.ravel()[kept]], panels.edges[j.ravel()[kept]]
 
     def corner(a: int, b: int) -> np.ndarray:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
@@ -54,9 +59,13 @@ def run(words: list[str]) -> None:
     arguments = parser.parse_args(words[1:])
     check_arguments(arguments)
     chosen = [laws.parse(text) for text in arguments.law]
-    model = find_model(arguments).requires_grad_(False)
+    for law in chosen:
+        law.check_resolved(torch.get_default_dtype())
+    model, weights = find_model(arguments)
+    model.requires_grad_(False)
     if not 0 <= arguments.member < model.num_members:
         raise ValueError(f"member={arguments.member} is out of range; allowed: 0 to {model.num_members - 1}")
+    print(f"weights {weights}")
     results = [compared(model, law, arguments) for law in chosen]
     if arguments.json is not None:
         Path(arguments.json).write_text(json.dumps(results, indent=1), encoding="utf-8")
@@ -75,11 +84,24 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise ValueError(f"json={arguments.json!r} lies in no folder; allowed: a file in a folder that exists")
 
 
-def find_model(arguments: argparse.Namespace) -> StackedModel:
-    """The model of a checkpoint or of the zoo."""
+def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
+    """The model of a checkpoint or of the zoo, and where its weights come from."""
     if arguments.model is not None and "." not in arguments.model:
-        return create_model(arguments.model)
-    return recipes.find_model(arguments.model or arguments.ckpt_path, Path("runs"))
+        model = create_model(arguments.model)
+        return model, f"{arguments.model}, untrained, seed {model.hparams['seed']}"
+    word = arguments.model or arguments.ckpt_path
+    source = f"{word}, pretrained" if recipes.is_pretrained(word) else str(recipes.find_checkpoint(word, Path("runs")))
+    return recipes.find_model(word, Path("runs")), source
+
+
+@contextlib.contextmanager
+def shown(law: laws.Law) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal, and in no file, what is being done; yields what to call with a few words on it."""
+    console = Console(stderr=True, markup=False)
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(str(law), total=None)
+        yield lambda words: progress.update(task, description=f"{law}: {words}")
 
 
 def methods_for(model: StackedModel, law: laws.Law) -> list[str]:
@@ -98,13 +120,17 @@ def methods_for(model: StackedModel, law: laws.Law) -> list[str]:
 
 def compared(model: StackedModel, law: laws.Law, arguments: argparse.Namespace) -> dict[str, Any]:
     """Print the table of one law; returns all its numbers."""
-    methods = arguments.methods or methods_for(model, law)
-    predictions = []
-    for method in methods:
-        at = arguments.closed_at if method in ("gaussian", "edgeworth") else "auto"
-        options: dict[str, Any] = {"closure": arguments.closure, "closed_at": at, "members": [arguments.member]}
-        predictions.append(propagate(model, law, ORDER, method=method, **options))
-    found = measured(model, law, arguments.member, arguments.samples, arguments.seed)
+    with shown(law) as show:
+        show("which methods apply")
+        methods = arguments.methods or methods_for(model, law)
+        predictions = []
+        for method in methods:
+            show(method)
+            at = arguments.closed_at if method in ("gaussian", "edgeworth") else "auto"
+            options: dict[str, Any] = {"closure": arguments.closure, "closed_at": at, "members": [arguments.member]}
+            predictions.append(propagate(model, law, ORDER, method=method, **options))
+            predictions[-1].marginals("out")  # worked out when they are asked for
+        found = measured(model, law, arguments.member, arguments.samples, arguments.seed, show)
     print_table(predictions, found)
     return {
         "law": str(law),
@@ -118,11 +144,14 @@ def compared(model: StackedModel, law: laws.Law, arguments: argparse.Namespace) 
     }
 
 
-def measured(model: StackedModel, law: laws.Law, member: int, samples: int, seed: int) -> dict[str, Measured]:
+def measured(
+    model: StackedModel, law: laws.Law, member: int, samples: int, seed: int, show: Callable[[str], None]
+) -> dict[str, Measured]:
     """Unbiased estimates of one member's cumulants, from a sample that is drawn in pieces."""
     network = read_network(model).part([member])
     sums: dict[str, Any] = {}
     for step, start in enumerate(range(0, samples, CHUNK)):
+        show(f"sample, {start} of {samples} blocks")
         rows = min(CHUNK, samples - start)
         x = draw_blocks([law], rows, model.block_size, seed=seed, split="probe", epoch=0, step=step).double()
         for name, values in zip(network.names(), network.walk(x.T.unsqueeze(0)), strict=True):

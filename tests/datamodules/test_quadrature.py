@@ -89,3 +89,23 @@ def test_refuses_too_many_atoms(tmp_path: object) -> None:
     np.save(f"{tmp_path}/x.npy", np.arange(2000.0))
     with pytest.raises(ValueError, match="has 2000 atoms; allowed: at most 1000, or sampling"):
         law_rule(laws.parse(f"empirical(path={tmp_path}/x.npy)"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("stable(alpha=1.5)", "has no variance"),
+        ("lognormal(std=10)", "too few nodes"),
+        ("poisson(rate=1e15)", "values to be summed"),
+        ("poisson(rate=1e6)", "blocks of nodes"),
+    ],
+)
+def test_what_would_not_end_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        block_rule(laws.parse(text))
+    assert "; allowed: " in str(caught.value)
+
+
+def test_stable_laws_with_a_closed_density_are_integrated() -> None:
+    x, w = law_rule(laws.parse("stable(alpha=2)"))
+    assert (w * x**4).sum() == pytest.approx(12)

@@ -18,6 +18,8 @@ def test_predictions_beside_measurements(renorm: Run, tmp_path: Path) -> None:
     words = ["propagate", "--model", "mlp_quadratic_free", "--law", "gamma(shape=2)", "--law", "uniform()"]
     done = renorm(*words, "--samples", 20000, "--json", "numbers.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "weights mlp_quadratic_free, untrained, seed 0"
+    assert done.stderr == ""
     for word in (
         "law gamma(shape=2",
         "gaussian 2",
@@ -58,6 +60,7 @@ def test_a_checkpoint_and_a_chosen_member(renorm: Run, tmp_path: Path) -> None:
     done = renorm("propagate", "--ckpt_path", "last", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "quadrature" not in done.stdout
+    assert done.stdout.splitlines()[0] == "weights runs/a/version_0/checkpoints/last.ckpt"
     done = renorm("propagate", "--ckpt_path", "last", *options[:-4], "--member", 3, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "renorm: error: member=3 is out of range; allowed: 0 to 2\n"
@@ -73,6 +76,10 @@ BAD = [
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--closure", "9"], "closure=9 is out of range"),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--samples", "2"], "samples=2 is out of range"),
     (["propagate", "--model", "mlp_relu_free", "--law", "cauchy()"], "has no variance"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "stable(alpha=1.5)"], "has no variance"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "lognormal(std=10)"], "beyond the range of torch.float32"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "poisson(1e15)"], "cannot resolve"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "uniform(100000000, 100000001)"], "cannot resolve"),
     (
         ["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--methods", "exact"],
         "is for polynomial activations",

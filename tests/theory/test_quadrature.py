@@ -214,3 +214,25 @@ def test_joint_cumulants_have_the_marginals_on_their_diagonal() -> None:
         for unit in range(3):
             assert float(joint[(0, *[unit] * n)]) == pytest.approx(float(result["act0"].marginal(n)[0, unit]), rel=1e-9)
         assert torch.allclose(joint, joint.transpose(1, n), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("law", "problem"),
+    [
+        ("stable(alpha=1.5)", "has no density in closed form"),
+        ("mixture(1*stable(alpha=1.2) + 1*gaussian())", "has no density in closed form"),
+        ("cauchy()", "has no mean"),
+        ("lognormal(std=10)", "reaches too far"),
+        ("poisson(rate=1e15)", "too many values"),
+        ("poisson(rate=1e6)", "blocks of points"),
+        ("uniform(low=100000000, high=100000001)", "widths away from 0"),
+        ("student_t(df=4.2)", "pairs of panels"),
+        ("student_t(df=4.01)", "panels"),
+        ("gamma(shape=1e-30)", "panels"),
+    ],
+)
+def test_what_cannot_be_integrated_is_refused_before_it_takes_long(law: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        propagate(MLP(activation="relu"), law, 4, method="quadrature").marginals("out")
+    assert "allowed: " in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
