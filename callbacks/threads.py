@@ -12,16 +12,17 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from ..zoo.base import StackedModel
 
-# Values of hidden units of a step from which a second thread pays, see docs/performance.md: below, the threads wait for each
-# other longer than they compute, and much longer where others use the machine, too.
-WORTH_CELLS = 4e6
+# Values of hidden units that a step must compute for each thread to pay, see docs/performance.md: with fewer, threads wait for
+# each other longer than they compute, and much longer where others use the machine, too. The load of the machine does not
+# count: the number of threads changes rounding, and a run that is resumed must end with the same bits.
+CELLS_A_THREAD = 1e6
 CHOSEN_BY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 log = logging.getLogger("renorm")
 
 
 class ChooseThreads(Callback):
-    """Compute on one thread where a step is too small for more, for as long as the trainer runs.
+    """Compute on no more threads than a step can use, for as long as the trainer runs.
 
     Nothing is done on other devices than CPUs, nor where somebody chose already: by ``OMP_NUM_THREADS`` or
     ``MKL_NUM_THREADS``, by ``torch.set_num_threads`` with another number than PyTorch's own, or by ``threads``.
@@ -48,8 +49,7 @@ class ChooseThreads(Callback):
         self._before = before
         torch.set_num_threads(chosen)
         if trainer.is_global_zero:
-            text = "threads: %d of %d, as a step is small; OMP_NUM_THREADS decides otherwise"
-            log.info("threads: %d" if self.threads else text, *[chosen, before][: 1 if self.threads else 2])
+            log.info("threads: %d of %d, as many as a step can use (OMP_NUM_THREADS decides otherwise)", chosen, before)
 
     def _by_work(self, trainer: Trainer, model: LightningModule) -> int | None:
         if not isinstance(model, StackedModel) or trainer.strategy.root_device.type != "cpu" or is_chosen():
@@ -84,13 +84,13 @@ def _own_choices() -> set[int]:
 
 
 def threads_for(work: float) -> int:
-    """Threads for a step that computes so many values of hidden units.
+    """Threads for a step that computes so many values of hidden units, up to those that PyTorch has now.
 
     Example:
         >>> threads_for(2 * 8 * 256)  # two members of a 2-8-1 network, 256 blocks
         1
     """
-    return 1 if work < WORTH_CELLS else torch.get_num_threads()
+    return max(1, min(torch.get_num_threads(), int(work / CELLS_A_THREAD)))
 
 
 def _rows(trainer: Trainer) -> int:

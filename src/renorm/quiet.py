@@ -33,6 +33,16 @@ def ignore_expected_warnings() -> None:
         warnings.filterwarnings("ignore", message)
 
 
+def show_log() -> None:
+    """Print what renorm itself has to say of a run, on stderr, once."""
+    log = logging.getLogger("renorm")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+
+
 def quieten() -> None:
     """Keep what Lightning says about every fit off the screen."""
     for logger in LOGGERS:

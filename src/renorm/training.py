@@ -48,7 +48,7 @@ from .imports import FLAG, imports_restricted, take_flag
 from .loggers import check_named, where_to_look, with_places
 from .options import split_configs, take_option
 from .own_code import command_line, where_from
-from .quiet import LOGGERS, ignore_expected_warnings
+from .quiet import LOGGERS, ignore_expected_warnings, show_log
 from .recipes import (
     BASE_CONFIG,
     RECIPE_KEY,
@@ -65,7 +65,7 @@ from .recipes import (
 from .restoring import check_files, does_not_fit, is_restoring
 from .resuming import how_to_go_on
 from .trainer_checks import check_settings, check_strategy, refused_setting
-from .words import condense
+from .words import condense, is_missing_package
 from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
@@ -285,9 +285,10 @@ class RenormCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            if self.origin and "is unknown" in str(error):
-                raise ValueError(f"{error}{self.origin}") from None
-            raise
+            text = str(error)
+            if "; allowed" not in text and not is_missing_package(text):
+                raise
+            raise ValueError(condense(text) + (self.origin if "is unknown" in text else "")) from error
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         self.model.recipe = self._settings()
@@ -427,6 +428,7 @@ def run(words: list[str]) -> None:
     for logger in LOGGERS[:2]:
         logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
     ignore_expected_warnings()
+    show_log()
     everything, words = take_flag(words)
     footprint = Footprint()
     try:

@@ -7,6 +7,14 @@ import re
 from .imports import refusal
 
 
+_REQUIREMENT = re.compile(r"Requirement '([^']+)' not met")
+
+
+def is_missing_package(message: str) -> bool:
+    """Whether a library says that it needs another one, which is not installed."""
+    return _REQUIREMENT.search(message) is not None
+
+
 def condense(message: str) -> str:
     r"""A parser's message of many lines as one: the full key, the value, and what is allowed.
 
@@ -22,6 +30,9 @@ def condense(message: str) -> str:
     # what renorm itself says of a value stands in a list of what each type that it could have says
     if own := re.search(r"^\s*- (\S+=[^\n]*; allowed: [^\n]*)$", message, re.MULTILINE):
         return own.group(1)
+    if needed := _REQUIREMENT.search(message):
+        where = ".".join(keys) or "this"
+        return f"{where} needs {needed.group(1)}, which is not installed; allowed: after pip install {needed.group(1)!r}"
     if missing := re.search(r"No module named '[^']+'", message):
         return f"{'.'.join(keys)}: {missing.group(0)}; allowed: modules on Python's path, or --import FILE.py"
     inner = message.rpartition('Parser key "')[2]

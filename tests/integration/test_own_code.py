@@ -1,0 +1,93 @@
+"""Classes of the user's own: scripts that call renorm, and modules that --import names."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from tests.conftest import QUICK, Run
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "own_activation.py"
+SINE = ["--model.activation", "sine", "--model.activation_args", "{frequency: [0.5, 1.0]}", "--trainer.max_epochs", "1"]
+
+
+@pytest.fixture(scope="module")
+def by_script(renorm: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of a script of one's own: its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("by_script")
+    done = renorm("fit", *SINE, *QUICK, "--name", "sine", cwd=folder, script=SCRIPT)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def printed_command(output: str, line: str) -> list[str]:
+    return shlex.split(next(row for row in output.splitlines() if row.startswith(line)).partition(":")[2])
+
+
+def test_the_command_that_a_script_prints_works(by_script: tuple[Path, str], renorm: Run) -> None:
+    folder, output = by_script
+    words = printed_command(output, "judge:")
+    assert words[:2] == ["python", str(SCRIPT)]
+    done = renorm(*words[2:], cwd=folder, script=Path(words[1]))
+    assert done.returncode == 0, done.stderr
+    assert "frequency=0.5" in done.stdout
+
+
+def test_a_checkpoint_of_a_script_says_where_it_comes_from(by_script: tuple[Path, str], renorm: Run) -> None:
+    folder, _ = by_script
+    for words in (["test", "--ckpt_path", "last"], ["propagate", "--ckpt_path", "last", "--law", "uniform()"]):
+        done = renorm(*words, cwd=folder)
+        assert done.returncode == 2
+        (line,) = done.stderr.strip().splitlines()
+        assert "activation='sine' is unknown" in line
+        assert f"--import {SCRIPT}" in line
+        assert len(line) < 600
+
+
+def test_import_makes_own_classes_known(by_script: tuple[Path, str], renorm: Run) -> None:
+    folder, _ = by_script
+    done = renorm("test", "--ckpt_path", "last", "--import", SCRIPT, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "own_module.py").write_text(SCRIPT.read_text())
+    done = renorm("fit", *SINE, *QUICK, "--name", "again", "--import", "own_module", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    words = printed_command(done.stdout, "judge:")
+    assert words[0] == "renorm"
+    assert words[-2:] == ["--import", "own_module"]
+    assert renorm(*words[1:], cwd=folder).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "named"), [(None, "No module named"), ("1 / 0", "ZeroDivisionError"), ("class", "SyntaxError")]
+)
+def test_a_module_that_cannot_be_imported(content: str | None, named: str, renorm: Run, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "own_broken.py").write_text(content)
+    done = renorm("fit", "--import", "own_broken", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("renorm: error: import='own_broken' failed")
+    assert named in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_workers_of_a_sweep_know_own_classes(renorm: Run, tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text(
+        "model: MLP\nsettings: {activation: sine, steps: 4, val_samples: 64, test_samples: 64}\naxes: {seed: [0, 1]}\n"
+    )
+    done = renorm("sweep", "--config", "sweep.yaml", "--import", SCRIPT, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_what_is_no_data_or_no_module_is_said_in_a_line(renorm: Run, tmp_path: Path) -> None:
+    done = renorm("fit", "--data", "my.Module", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "renorm: error: data='my.Module' is not a file; allowed: a YAML file of settings, or options such as --data.block_size"
+    )
+    done = renorm("fit", "--model", "nowhere.Model", "--allow_imports", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "No module named 'nowhere'" in line
+    assert len(line) < 200
