@@ -118,17 +118,14 @@ def read_model(source: str | Path) -> StackedModel:
     Raises:
         ValueError: where it is neither, or holds arguments that the model does not take.
     """
-    import yaml
+    from ..plain import read_yaml
 
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
         return create_model(str(source))
     if not path.is_file():
         raise ValueError(f"config={str(source)!r} is no file; allowed: a YAML file, or the name of a variant")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"config={str(source)!r} is no valid YAML ({' '.join(str(error).split())})") from None
+    content = read_yaml(path, f"config={str(source)!r}")
     section = content.get("model") if isinstance(content, dict) else None
     if not isinstance(section, dict):
         raise ValueError(f"config={str(source)!r} has no section 'model'; allowed: model: {{class_path, init_args}}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from . import yaml_core
+
 MAX_BYTES = 2**26  # of a JSON file: the results of some 10^5 members
 MAX_YAML_BYTES = 2**20
 MAX_DEPTH = 40
@@ -38,14 +40,14 @@ def read_text(path: Path, what: str, limit: int = MAX_BYTES) -> str:
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """The values of a YAML file; aliases, depth and size are counted before anything is built.
+    """The values of a YAML 1.2 file; aliases, depth and size are counted before anything is built.
 
     Args:
         path: the file.
         what: the argument that named it, for messages.
 
     Raises:
-        ValueError: for anything but plain values within the limits.
+        ValueError: for anything but plain values within the limits, and for a key that is there twice.
     """
     return parse_yaml(read_text(path, what, MAX_YAML_BYTES), what)
 
@@ -58,12 +60,12 @@ def parse_yaml(text: str, what: str) -> Any:
     """
     try:
         _count_events(text, what)
-        content = yaml.safe_load(text)
+        content = yaml_core.load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{what} is no valid YAML ({' '.join(str(error).split())[:300]})") from None
     except _LimitError as error:
         raise ValueError(str(error)) from None
-    except Exception as error:  # PyYAML's constructors fail in any way they can, e.g. on the date 2001-99-99
+    except Exception as error:  # PyYAML's constructors fail in any way they can, e.g. on !!timestamp 2001-99-99
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{what} is no valid YAML ({reason})") from None
     return check_plain(what, content)
@@ -134,7 +136,7 @@ def _count_events(text: str, what: str) -> None:
     opened: list[tuple[str | None, int]] = []
     total = 0
     # the event parser keeps its own stack: it does not recurse
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in yaml.parse(text, yaml_core.Loader):
         if isinstance(event, yaml.AliasEvent):
             # inside itself an alias has no size yet; an unknown one is refused later
             if any(anchor == event.anchor for anchor, _ in opened):

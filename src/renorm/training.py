@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from jsonargparse import Namespace
+from jsonargparse import Namespace, _loaders_dumpers
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import Trainer
@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from . import yaml_core
 from .callbacks import (
     BestCheckpoint,
     CumulantDiagnostics,
@@ -73,7 +74,12 @@ from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 
 
 class Parser(LightningArgumentParser):
-    """LightningCLI's parser, which raises instead of printing usage and ending the process."""
+    """LightningCLI's parser, which reads YAML 1.2, and raises instead of printing usage and ending the process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **({"parser_mode": yaml_core.MODE} | kwargs))
+        # what is meant for a number or a boolean is read once more, whatever the mode, and there is no public way to say how
+        _loaders_dumpers.yaml_default_loader = yaml_core.Loader  # type: ignore[assignment]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""

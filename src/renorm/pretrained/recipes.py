@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
+from ..plain import read_yaml
 from ..sweep.config import Point
 from ..zoo.manifest import FOLDER, unknown
 from ..zoo.registry import find_variant
@@ -15,7 +14,7 @@ FILE = FOLDER / "recipes.yaml"
 
 def read_recipes() -> dict[str, Any]:
     """``settings``, ``tags``, ``trajectories`` and ``models``, from the package's own file."""
-    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_yaml(FILE, FILE.name)
     return content
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from ..plain import read_yaml
 from ..recipes import CONFIGS
 from ..sweep.config import digest
 
@@ -72,7 +71,7 @@ def read_claim(name: str, quick: bool = False) -> Claim:
     """
     if name not in claim_ids():
         raise ValueError(f"claim {name!r} is unknown; allowed: {', '.join(claim_ids())}")
-    return parse_claim(yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")), name, quick)
+    return parse_claim(read_yaml(FOLDER / f"{name}.yaml", f"claim {name!r}"), name, quick)
 
 
 def parse_claim(content: Any, name: str, quick: bool = False) -> Claim:
