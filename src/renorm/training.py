@@ -294,7 +294,7 @@ class RenormCLI(LightningCLI):
             text = str(error)
             if "; allowed" not in text and not is_missing_package(text):
                 raise
-            raise ValueError(condense(text) + (self.origin if "is unknown" in text else "")) from error
+            raise ValueError(condense(text) + (self.origin if "is unknown" in text else "")) from None
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         self.model.recipe = self._settings()

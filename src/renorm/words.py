@@ -6,7 +6,6 @@ import re
 
 from .imports import refusal
 
-
 _REQUIREMENT = re.compile(r"Requirement '([^']+)' not met")
 
 
@@ -32,7 +31,9 @@ def condense(message: str) -> str:
         return own.group(1)
     if needed := _REQUIREMENT.search(message):
         where = ".".join(keys) or "this"
-        return f"{where} needs {needed.group(1)}, which is not installed; allowed: after pip install {needed.group(1)!r}"
+        return (
+            f"{where} needs {needed.group(1)}, which is not installed; allowed: after pip install {needed.group(1)!r}"
+        )
     if missing := re.search(r"No module named '[^']+'", message):
         return f"{'.'.join(keys)}: {missing.group(0)}; allowed: modules on Python's path, or --import FILE.py"
     inner = message.rpartition('Parser key "')[2]
