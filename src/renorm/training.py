@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -71,6 +72,7 @@ from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
 from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
+from .zoo.whole_files import LOCK, one_writer
 
 
 class Parser(LightningArgumentParser):
@@ -359,7 +361,8 @@ class RenormCLI(LightningCLI):
             Interrupted: if the process was asked to stop.
         """
         try:
-            self.trainer.fit(*args, **kwargs)
+            with self._alone():
+                self.trainer.fit(*args, **kwargs)
         except BaseException as error:
             reason = failure(error)
             if self.trainer.is_global_zero and (isinstance(error, Interrupted) or reason):
@@ -369,6 +372,16 @@ class RenormCLI(LightningCLI):
             if reason is None:
                 raise
             raise RunError(f"run {str(self._folder)!r} cannot go on: {reason}") from error
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """Refuse to write into a run that another process writes."""
+        logger = self.trainer.logger
+        if not isinstance(logger, TensorBoardLogger) or not self.trainer.is_global_zero:
+            return contextlib.nullcontext()
+        folder = Path(logger.log_dir)
+        if not (folder / LOCK).exists():
+            self.footprint.will_write(folder / LOCK)
+        return one_writer(folder, "run")
 
     def _progress(self) -> str:
         last = self._last_checkpoint()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from renorm.callbacks.threads import CHOSEN_BY, threads_for
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
 from renorm.quiet import quiet_trainer
@@ -100,3 +101,22 @@ def test_threads_change_rounding_only(compile: bool) -> None:
     finally:
         torch.set_num_threads(before)
     assert largest_difference(*weights, list(range(64))) <= 1e-4
+
+
+@pytest.mark.parametrize("compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "compiled"])
+def test_members_keep_their_bits_where_their_number_takes_more_threads(
+    compile: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the work of a step decides must not couple members."""
+    for name in CHOSEN_BY:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
+    before = torch.get_num_threads()
+    few, many = (MLP(replicas=replicas, activation="leaky_relu", compile=compile) for replicas in (2, 1030))
+    assert threads_for(few.work(256)) == 1
+    try:
+        torch.set_num_threads(2)
+        assert threads_for(many.work(256)) == 2
+        assert largest_difference(trained(few, 20), trained(many, 20), [0, 1]) == 0
+    finally:
+        torch.set_num_threads(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -46,3 +47,22 @@ def test_a_second_sweep_is_refused(
         assert main(["sweep", "--config", "s.yaml", "--out", "out"]) == 2
     assert "out='out' is being written by another process" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+
+
+def test_a_run_that_is_being_written_is_not_resumed(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(run_folder, tmp_path / "run")
+    words = ["fit", "--ckpt_path", str(copy / "checkpoints" / "last.ckpt"), "--trainer.max_epochs", "3"]
+    with one_writer(copy):
+        before = sorted(path.name for path in copy.rglob("*"))
+        assert main(words) == 2
+        assert sorted(path.name for path in copy.rglob("*")) == before
+    assert "is being written by another process" in capsys.readouterr().err
+    assert main(words) == 0
+
+
+def test_a_folder_of_the_zoo_has_one_writer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with one_writer(tmp_path):
+        assert main(["zoo", "train", "mlp_linear_free.uniform", "--out", str(tmp_path)]) == 2
+    assert "is being written by another process" in capsys.readouterr().err
