@@ -26,10 +26,10 @@ class MemberRandom:
     """
 
     def __init__(self, seed: int, replicas: list[int]) -> None:
-        distinct = sorted(set(replicas))
+        distinct, rows = np.unique(np.asarray(replicas), return_inverse=True)
         # not torch.Generator, whose seeds have 32 bits on the CPU: two of 100 000 replicas would be twins
-        self._generators = [np.random.default_rng([seed, replica]) for replica in distinct]
-        self._row = torch.tensor([distinct.index(replica) for replica in replicas])
+        self._generators = [np.random.default_rng([seed, replica]) for replica in distinct.tolist()]
+        self._row = torch.from_numpy(rows)
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Uniform draws on [0, 1), shape ``(members, *shape)``; float64, so that every precision starts alike."""

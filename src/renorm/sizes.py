@@ -18,6 +18,7 @@ OF_LAYER = 10_000  # bytes: modules and their buffers
 CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 UNKNOWN_MEMORY = 2.0**40  # of a system that does not say
 DEEPEST = 10_000  # hidden layers: more take minutes to build, and no initialisation of ours trains them
+MOST_MEMBERS = 2**20  # each has a row in a table and a generator of random numbers: a million take minutes to build
 MOST = 2.5e7  # entries of the weight matrices of one member, where ties leave few free weights: a width of 5000
 
 
@@ -125,6 +126,11 @@ def check_model(settings: Mapping[str, Any], members: int) -> None:
     needed = members * (OF_MEMBER + 2 * FLOAT * (weights + knots)) + depth * OF_LAYER + 40 * knots**2
     names = ("width", "depth", "block_size", "knots", "replicas")
     check_memory({name: settings[name] for name in names if _number(settings, name, 0)}, needed)
+    if members > MOST_MEMBERS:
+        replicas = settings.get("replicas")
+        raise ValueError(
+            f"replicas={replicas!r}: {members} members is out of range; allowed: up to {MOST_MEMBERS} in a stack"
+        )
 
 
 def check_samples(samples: int, name: str = "samples") -> None:
