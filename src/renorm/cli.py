@@ -16,7 +16,7 @@ from types import TracebackType
 
 from . import __version__
 from .arguments import joined
-from .own_code import take_imports
+from .own_code import own_imports
 from .resuming import CANNOT_GO_ON, INTERRUPTED
 
 COMMANDS = {
@@ -93,9 +93,9 @@ def _answer(words: list[str]) -> int:
         return _refuse(f"command {words[0]!r} is unknown; allowed: {', '.join(COMMANDS)}{hint}")
     module, function = COMMANDS[words[0]][1].split(":")
     try:
-        words = take_imports(words)
-        run = getattr(importlib.import_module(f".{module}", __package__), function)
-        code = run(words)
+        with own_imports(words) as left:
+            run = getattr(importlib.import_module(f".{module}", __package__), function)
+            code = run(left)
     except KeyboardInterrupt:
         print("\nrenorm: interrupted", file=sys.stderr)
         return INTERRUPTED

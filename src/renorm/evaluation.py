@@ -25,7 +25,7 @@ class Evaluation:
 
     Attributes:
         model: the stack that was judged.
-        results: law -> metric -> one number a member, shape ``(M,)``.
+        results: law -> metric -> one number a member, shape ``(M,)``, on the model's device.
     """
 
     model: StackedModel
@@ -82,10 +82,10 @@ def evaluate(
 
 def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str, Tensor]:
     law = data.laws[position]
-    metrics = generalization_metrics(data.target_cumulants[str(law)])
     parameter = next(model.parameters())
+    metrics = generalization_metrics(data.target_cumulants[str(law)]).to(parameter.device)
     for step in range(-(-data.eval_samples["test"] // data.eval_batch_size)):
         x = data.batch("test", 0, step, law=law).to(parameter)
-        metrics.update(model.divergence.exclude(model(x)).cpu(), clt_map(x).cpu())
+        metrics.update(model.divergence.exclude(model(x)), clt_map(x))
     computed = metrics.compute()
     return {name: computed[name].reshape(-1) for name in METRICS}

@@ -40,7 +40,7 @@ WITHOUT_TENSORS = {
     *(f"renorm.callbacks.{name}" for name in ("BestCheckpoint", "DivergedMembers", "EventFiles", "Interrupted")),
     *(f"renorm.callbacks.{name}" for name in ("LastCheckpoint", "LogHyperparameters", "ProgressBar", "ScalarLayout")),
     *(f"renorm.callbacks.{name}" for name in ("StopBetweenSteps", "TestReport", "WholeCheckpointIO")),
-    "renorm.callbacks.WritePredictions",
+    *(f"renorm.callbacks.{name}" for name in ("ChooseThreads", "WritePredictions", "default_callbacks")),
 }
 # a matter of the law alone: they know of no device
 ON_THE_CPU = {"renorm.cumulants.clt_eigenvalues", "renorm.cumulants.law_of_block", "renorm.certify"}
@@ -86,6 +86,15 @@ def of_tensor(name: str, *tensors: Tensor, **arguments: Any) -> None:
 
 of_tensor("kstat", sample(50, 2))
 of_tensor("kstat_stderr", sample(50, 2))
+
+
+@case("renorm.cumulants.kstat_bootstrap", "renorm.cumulants.Interval")
+def bootstrap(device: torch.device) -> Any:
+    # the generator of random numbers is the device's own: what it draws is not the CPU's
+    found = cumulants.kstat_bootstrap(sample(50, 2).to(device), order=2, resamples=20)
+    return [torch.isfinite(value) for value in found]
+
+
 of_tensor("joint_kstat", sample(50, 3), order=3)
 of_tensor("power_sums", sample(50, 2), nan_policy="omit")
 of_tensor("joint_sums", sample(50, 2), order=4, nan_policy="omit")
@@ -339,6 +348,11 @@ def measurements(device: torch.device) -> Any:
         found += [(gap.predicted, gap.measured, gap.stderr, gap.relative) for gap in gaps.values()]
     graph = GNN(graph="path", block_size=3, layer="gat", readout="mean").to(device)
     return found, [(layer.k, layer.across_nodes) for layer in integrated_cumulants(graph, law).values()]
+
+
+@case("renorm.evaluate")
+def evaluation(device: torch.device) -> Any:
+    return renorm.evaluate(mlp(device), ["gaussian()", "exponential()"], samples=32).results
 
 
 @case("renorm.plot_map")

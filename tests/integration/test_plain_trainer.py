@@ -270,5 +270,5 @@ def test_a_job_under_slurm_takes_up_its_own_checkpoint_only(
     assert main([*words, *recipe, "--model.lr_scheduler.gamma", "0.5"]) == 0
     assert "hpc_ckpt_1.ckpt" in capsys.readouterr().out
     assert (
-        torch.load(tmp_path / "mlp" / "version_3" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 8
+        torch.load(tmp_path / "mlp" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 8
     )
