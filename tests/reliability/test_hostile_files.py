@@ -200,7 +200,7 @@ BOMBS = {
     "deep_mapping": "".join(f"{' ' * i}a:\n" for i in range(1, 500)),
     "itself": "model: &a [*a]",
     "number": f"model: {'9' * 100_000}",
-    "date": "model: 2001-99-99",
+    "date": "model: !!timestamp 2001-99-99",
     "python": "model: !!python/object/apply:os.system ['touch planted']",
     "set": "model: !!set {a, b}",
     "keys": "1: 2",
