@@ -266,8 +266,7 @@ class Law:
         numbers = torch.finfo(dtype)
         if max(abs(location), width) > numbers.max:
             raise LawError(f"law={str(self)!r} is beyond the range of {dtype}", f"up to {numbers.max:.2g}")
-        # a constant has no width that could be lost
-        if width and width < max(abs(location) / RESOLVED[dtype], numbers.smallest_normal):
+        if width < max(abs(location) / RESOLVED[dtype], numbers.smallest_normal):
             raise unresolved(self, location, width, dtype)
 
     def cumulants(self, order: int) -> Tensor:
