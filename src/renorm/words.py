@@ -30,7 +30,7 @@ def condense(message: str) -> str:
     if own := re.search(r"^\s*- (\S+=[^\n]*; allowed: [^\n]*)$", message, re.MULTILINE):
         return own.group(1)
     if needed := _REQUIREMENT.search(message):
-        where = ".".join(keys) or "this"
+        where = ".".join(keys) or ("trainer" if message.startswith("trainer") else "this")
         return (
             f"{where} needs {needed.group(1)}, which is not installed; allowed: after pip install {needed.group(1)!r}"
         )

@@ -111,12 +111,9 @@ def run_train(arguments: argparse.Namespace) -> int:
 
     from .pretrained.retrain import retrain
     from .zoo.manifest import FOLDER
-    from .zoo.whole_files import check_writable, one_writer
 
     out = FOLDER if arguments.in_place else Path(arguments.out or "pretrained")
-    check_writable(out, "out")
-    with one_writer(out):
-        return retrain(arguments.names, out, arguments.overwrite)
+    return retrain(arguments.names, out, arguments.overwrite)
 
 
 def run_export(arguments: argparse.Namespace) -> None:

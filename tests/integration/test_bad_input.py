@@ -42,7 +42,7 @@ CASES = [
     ("fit --data.block_size 3", ["data.block_size=3", "model.block_size=2"]),
     ("fit --data.held_out_laws [uniform()]", ["held_out_laws", "trained on"]),
     ("fit --trainer.max_epochs many", ["trainer.max_epochs=many"]),
-    ("fit --trainer.accelerator tpu", ["torch_xla", "not installed"]),
+    ("fit --trainer.accelerator tpu", ["trainer", "torch_xla", "not installed"]),
     ("fit --trainer.default_root_dir /dev/null/x", ["default_root_dir", "/dev/null/x"]),
     ("fit --model.optimizer torch.optim.LBFGS --model.replicas 2", ["LBFGS", "couples"]),
     ("fit --seed x", ["x"]),

@@ -24,7 +24,7 @@ VALUES: dict[str, tuple[list[str], list[str]]] = {
     "devices": (["-1", "0", "[0]", "x", "100000"], []),
     "num_nodes": (["0", "-1", "x", "2"], []),
     "precision": (["16", "16-true", "x", "transformer-engine"], ["64"]),
-    "logger": (["x", "CSVLogger"], ["false"]),
+    "logger": (["x"], ["false", "CSVLogger"]),
     "callbacks": (["x", "[x]", "1"], ["[]"]),
     "fast_dev_run": (["-1", "1.5"], ["1"]),
     "max_epochs": (["-2", "1.5", "1e30"], ["0"]),

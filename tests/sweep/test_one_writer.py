@@ -60,9 +60,3 @@ def test_a_run_that_is_being_written_is_not_resumed(
         assert sorted(path.name for path in copy.rglob("*")) == before
     assert "is being written by another process" in capsys.readouterr().err
     assert main(words) == 0
-
-
-def test_a_folder_of_the_zoo_has_one_writer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with one_writer(tmp_path):
-        assert main(["zoo", "train", "mlp_linear_free.uniform", "--out", str(tmp_path)]) == 2
-    assert "is being written by another process" in capsys.readouterr().err

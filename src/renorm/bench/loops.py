@@ -92,6 +92,7 @@ def fit_clock(
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     clock = Clock()
+    own = switched_off() if isinstance(model, StackedModel) else []
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             max_steps=steps,
@@ -102,7 +103,7 @@ def fit_clock(
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
-            callbacks=[*(callbacks or switched_off()), ChooseThreads(threads), clock],
+            callbacks=[*(callbacks or own), ChooseThreads(threads), clock],
         )
         trainer.fit(model, **data)
     return clock
