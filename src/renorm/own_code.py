@@ -62,7 +62,7 @@ def import_own_code() -> None:
     for name in imported():
         try:
             _import(name)
-        except Exception as error:  # whatever the user's own code raises
+        except (Exception, SystemExit) as error:  # whatever the user's own code raises
             if os.environ.get("RENORM_DEBUG"):
                 raise
             allowed = "a module on Python's path or in this folder, or a file that ends in .py"
@@ -81,8 +81,12 @@ def _import(name: str) -> None:
             sys.path.insert(0, str(Path.cwd()))
         importlib.import_module(name)
         return
-    if path.stem in sys.modules:
+    if (loaded := sys.modules.get(path.stem)) is not None:
+        if Path(getattr(loaded, "__file__", None) or "").resolve() != path.resolve():
+            raise ImportError(f"there is a module of the name {path.stem!r} already")
         return
+    if path.stem in sys.stdlib_module_names:
+        raise ImportError(f"there is a module of the name {path.stem!r} already")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

@@ -196,7 +196,9 @@ class RenormCLI(LightningCLI):
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
         files = [self.configs[0], *([json.dumps(recipe)] if recipe else []), *self.configs[1:]]
         seed, flags = take_option(self.flags, "--seed")
-        flags = with_places(flags, self._root, self._name) if self.command == "fit" else flags
+        if self.command == "fit" and take_option(flags, "--trainer.logger")[0] is not None:
+            check_folder_name("name", self._name)
+            flags = with_places(flags, self._root, self._name)
         seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
         return [self.command, *(f"--config={file}" for file in files), *seeds, *flags]
 

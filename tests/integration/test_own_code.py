@@ -59,7 +59,13 @@ def test_import_makes_own_classes_known(by_script: tuple[Path, str], renorm: Run
 
 
 @pytest.mark.parametrize(
-    ("content", "named"), [(None, "No module named"), ("1 / 0", "ZeroDivisionError"), ("class", "SyntaxError")]
+    ("content", "named"),
+    [
+        (None, "No module named"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("class", "SyntaxError"),
+        ("raise SystemExit", "SystemExit"),
+    ],
 )
 def test_a_module_that_cannot_be_imported(content: str | None, named: str, renorm: Run, tmp_path: Path) -> None:
     if content is not None:
