@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..own_code import is_same_definition
 from .law_exact import Number, quotient, root, to_float
 
 MAX_ORDER = 8
@@ -118,8 +119,7 @@ class Law:
         if "name" not in cls.__dict__:
             return
         known = REGISTRY.get(cls.name)
-        # the same class again is a notebook cell run twice, or dataclass(slots=True)
-        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        if known is not None and not is_same_definition(cls, known):
             raise LawError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}", "a new name")
         REGISTRY[cls.name] = cls
 

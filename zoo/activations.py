@@ -27,6 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..own_code import is_same_definition
+
 _REGISTRY: dict[str, type[Activation]] = {}
 _LARGEST = torch.finfo(torch.float32).max
 
@@ -52,6 +54,9 @@ class Activation(nn.Module):
         members: number of members ``M``.
         units: which orbit of the symmetry each unit belongs to, shape ``(units,)``; units of one orbit must be treated
             alike.
+
+    Raises:
+        ValueError: where a subclass takes the name of another one, by which checkpoints know it.
     """
 
     name: ClassVar[str]
@@ -61,8 +66,14 @@ class Activation(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "name" in vars(cls):
-            _REGISTRY[cls.name] = cls
+        if "name" not in vars(cls):
+            return
+        if cls.__module__.partition(".")[0] != "renorm":
+            list_activations()  # registers renorm's own first, which keep their names
+        known = _REGISTRY.get(cls.name)
+        if known is not None and not is_same_definition(cls, known):
+            raise ValueError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}; allowed: another name")
+        _REGISTRY[cls.name] = cls
 
     def __init__(self, members: int, units: Tensor) -> None:
         super().__init__()

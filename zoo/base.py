@@ -36,6 +36,7 @@ OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
 
 CELLS_IN_CACHE = 2**19  # 2 MiB of float32
+OWN_NAMES = ("StackedModel", "MLP", "GNN")  # of renorm's models
 ALWAYS_SHOWN = ("block_size", "activation", "symmetry", "width", "depth", "graph", "layer")  # of the hyperparameters
 # these mix the elements of a tensor, or all tensors, in one update: members would no longer train as if alone
 COUPLING_OPTIMIZERS = ("LBFGS", "Adafactor", "Muon", "SparseAdam")
@@ -70,8 +71,17 @@ class StackedModel(LightningModule):
         lr_scheduler_interval: whether the scheduler steps each ``step`` or each ``epoch``.
 
     Raises:
-        ValueError: for a value out of range, in one line that names it and what is allowed.
+        ValueError: for a value out of range, in one line that names it and what is allowed; for a subclass outside renorm
+            that has the name of one of its own, by which commands find a model.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__name__ in OWN_NAMES and cls.__module__.partition(".")[0] != "renorm":
+            raise ValueError(
+                f"name={cls.__name__!r} of {cls.__module__}.{cls.__qualname__} is taken by renorm.zoo.{cls.__name__}; "
+                "allowed: another name"
+            )
 
     def __init__(
         self,

@@ -98,9 +98,20 @@ def check_same_recipe(remembered: Any, own: Recipe, trainer: Trainer) -> None:
 def _comparable(recipe: Recipe, fitting: bool) -> Recipe:
     model = dict(recipe["model"])
     arguments = {key: value for key, value in model.get("init_args", {}).items() if key not in HOW_TO_COMPUTE}
-    name = str(model.get("class_path")).rpartition(".")[2]  # a class can be imported from several modules
+    name = class_name(str(model.get("class_path")))
     data = {key: value for key, value in recipe["data"].items() if fitting or key in OF_TRAINING_DATA}
     return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data})
+
+
+def class_name(path: str) -> str:
+    """What a class is compared by: a class can be imported from several modules, but renorm's is no other of that name.
+
+    Example:
+        >>> class_name("renorm.zoo.mlp.MLP"), class_name("MLP"), class_name("__main__.Net"), class_name("mine.MLP")
+        ('MLP', 'MLP', 'own Net', 'own MLP')
+    """
+    package, _, name = path.rpartition(".")
+    return name if package.partition(".")[0] in ("", "renorm") else f"own {name}"
 
 
 def flatten(settings: Recipe, prefix: str = "") -> Recipe:

@@ -65,6 +65,8 @@ def import_own_code() -> None:
         except (Exception, SystemExit) as error:  # whatever the user's own code raises
             if os.environ.get("RENORM_DEBUG"):
                 raise
+            if isinstance(error, ValueError) and "; allowed: " in str(error):  # renorm's own checks, of a class's name
+                raise ValueError(f"import={name!r}: {error}") from None
             allowed = "a module on Python's path or in this folder, or a file that ends in .py"
             raise ValueError(f"import={name!r} failed ({type(error).__name__}: {error}); allowed: {allowed}") from None
 
@@ -97,6 +99,24 @@ def _import(name: str) -> None:
     except BaseException:
         del sys.modules[path.stem]
         raise
+
+
+def is_same_definition(one: type, other: type) -> bool:
+    """Whether two classes are one definition run twice: a notebook's cell, ``dataclass(slots=True)``, or a file that is both
+    the program and a module that ``--import`` names.
+
+    Example:
+        >>> is_same_definition(dict, dict), is_same_definition(dict, list)
+        (True, False)
+    """
+    if one.__qualname__ != other.__qualname__:
+        return False
+    return one.__module__ == other.__module__ or (_file(one) is not None and _file(one) == _file(other))
+
+
+def _file(cls: type) -> Path | None:
+    path = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return None if path is None else Path(path).resolve()
 
 
 def script() -> str | None:

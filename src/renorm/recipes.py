@@ -15,7 +15,7 @@ from .own_code import where_from
 from .plain import check_plain, read_yaml
 from .sizes import check_sizes
 from .versions import say_if_newer
-from .zoo.recipe import flatten
+from .zoo.recipe import class_name, flatten
 from .zoo.registry import find_variant, list_models
 
 if TYPE_CHECKING:
@@ -142,11 +142,10 @@ def load_model(path: Path) -> StackedModel:
 
     checkpoint = load_checkpoint(path)
     model, hint = recipe_of(checkpoint)["model"], where_from(checkpoint[RECIPE_KEY].get("origin"))
-    name = str(model["class_path"]).rpartition(".")[2]
     known: dict[str, type[StackedModel]] = {"MLP": zoo.MLP, "GNN": zoo.GNN}
-    cls = known.get(name)
+    cls = known.get(class_name(str(model["class_path"])))
     if cls is None:
-        raise ValueError(f"ckpt_path={str(path)!r} holds a {name}; allowed: MLP, GNN{hint}")
+        raise ValueError(f"ckpt_path={str(path)!r} holds a {model['class_path']}; allowed: renorm.zoo's MLP, GNN{hint}")
     try:
         loaded: StackedModel = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
     except Exception as error:  # hyperparameters and weights that contradict each other fail in any way they can

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import sys
 import threading
 from pathlib import Path
@@ -72,6 +73,7 @@ from .zoo import StackedModel
 from .zoo.divergence import AllDivergedError
 from .zoo.failures import RunError, failure
 from .zoo.hub import OF_TRAINING, load_pretrained, pretrained_recipe
+from .zoo.recipe import class_name
 from .zoo.whole_files import LOCK, one_writer
 
 
@@ -148,8 +150,14 @@ class RenormCLI(LightningCLI):
         try:
             self.config = parser.parse_args(args)
         except (ValueError, RecursionError) as error:
-            raise ValueError(condense(str(error)) + self.origin) from None
+            raise self._in_one_line(str(error)) from None
         self.subcommand = self.command
+
+    def _in_one_line(self, text: str) -> ValueError:
+        """What a library says of the settings, in one line; where a name is unknown, with the files that may define it."""
+        line = condense(text)
+        of_class = re.search("is unknown; (?!allowed: the options)|is not imported|No module named", line)
+        return ValueError(line + (self.origin if of_class else ""))
 
     # ---- what to run ---------------------------------------------------------------------------------------------
 
@@ -283,8 +291,7 @@ class RenormCLI(LightningCLI):
         arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
         if self.pretrained is not None:
             model = {key: value for key, value in model.items() if key not in left_out}
-        # a class can be imported from several modules
-        model |= {"init_args": arguments, "class_path": str(model["class_path"]).rpartition(".")[2]}
+        model |= {"init_args": arguments, "class_path": class_name(str(model["class_path"]))}
         return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
@@ -298,7 +305,7 @@ class RenormCLI(LightningCLI):
             text = str(error)
             if "; allowed" not in text and not is_missing_package(text):
                 raise
-            raise ValueError(condense(text) + (self.origin if "is unknown" in text else "")) from None
+            raise self._in_one_line(text) from None
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         self.model.recipe = self._settings()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tests.conftest import QUICK, Run
+
+from renorm.cli import main
+from renorm.recipes import load_model
+from renorm.zoo import activations, list_activations
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "own_activation.py"
 SINE = ["--model.activation", "sine", "--model.activation_args", "{frequency: [0.5, 1.0]}", "--trainer.max_epochs", "1"]
@@ -97,3 +104,84 @@ def test_what_is_no_data_or_no_module_is_said_in_a_line(renorm: Run, tmp_path: P
     (line,) = done.stderr.strip().splitlines()
     assert "No module named 'nowhere'" in line
     assert len(line) < 200
+
+
+TAKEN = {
+    "own_activation": "class Taken(Activation):\n    name = {name!r}\n    def forward(self, z): return 2 * z\n",
+    "own_law": "@dataclasses.dataclass(frozen=True)\nclass Taken(Law):\n    name = {name!r}\n",
+    "own_model": "class {name}(StackedModel): pass\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "owner"),
+    [
+        ("own_activation", "relu", "ReLU"),
+        ("own_activation", "spline", "Spline"),
+        ("own_law", "uniform", "Uniform"),
+        ("own_model", "MLP", "renorm.zoo.MLP"),
+        ("own_model", "GNN", "renorm.zoo.GNN"),
+    ],
+)
+def test_an_own_class_takes_no_name_of_renorm(
+    kind: str, name: str, owner: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"{kind}_{name}_of_a_test.py"
+    imports = (
+        "import dataclasses\nfrom renorm.zoo import Activation, StackedModel\nfrom renorm.datamodules.laws import Law\n"
+    )
+    file.write_text(imports + TAKEN[kind].format(name=name))
+    before = list_activations()
+    assert main(["fit", "--import", str(file), "--trainer.default_root_dir", str(tmp_path / "runs")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"name={name!r}" in line
+    assert f"is taken by {owner}" in line
+    assert line.endswith(("; allowed: another name", "; allowed: a new name"))
+    assert list_activations() == before
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_same_file_may_define_its_names_again(tmp_path: Path) -> None:
+    file = tmp_path / "twice_of_a_test.py"
+    file.write_text(
+        "from renorm.zoo import Activation\nclass Twice(Activation):\n    name = 'twice_of_a_test'\n    def forward(self, z): return 2 * z\n"
+    )
+    try:
+        for name in ("twice_of_a_test", "twice_of_a_test", "another_name_of_the_same_file"):
+            spec = importlib.util.spec_from_file_location(name, file)
+            assert spec is not None
+            assert spec.loader is not None
+            sys.modules[name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[name])
+            assert activations.find("twice_of_a_test").__module__ == name
+    finally:
+        activations._REGISTRY.pop("twice_of_a_test", None)
+        for name in ("twice_of_a_test", "another_name_of_the_same_file"):
+            sys.modules.pop(name, None)
+
+
+def test_a_checkpoint_of_an_own_model_is_not_judged_by_the_built_in_of_its_name(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    checkpoint = torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["renorm"]["recipe"]["model"]["class_path"] = "elsewhere.MLP"
+    torch.save(checkpoint, tmp_path / "own.ckpt")
+    with pytest.raises(ValueError, match=r"holds a elsewhere\.MLP; allowed: renorm\.zoo's MLP, GNN"):
+        load_model(tmp_path / "own.ckpt")
+
+
+def test_only_an_unknown_name_is_answered_with_where_classes_are_defined(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["renorm"]["origin"] = ["own_file.py"]
+    path = tmp_path / "own.ckpt"
+    torch.save(checkpoint, path)
+    hint = "which --import own_file.py makes known"
+    for words in (["--data.seed", "x"], ["--data.bloc", "3"], ["--trainer.max_epochs", "many"]):
+        assert main(["test", "--ckpt_path", str(path), *words]) == 2
+        assert hint not in capsys.readouterr().err
+    checkpoint["renorm"]["recipe"]["model"]["init_args"]["activation"] = "of_own_file"
+    torch.save(checkpoint, path)
+    assert main(["test", "--ckpt_path", str(path)]) == 2
+    assert hint in capsys.readouterr().err
