@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from .failures import NO_SPACE, RunError
 
-LOCK = ".lock"  # stays in a folder; only who holds it may write there
+LOCK = ".lock"  # of a folder; only who holds it may write there
 
 
 @contextlib.contextmanager
@@ -53,13 +53,14 @@ def checksum(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def one_writer(folder: Path, argument: str = "out", wait: float = 0) -> Iterator[None]:
+def one_writer(folder: Path, argument: str = "out", wait: float = 0, keep: bool = True) -> Iterator[None]:
     """Be the only process that writes to a folder; the system lets go of the lock when the process dies, however it does.
 
     Args:
         folder: made where it is missing.
         argument: what it was given as, for the message.
         wait: seconds to wait for another process.
+        keep: whether the lock's file stays; else it goes before the lock does, for folders that are shown to others.
 
     Raises:
         ValueError: where another process writes there.
@@ -75,6 +76,10 @@ def one_writer(folder: Path, argument: str = "out", wait: float = 0) -> Iterator
     try:
         yield
     finally:
+        if not keep:
+            # whoever opened it before finds a file without a name, which is not a lock
+            with contextlib.suppress(OSError):  # Windows: an open file has to stay
+                (folder / LOCK).unlink()
         lock.release()
 
 

@@ -14,6 +14,7 @@ from renorm.pretrained.train import describe, run_recipe, versions_of
 from renorm.pretrained.verify import verify
 from renorm.zoo.hub import load_pretrained
 from renorm.zoo.manifest import FOLDER, find_entry, pretrained_names, read_manifest
+from renorm.zoo.whole_files import one_writer
 
 SMALL = ["mlp_quadratic_full.uniform", "gnn_graph_conv_linear_full.mixed"]
 
@@ -65,6 +66,18 @@ def test_a_small_zoo_from_nothing(small: Path, capsys: pytest.CaptureFixture[str
     assert "has mlp_quadratic_full.uniform.safetensors already" in capsys.readouterr().err
     assert main(["zoo", "train", SMALL[0], "--out", str(small), "--overwrite"]) == 0
     assert {path.name: path.read_bytes() for path in small.iterdir()} == before
+
+
+def test_two_writers_of_one_folder(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--all"], [SMALL[1]]):
+        with one_writer(small):
+            assert main(["zoo", "train", *words, "--out", str(small)]) == 2
+            assert "is being written by another process" in capsys.readouterr().err
+            assert [path.name for path in small.iterdir()] == [".lock"]
+    assert main(["zoo", "train", "nothing.uniform", "--out", str(small / "none")]) == 2
+    assert not (small / "none").exists()
+    assert main(["zoo", "train", SMALL[1], "--out", str(small)]) == 0
+    assert {path.name for path in small.iterdir()} == {f"{SMALL[1]}.safetensors", "manifest.json"}
 
 
 def test_another_recipe_is_trained_again(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

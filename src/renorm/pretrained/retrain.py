@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..zoo.manifest import FOLDER, MANIFEST, check_entry, read_manifest
-from ..zoo.whole_files import check_writable, is_unused
+from ..zoo.whole_files import check_writable, is_unused, one_writer
 from .compare import RETRAINED, retrained_differences
 from .recipes import read_recipes, recipe_point
 from .train import is_trained, train_entry, versions_of, write_manifest
@@ -28,7 +28,9 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
         recipe_point(name)  # all names are looked at before the first is trained
     if not names and is_unused(out):
         check_writable(out, "out")
-        write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
+        with one_writer(out, keep=False):
+            if is_unused(out):
+                write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
     package = read_manifest() if (FOLDER / MANIFEST).exists() else {}
     different = 0
     for name in names or read_recipes()["models"]:

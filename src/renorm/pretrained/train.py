@@ -20,7 +20,7 @@ from ..sweep.point import build, versions
 from ..zoo import StackedModel
 from ..zoo.hub import OF_TRAINING
 from ..zoo.manifest import MANIFEST, check_entry, read_file, read_manifest
-from ..zoo.whole_files import check_writable, whole_file
+from ..zoo.whole_files import check_writable, one_writer, whole_file
 from .judge import judged, one_thread, shortened
 from .recipes import read_recipes, recipe_point
 
@@ -57,12 +57,19 @@ def train_entry(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]
         overwrite: replace files of that name.
 
     Raises:
-        ValueError: for an unknown name, a folder that cannot be written to, or files that are there already.
+        ValueError: for an unknown name, a folder that cannot be written to or that another process writes to, or files that
+            are there already.
     """
     recipe_point(name)  # refuse a bad name before anything is made
     check_writable(out, "out")
     if (out / MANIFEST).exists():
         read_manifest(out)
+    with one_writer(out, keep=False):
+        return _train_alone(name, out, overwrite)
+
+
+def _train_alone(name: str, out: Path, overwrite: bool) -> dict[str, Any]:
+    """The same, in a folder that no other process writes to: also what is there already is known only now."""
     names = [f"{name}.safetensors"] + [f"{name}.epochs.safetensors"] * (name in read_recipes()["trajectories"])
     for path in (out / file for file in names):
         if path.exists() and not overwrite:
