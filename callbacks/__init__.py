@@ -4,6 +4,7 @@ if __name__ != "renorm.callbacks":
     raise ImportError("this folder is the package renorm.callbacks: import it by that name")
 
 from .checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpointIO
+from .csv_metrics import CSVRows
 from .cumulant_diagnostics import CumulantDiagnostics
 from .defaults import default_callbacks
 from .diverged_members import DivergedMembers
@@ -22,6 +23,7 @@ from .threads import ChooseThreads
 
 __all__ = [
     "BestCheckpoint",
+    "CSVRows",
     "ChooseThreads",
     "CumulantDiagnostics",
     "DivergedMembers",

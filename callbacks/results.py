@@ -20,6 +20,7 @@ from ..zoo.metrics import quantiles
 from ..zoo.whole_files import checksum, whole_file
 from .figures import shorten
 from .generalization import Generalization
+from .tables import dry
 
 HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance": "energy"} | {
     f"k{n}_error": f"k{n} err" for n in range(1, 5)
@@ -69,7 +70,7 @@ class TestReport(Callback):
             return
         if self._prints:
             print_whole(medians_table(pl_module, results, [str(law) for law in data.train_laws]))
-        if self.directory is not None and stage == "test":
+        if self.directory is not None and stage == "test" and not dry(trainer):
             path = Path(self.directory) / RESULTS_FILE
             content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
             content[OF_CHECKPOINT] = self._checksum

@@ -48,6 +48,11 @@ def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
     return dict(zip((tag, f"{tag}_q10", f"{tag}_q90"), row, strict=True))
 
 
+def dry(trainer: Trainer) -> bool:
+    """Whether a run only tries out that everything works: ``fast_dev_run`` promises that it leaves nothing behind."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+
 def run_folder(trainer: Trainer) -> Path | None:
     """The run's folder: of the first logger that has one, or else the one with its checkpoints; None without any.
 
@@ -61,8 +66,8 @@ def run_folder(trainer: Trainer) -> Path | None:
 
 
 def table_folder(trainer: Trainer, name: str) -> Path | None:
-    """Folder for tables within the run's folder; None for a run without a logger."""
-    folder = run_folder(trainer) if trainer.loggers else None
+    """Folder for tables within the run's folder; None for a run without a logger, and for a dry one, which leaves nothing."""
+    folder = run_folder(trainer) if trainer.loggers and not dry(trainer) else None
     return None if folder is None else folder / name
 
 

@@ -72,7 +72,9 @@ class Activation(nn.Module):
             list_activations()  # registers renorm's own first, which keep their names
         known = _REGISTRY.get(cls.name)
         if known is not None and not is_same_definition(cls, known):
-            raise ValueError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}; allowed: another name")
+            raise ValueError(
+                f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}; allowed: another name"
+            )
         _REGISTRY[cls.name] = cls
 
     def __init__(self, members: int, units: Tensor) -> None:

@@ -102,8 +102,9 @@ def _import(name: str) -> None:
 
 
 def is_same_definition(one: type, other: type) -> bool:
-    """Whether two classes are one definition run twice: a notebook's cell, ``dataclass(slots=True)``, or a file that is both
-    the program and a module that ``--import`` names.
+    """Whether two classes are one definition that was run twice.
+
+    As a notebook's cell, ``dataclass(slots=True)``, or a file that is both the program and a module that ``--import`` names.
 
     Example:
         >>> is_same_definition(dict, dict), is_same_definition(dict, list)

@@ -38,11 +38,14 @@ def run(words: list[str]) -> None:
     if not out.resolve().parent.is_dir():
         raise ValueError(f"out={arguments.out!r} lies in no folder; allowed: a file in a folder that exists")
     results = [read_results(path) for path in arguments.results]
-    for path, content in zip(arguments.results, results, strict=True):
-        warn_of_another_checkpoint(Path(path), content)
     asked = [str(parse(law)) for law in arguments.laws or []]
     laws = asked or [results[0]["train_laws"][0], *results[0]["held_out_laws"]]
-    error_against_grid(results, laws, arguments.metric).savefig(out, dpi=150)
+    figure = error_against_grid(results, laws, arguments.metric)
+    # what is refused is said in one line: warnings come after all that could be
+    for path, content in zip(arguments.results, results, strict=True):
+        say_if_newer(f"the result {path}", content.get("renorm"))
+        warn_of_another_checkpoint(Path(path), content)
+    figure.savefig(out, dpi=150)
     print(f"figure: {out}")
 
 
@@ -56,7 +59,6 @@ def read_results(path: str) -> dict[str, Any]:
     problem = what_is_wrong(content)
     if problem is not None:
         raise ValueError(f"results={path!r} is no result of 'renorm test' ({problem})")
-    say_if_newer(f"the result {path}", content.get("renorm"))
     if grid_axis(content) is None:
         raise ValueError(
             f"results={path!r} has no grid; allowed: models with a list, e.g. model.negative_slope=[0.5, 1]"

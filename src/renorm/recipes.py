@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).resolve().parent / "configs"
 BASE_CONFIG = CONFIGS / "base.yaml"
 NO_FITS = ("sweep", "claims")  # folders of configs that 'renorm fit' does not read
+SECTIONS = ("model", "data", "trainer")  # of a config
 RECIPE_KEY = "renorm"  # of a checkpoint
 VARIANTS = ("mlp_", "gnn_")  # how names of the zoo start
 
@@ -61,8 +63,14 @@ def find_config(name: str) -> str:
 
 
 def _checked(path: str) -> str:
-    if not isinstance(read_yaml(Path(path), f"config={path!r}"), dict):
+    content = read_yaml(Path(path), f"config={path!r}")
+    if not isinstance(content, dict):
         raise ValueError(f"config={path!r} is no config; allowed: keys and values such as 'model:'")
+    for key in SECTIONS:
+        if key in content and content[key] is None:
+            raise ValueError(
+                f"config={path!r} has {key}=null, which is empty; allowed: settings, or to leave {key} out"
+            )
     return path
 
 
@@ -192,10 +200,17 @@ def find_checkpoint(word: str, root: Path) -> Path:
     return found[-1]
 
 
-def run_folder(checkpoint: Path) -> Path:
-    """The folder of the run that wrote a checkpoint."""
-    folder = checkpoint.parent
-    return folder.parent if folder.name == "checkpoints" else folder
+def run_folder(checkpoint: Path) -> Path | None:
+    """The folder of the run that wrote a checkpoint; None for a file by itself, in a folder that is not a run's.
+
+    Example:
+        >>> run_folder(Path("runs/slopes/version_0/checkpoints/best.ckpt")).name, run_folder(Path("copy.ckpt"))
+        ('version_0', None)
+    """
+    if checkpoint.parent.name == "checkpoints":
+        return checkpoint.parent.parent
+    folder = Path(os.path.abspath(checkpoint)).parent  # for who stands in the folder of checkpoints itself
+    return folder.parent if folder.name == "checkpoints" else None
 
 
 def conflicts(recipe: dict[str, Any], asked: dict[str, Any]) -> list[tuple[str, Any, Any]]:

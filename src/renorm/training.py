@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,12 +19,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from . import yaml_core
 from .callbacks import (
     BestCheckpoint,
+    CSVRows,
     CumulantDiagnostics,
     DivergedMembers,
     EventFiles,
@@ -40,15 +43,17 @@ from .callbacks import (
     WholeCheckpointIO,
     WritePredictions,
 )
+from .callbacks.csv_metrics import KeepingCSVLogger
 from .callbacks.event_files import FIT_SUFFIX
 from .callbacks.interruption import signals_handled, stop_at_once
+from .callbacks.tables import dry
 from .callbacks.tables import run_folder as run_folder_of
 from .cli import refused
 from .datamodules import CLTDataModule
 from .folder_names import check_folder_name, check_path
 from .footprint import Footprint
 from .imports import FLAG, imports_restricted, take_flag
-from .loggers import check_named, where_to_look, with_places
+from .loggers import check_named, csv_settings, keeping, other_loggers, where_to_look, with_places
 from .options import split_configs, take_option
 from .own_code import command_line, where_from
 from .quiet import LOGGERS, ignore_expected_warnings, show_log
@@ -195,20 +200,53 @@ class RenormCLI(LightningCLI):
         if take_option(self.flags, "--name")[0] or len(self.configs) > 1:
             folder /= self._name
         self.checkpoint = find_checkpoint(word, folder)
+        if self.command != "fit":
+            self._check_name()
         checkpoint = load_checkpoint(self.checkpoint)
         self.recipe = recipe_of(checkpoint)
         self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
+    @property
+    def _run(self) -> Path | None:
+        """Folder of the run that goes on or is judged; None for a new one, and for a checkpoint that lies by itself."""
+        return None if self.checkpoint is None else run_folder(self.checkpoint)
+
+    def _check_name(self) -> None:
+        """Refuse a name that the checkpoint's run does not have, and that no new run would take."""
+        name, _ = take_option(self.flags, "--name")
+        if name is None or self.checkpoint is None or (self._run is None and self.command == "fit"):
+            return
+        if self._run is None:
+            raise ValueError(
+                f"name={name!r} has no effect beside ckpt_path={str(self.checkpoint)!r}, which lies in no run; allowed: none"
+            )
+        run = Path(os.path.abspath(self._run))
+        if name not in (run.name, run.parent.name):
+            raise ValueError(
+                f"name={name!r} contradicts ckpt_path={str(self.checkpoint)!r}, of the run {str(self._run)!r}; "
+                "allowed: the run's own name, or none"
+            )
+
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
         files = [self.configs[0], *([json.dumps(recipe)] if recipe else []), *self.configs[1:]]
         seed, flags = take_option(self.flags, "--seed")
-        if self.command == "fit" and take_option(flags, "--trainer.logger")[0] is not None:
-            check_folder_name("name", self._name)
-            flags = with_places(flags, self._root, self._name)
+        logger, _ = take_option(flags, "--trainer.logger")
+        if logger is not None:
+            flags = with_places(flags, *self._places(logger))
         seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
         return [self.command, *(f"--config={file}" for file in files), *seeds, *flags]
+
+    def _places(self, logger: str) -> tuple[str, str]:
+        """Folder and name for a logger that is not told of them."""
+        name = logger.rpartition(".")[2]
+        if self._run is not None and name in ("CSVLogger", "TensorBoardLogger"):
+            # a fit goes on with its run's file; what judges it writes within the run
+            home = self._run.resolve().parent
+            return (str(home.parent), home.name) if self.command == "fit" else (str(self._run), self.command)
+        check_folder_name("name", self._name)
+        return self._root, self._name
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -258,9 +296,10 @@ class RenormCLI(LightningCLI):
         """The recipe was laid under the flags already; refuse flags that contradict it."""
         if self.recipe is None:
             if self.command != "fit" and not self._get(self.config, "allow_untrained"):
+                untrained = ", or --allow_untrained true" if self.command == "test" else ""
                 raise ValueError(
                     f"ckpt_path is missing: {self.command} would judge random weights; allowed: a checkpoint, 'last', "
-                    "'best', or, for test, --allow_untrained true"
+                    f"'best'{untrained}"
                 )
             return
         asked = self._settings()
@@ -320,7 +359,7 @@ class RenormCLI(LightningCLI):
         check_settings(settings, self.model, self.datamodule)
         callbacks: list[Any] = []
         if self.command == "fit":
-            callbacks = [StopBetweenSteps(), EventFiles(), DivergedMembers()]
+            callbacks = [StopBetweenSteps(), EventFiles(), CSVRows(), DivergedMembers()]
             callbacks += [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
         elif self.command in ("validate", "test"):
             callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
@@ -339,6 +378,8 @@ class RenormCLI(LightningCLI):
             )
         elif self.command == "fit" and self.checkpoint is None and self._get(self.config, "name") is not None:
             check_named(self._get(self.config, "name"), settings["logger"])
+        if settings["logger"] not in (None, True, False):
+            kwargs["logger"] = keeping(settings["logger"], self._run if self.command == "fit" else None)
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
@@ -346,14 +387,12 @@ class RenormCLI(LightningCLI):
         check_strategy(trainer, settings)
         return trainer
 
-    def _logger(self, root: Path, dry: bool) -> TensorBoardLogger | bool:
+    def _logger(self, root: Path, dry: bool) -> Logger | bool:
         if self.checkpoint is not None:
             check_path("ckpt_path", str(self.checkpoint))
-            # a resumed fit and a test log under the run that they continue or judge
-            suffix = FIT_SUFFIX if self.command == "fit" else ""
-            return TensorBoardLogger(
-                run_folder(self.checkpoint), name="", version="", default_hp_metric=False, filename_suffix=suffix
-            )
+        self._check_name()
+        if self._run is not None:
+            return self._logger_of_run(self._run)
         if self.command != "fit":
             return False
         name = self._get(self.config, "name") or self.run_name
@@ -362,6 +401,22 @@ class RenormCLI(LightningCLI):
         # one process for all makes the folder, and none where nothing will be logged
         version = None if dry or _get_rank() else self.footprint.claim(root / name).name
         return TensorBoardLogger(root, name=name, version=version, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
+
+    def _logger_of_run(self, run: Path) -> Logger | bool:
+        """A resumed fit and a test log under the run that they continue or judge, the fit as the run did."""
+        written = csv_settings(run)
+        if written is not None:
+            # a test writes a file of its own: a fit that goes on would cut it off the run's
+            folder = run if self.command == "fit" else run / self.command
+            return self.command != "predict" and KeepingCSVLogger(folder, name="", version="", **written)
+        if self.command == "fit" and (others := other_loggers(run)):
+            print(
+                f"log:    {', '.join(others)} of the run is not taken up; TensorBoard's files are written to {run} "
+                "(--trainer.logger names another)",
+                file=sys.stderr,
+            )
+        suffix = FIT_SUFFIX if self.command == "fit" else ""
+        return TensorBoardLogger(run, name="", version="", default_hp_metric=False, filename_suffix=suffix)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         """Train; say how to go on where the run was stopped or could not go on.
@@ -385,9 +440,10 @@ class RenormCLI(LightningCLI):
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """Refuse to write into a run that another process writes."""
         logger = self.trainer.logger
-        if not isinstance(logger, TensorBoardLogger) or not self.trainer.is_global_zero:
+        if not isinstance(logger, TensorBoardLogger | CSVLogger) or not self.trainer.is_global_zero:
             return contextlib.nullcontext()
         folder = Path(logger.log_dir)
+        self.footprint.will_make(folder)
         if not (folder / LOCK).exists():
             self.footprint.will_write(folder / LOCK)
         return one_writer(folder, "run")
@@ -427,6 +483,9 @@ class RenormCLI(LightningCLI):
         """Say where everything is and what comes next."""
         if not self.trainer.is_global_zero:
             return
+        if dry(self.trainer):
+            print("run:    a dry one, of which trainer.fast_dev_run keeps nothing")
+            return
         folder = self._folder
         print(f"run:    {folder}")
         if self.checkpoint is None and self.trainer.ckpt_path:
@@ -456,6 +515,9 @@ def run(words: list[str]) -> None:
     for logger in LOGGERS[:2]:
         logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
     ignore_expected_warnings()
+    if words[0] != "fit":
+        # where nothing is saved, it does not matter where checkpoints were
+        warnings.filterwarnings("ignore", "The dirpath has changed from")
     show_log()
     everything, words = take_flag(words)
     footprint = Footprint()

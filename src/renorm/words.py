@@ -24,6 +24,8 @@ def condense(message: str) -> str:
         'data.bloc is unknown; allowed: the options of --help'
         >>> condense('Parser key "model":\n  Problem with ... No module named \'mine\'\nGiven value: {...}')
         "model: No module named 'mine'; allowed: modules on Python's path, or --import FILE.py"
+        >>> condense("the following arguments are required: fit.model")
+        'model is missing; allowed: --model, or model in a config'
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
     # what renorm itself says of a value stands in a list of what each type that it could have says
@@ -36,6 +38,8 @@ def condense(message: str) -> str:
         )
     if missing := re.search(r"No module named '[^']+'", message):
         return f"{'.'.join(keys)}: {missing.group(0)}; allowed: modules on Python's path, or --import FILE.py"
+    if missing := re.search(r"the following arguments are required: ([^\n]+)", message):
+        return _missing(keys, missing.group(1), message)
     inner = message.rpartition('Parser key "')[2]
     if denied := re.search(r"Importing '([^']+)' is not allowed", message):
         return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))
@@ -53,3 +57,11 @@ def condense(message: str) -> str:
     types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected.group(1)).replace("NoneType", "null")
     shown = nested.group(2) if nested else value.group(1)
     return f"{'.'.join(keys)}={shown} is not allowed; allowed: {types.replace('typing.', '')}"
+
+
+def _missing(keys: list[str], names: str, message: str) -> str:
+    """What a class, or the command itself, needs and is not given."""
+    owner = re.search(r"class_path='(?:\w+\.)*(\w+)'", message)
+    option = ".".join([*keys, re.sub(r"^(fit|validate|test|predict)\.", "", names)])
+    of_class = f", which {owner.group(1)} needs," if owner else ""
+    return f"{option}{of_class} is missing; allowed: --{option.partition(',')[0]}, or {option.partition(',')[0]} in a config"

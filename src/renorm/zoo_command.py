@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+import sys
+from collections import Counter
 
 from rich.table import Table
 
@@ -37,7 +40,10 @@ def make_parser() -> OneLineParser:
     parser = OneLineParser(prog="renorm zoo", description="the named variants, and pretrained members of them")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every variant, or every pretrained entry, with one line")
-    listing.add_argument("pattern", nargs="?", help="shell-style pattern, e.g. '*_full'")
+    listing.add_argument(
+        "pattern", nargs="?", help="part of a name, or a shell-style pattern, e.g. gnn or 'mlp_*_full'"
+    )
+    listing.add_argument("--all", action="store_true", help="one line a variant also on a terminal")
     listing.add_argument("--pretrained", action="store_true", help="entries with weights, named arch.tag")
     listing.add_argument("--long", action="store_true", help="descriptions uncut, in lines of any length")
     show = actions.add_parser("show", help="the card of a pretrained entry")
@@ -64,10 +70,15 @@ def make_parser() -> OneLineParser:
 
 def run_list(arguments: argparse.Namespace) -> None:
     """``renorm zoo list``."""
+    pattern = arguments.pattern
+    if pattern is not None and not set(pattern) & set("*?["):
+        pattern = f"*{pattern}*"
     if arguments.pretrained:
-        print_pretrained(arguments.pattern)
+        print_pretrained(pattern)
+    elif pattern is None and not arguments.all and not arguments.long and sys.stdout.isatty():
+        print_families()
     else:
-        print_variants(arguments.pattern, arguments.long)
+        print_variants(pattern, arguments.long)
 
 
 def run_show(arguments: argparse.Namespace) -> None:
@@ -130,6 +141,34 @@ def run_export(arguments: argparse.Namespace) -> None:
     export(arguments.name, arguments.format, Path(arguments.out), arguments.members, arguments.overwrite)
 
 
+def print_families() -> None:
+    """Print one line a family: hundreds of lines are for programs, which do not read a terminal."""
+    sizes = Counter(family(entry["name"]) for entry in read_catalogue())
+    table = Table("family", "variants", "listed by", box=None, pad_edge=False)
+    for name, count in sizes.items():
+        table.add_row(name, str(count), f"renorm zoo list '{name}_*'")
+    print_whole(table)
+    print(
+        f"{sizes.total()} variants; 'renorm zoo list --all' lists each, 'renorm zoo list full' those with 'full' in the name"
+    )
+
+
+def family(name: str) -> str:
+    """What variants have in common that differ by their symmetry: the activation of an MLP, the layer of a GNN.
+
+    Example:
+        >>> family("mlp_leaky_relu_odd_input"), family("gnn_graph_conv_spline_full_fixed_weights")
+        ('mlp_leaky_relu', 'gnn_graph_conv')
+    """
+    from .zoo.graph_symmetry import HOPS  # imports NumPy, which programs that read the list should not wait for
+    from .zoo.symmetry import SYMMETRIES
+
+    found = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
+    plain = re.sub("_fixed_(weights|spline)$", "", name)
+    ends = sorted((f"_{symmetry}" for symmetry in SYMMETRIES if plain.endswith(f"_{symmetry}")), key=len)
+    return found or plain.removesuffix(ends[-1] if ends else "")
+
+
 def print_variants(pattern: str | None, long: bool = False) -> None:
     """Print name, number of free parameters of one member, and description.
 
@@ -142,7 +181,9 @@ def print_variants(pattern: str | None, long: bool = False) -> None:
     """
     entries = read_catalogue(pattern)
     if not entries:
-        raise ValueError(f"pattern={pattern!r} matches no variant; allowed: shell-style patterns such as '*_full'")
+        raise ValueError(
+            f"pattern={pattern!r} matches no variant; allowed: parts of names, or patterns such as '*_full'"
+        )
     table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
     room = max(COLUMNS - max(len(entry["name"]) for entry in entries) - len("  parameters  "), len("what it is"))
     for entry in entries:
@@ -165,7 +206,9 @@ def print_pretrained(pattern: str | None) -> None:
 
     names = pretrained_names(pattern)
     if not names:
-        raise ValueError(f"pattern={pattern!r} matches no entry; allowed: shell-style patterns such as '*.uniform'")
+        raise ValueError(
+            f"pattern={pattern!r} matches no entry; allowed: parts of names, or patterns such as '*.uniform'"
+        )
     headings, rows = overview(names)
     table = Table(*headings, box=None, pad_edge=False)
     for row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import shlex
@@ -21,6 +22,7 @@ from renorm.callbacks.results import OF_CHECKPOINT, SEAL, seal
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
 from renorm.zoo import MLP, StackedModel, clt_map
+from renorm.zoo.registry import list_models
 
 from ..conftest import QUICK, Run
 
@@ -245,6 +247,26 @@ def assert_same_end(whole: Path, parts: Path) -> None:
     for here, there in zip(one["optimizer_states"], other["optimizer_states"], strict=True):
         for index, state in here["state"].items():
             assert all(torch.equal(value, there["state"][index][name]) for name, value in state.items())
+
+
+def test_the_list_has_a_line_a_family_on_a_terminal_and_a_line_a_variant_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed(*words: str) -> list[str]:
+        assert main(["zoo", "list", *words]) == 0
+        return [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith(("mlp_", "gnn_"))]
+
+    everything = listed()
+    assert everything == list_models()
+    assert listed("gnn") == [name for name in everything if "gnn" in name]
+    assert listed("mlp_*_full") == fnmatch.filter(everything, "mlp_*_full")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert listed("--all") == everything
+    assert main(["zoo", "list"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("mlp_", "gnn_"))]
+    assert len(rows) < 20
+    assert [name for row in rows for name in listed(row[-1].strip("'"))] == everything
+    assert sum(int(row[1]) for row in rows) == len(everything)
 
 
 def test_lines_of_the_list_fit_a_window_unless_asked_otherwise(capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,7 +144,10 @@ def test_an_own_class_takes_no_name_of_renorm(
 def test_the_same_file_may_define_its_names_again(tmp_path: Path) -> None:
     file = tmp_path / "twice_of_a_test.py"
     file.write_text(
-        "from renorm.zoo import Activation\nclass Twice(Activation):\n    name = 'twice_of_a_test'\n    def forward(self, z): return 2 * z\n"
+        "from renorm.zoo import Activation\n"
+        "class Twice(Activation):\n"
+        "    name = 'twice_of_a_test'\n"
+        "    def forward(self, z): return 2 * z\n"
     )
     try:
         for name in ("twice_of_a_test", "twice_of_a_test", "another_name_of_the_same_file"):
