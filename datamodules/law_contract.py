@@ -49,7 +49,9 @@ def check_cumulants(law: Law) -> None:
         found.append(_numbers(f"{who}({order})", returned))
         count = len(found[-1])
         if count > order:
-            raise LawError(f"{who}({order}) returned {count} cumulants", f"at most {order}, those of order 1 to {order}")
+            raise LawError(
+                f"{who}({order}) returned {count} cumulants", f"at most {order}, those of order 1 to {order}"
+            )
         if bounded and count < order:
             raise LawError(
                 f"{who}({order}) returned {count} cumulants, though the law is bounded", f"{order}, which all exist"

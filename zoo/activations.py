@@ -285,9 +285,7 @@ def check_contract(activation: Activation) -> None:
     if not isinstance(found, Tensor):
         raise ValueError(f"{who} returns a {type(found).__name__}; allowed: a tensor of the shape it is given")
     if found.shape != z.shape:
-        raise ValueError(
-            f"{who} turns shape {tuple(z.shape)} into shape {tuple(found.shape)}; allowed: the same shape"
-        )
+        raise ValueError(f"{who} turns shape {tuple(z.shape)} into shape {tuple(found.shape)}; allowed: the same shape")
     if found.dtype != z.dtype:
         raise ValueError(f"{who} turns {z.dtype} into {found.dtype}; allowed: the same precision")
 

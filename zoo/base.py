@@ -536,6 +536,25 @@ class StackedModel(LightningModule):
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
 
 
+def check_stack(model: Any) -> None:
+    """Refuse what is not a stack.
+
+    Raises:
+        ValueError: naming its type and what is allowed.
+
+    Example:
+        >>> check_stack(nn.Linear(2, 1))
+        Traceback (most recent call last):
+        ...
+        ValueError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)
+    """
+    if not isinstance(model, StackedModel):
+        raise ValueError(
+            f"model is of type {type(model).__name__}; "
+            "allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)"
+        )
+
+
 def _casts(device: str) -> bool:
     """Whether autocast would bring inputs of one precision to another."""
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

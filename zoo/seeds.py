@@ -94,4 +94,6 @@ def generators(seed: int, numbers: NDArray[np.int64]) -> list[np.random.Generato
     """
     if len(numbers) and int(numbers.max()) >= ONE_WORD:
         return [np.random.default_rng([seed, number]) for number in numbers.tolist()]
-    return [np.random.Generator(np.random.PCG64(_Seed(words))) for words in seed_words(seed, numbers)]
+    seeds = map(_Seed, seed_words(seed, numbers))
+    # NumPy takes any ISeedSequence, which its annotations do not say
+    return [np.random.Generator(np.random.PCG64(words)) for words in seeds]  # type: ignore[arg-type]

@@ -139,7 +139,9 @@ class Cubature:
     def _announce(self, triangles: int) -> None:
         """Say beforehand, once, what takes long: densities that are singular at an end take very many panels."""
         self._announced = True
-        rules = [NODES, NODES] if is_polynomial_on_triangles(self.network) else [NODES, NODES, NODES, NODES + MORE_NODES]
+        rules = (
+            [NODES, NODES] if is_polynomial_on_triangles(self.network) else [NODES, NODES, NODES, NODES + MORE_NODES]
+        )
         points = triangles * sum(nodes**2 for nodes in rules)
         seconds = points * (SECONDS_A_POINT + SECONDS_A_UNIT * sum(self.network.sizes())) * self.network.members
         if seconds > LONG:

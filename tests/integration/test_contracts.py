@@ -19,7 +19,10 @@ from renorm.zoo import GNN, MLP, Activation, activations
 
 CUMULANTS = [Fraction(0), Fraction(1), Fraction(0), Fraction(0)]
 FORWARDS: dict[str, tuple[Callable[..., Any], str]] = {
-    "shape": (lambda z: z[..., :1], r"turns shape \(1, 8, (1, )?4\) into shape \(1, 8, (1, )?1\); allowed: the same shape"),
+    "shape": (
+        lambda z: z[..., :1],
+        r"turns shape \(1, 8, (1, )?4\) into shape \(1, 8, (1, )?1\); allowed: the same shape",
+    ),
     "sum": (lambda z: z.sum(), r"turns shape \(.*\) into shape \(\); allowed: the same shape"),
     "number": (lambda z: 1.0, r"returns a float; allowed: a tensor"),
     "nothing": (lambda z: None, r"returns a NoneType; allowed: a tensor"),
@@ -30,17 +33,29 @@ FORWARDS: dict[str, tuple[Callable[..., Any], str]] = {
 LAWS: dict[str, tuple[dict[str, Any], str]] = {
     "no_cumulants": ({"exact_cumulants": None}, "has no exact_cumulants; allowed: a class with"),
     "no_draw": ({"draw": None}, "has no draw; allowed: a class with"),
-    "too_many": ({"exact_cumulants": lambda self, order: CUMULANTS}, r"exact_cumulants\(2\) returned 4 cumulants; allowed: at most 2"),
+    "too_many": (
+        {"exact_cumulants": lambda self, order: CUMULANTS},
+        r"exact_cumulants\(2\) returned 4 cumulants; allowed: at most 2",
+    ),
     "too_few": (
         {"exact_cumulants": lambda self, order: CUMULANTS[:1], "support": lambda self: (-1.0, 1.0)},
         r"exact_cumulants\(2\) returned 1 cumulants, though the law is bounded; allowed: 2",
     ),
     "shuffled": ({"exact_cumulants": lambda self, order: [*range(5)][-order:]}, "allowed: one beginning for both"),
-    "one_number": ({"exact_cumulants": lambda self, order: 0}, r"exact_cumulants\(2\) returned 0; allowed: a list of numbers"),
+    "one_number": (
+        {"exact_cumulants": lambda self, order: 0},
+        r"exact_cumulants\(2\) returned 0; allowed: a list of numbers",
+    ),
     "words": ({"exact_cumulants": lambda self, order: ["a", "b"]}, "allowed: a list of numbers"),
-    "negative": ({"exact_cumulants": lambda self, order: [0, -1, 0, 0][:order]}, "a variance of -1; allowed: 0 or more"),
+    "negative": (
+        {"exact_cumulants": lambda self, order: [0, -1, 0, 0][:order]},
+        "a variance of -1; allowed: 0 or more",
+    ),
     "nan": ({"exact_cumulants": lambda self, order: [0, float("nan")]}, "allowed: a list that ends before"),
-    "fails": ({"exact_cumulants": lambda self, order: 1 / 0}, "fails with ZeroDivisionError: division by zero; allowed"),
+    "fails": (
+        {"exact_cumulants": lambda self, order: 1 / 0},
+        "fails with ZeroDivisionError: division by zero; allowed",
+    ),
     "draw_shape": ({"draw": lambda self, x, generator: x[0].zero_()}, r"draw returned shape \(2,\)"),
     "draw_dtype": ({"draw": lambda self, x, generator: x.zero_().half()}, r"draw returned shape .* torch.float16"),
     "draw_list": ({"draw": lambda self, x, generator: [1.0]}, "draw returned a list; allowed: a tensor"),
