@@ -35,7 +35,7 @@ LAWS: dict[str, tuple[dict[str, Any], str]] = {
     "no_draw": ({"draw": None}, "has no draw; allowed: a class with"),
     "too_many": (
         {"exact_cumulants": lambda self, order: CUMULANTS},
-        r"exact_cumulants\(2\) returned 4 cumulants; allowed: at most 2",
+        r"\(2\) returned 4 cumulants; allowed: at most 2",
     ),
     "too_few": (
         {"exact_cumulants": lambda self, order: CUMULANTS[:1], "support": lambda self: (-1.0, 1.0)},
