@@ -120,7 +120,7 @@ def test_every_quantile_is_taken_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(taken) == len(callback.results) * len(METRICS) + worst
     logged = read(tmp_path)
     for law, metrics in callback.results.items():
-        low, median, high = quantiles(metrics["mse"])
+        low, median, high = map(float, quantiles(metrics["mse"]))
         tag = f"generalization/{law}/mse"
         assert [logged[f"{tag}_q10"], logged[tag], logged[f"{tag}_q90"]] == pytest.approx([low, median, high])
 
