@@ -8,11 +8,10 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from ..datamodules import CLTDataModule
 from ..zoo.base import StackedModel
-from ..zoo.metrics import METRICS, generalization_metrics, quantiles, worst_law
+from ..zoo.metrics import METRICS, law_metrics, quantiles, worst_law
 from .figures import error_by_grid_point, log_figure
 from .tables import chart_tag, log_scalars
 
@@ -43,14 +42,14 @@ class Generalization(Callback):
             )
         self.figure_every_n_validations = figure_every_n_validations
         self.results: dict[str, dict[str, Tensor]] = {}
-        self._metrics: MetricCollection | None = None
+        self._quantiles: dict[str, dict[str, list[Tensor]]] = {}  # low, median and high of all in the results
+        self._pairs: list[tuple[Tensor, Tensor]] = []  # outputs and targets of the law that is being judged
         self._validations = 0
 
     def _start(self, trainer: Trainer) -> None:
         if not isinstance(trainer.datamodule, CLTDataModule):  # type: ignore[attr-defined]
             raise TypeError("Generalization needs a CLTDataModule, which knows the laws and their cumulants")
-        self.results = {}
-        self._metrics = None
+        self.results, self._quantiles, self._pairs = {}, {}, []
 
     def _update(
         self, trainer: Trainer, outputs: dict[str, Tensor], batch_idx: int, law_idx: int, batches: int
@@ -58,17 +57,14 @@ class Generalization(Callback):
         """Add a batch; after the last one of a law, the law's metrics as medians over members."""
         data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
         law = str(data.laws[law_idx])
-        if self._metrics is None:
-            self._metrics = generalization_metrics(data.target_cumulants[law]).to(outputs["prediction"].device)
-        self._metrics.update(outputs["prediction"], outputs["target"])
+        self._pairs.append((outputs["prediction"].detach(), outputs["target"].detach()))
         if batch_idx + 1 < batches:
             return {}
         # one law at a time: the samples of all of them would not fit for thousands of members
-        computed = self._metrics.compute()
-        # torchmetrics makes a scalar of one member's number
-        self.results[law] = {name: computed[name].reshape(-1) for name in METRICS}
-        self._metrics = None
-        return medians(self.results[law])
+        self.results[law] = law_metrics(data.target_cumulants[law], self._pairs)
+        self._quantiles[law] = {name: quantiles(values) for name, values in self.results[law].items()}
+        self._pairs = []
+        return {name: median for name, (_, median, _) in self._quantiles[law].items() if median.isfinite()}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the last validation."""
@@ -157,10 +153,10 @@ class Generalization(Callback):
         # straight to the loggers: some hundred numbers that nothing else of Lightning's needs
         tags: dict[str, Tensor] = {}
         charts: dict[str, Tensor] = {}
-        for law, metrics in self.results.items():
+        for law, metrics in self._quantiles.items():
             for metric, values in metrics.items():
                 tag = f"{prefix}generalization/{law}/{metric}"
-                found = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), quantiles(values), strict=True))
+                found = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
                 if metric == "relative_mse" and not prefix:
                     charts |= {chart_tag(name): value for name, value in found.items()}
                 if trainer.state.fn != TrainerFn.FITTING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datamodules import laws
-from ..zoo.base import StackedModel
+from ..zoo.base import StackedModel, check_stack
 from ..zoo.losses import clt_map
 from ..zoo.metrics import HIGH, LOW
 from .figures import shorten, verbatim
@@ -60,6 +60,7 @@ def plot_map(
         >>> [panel.get_title() for panel in panels]
         ['learned, median of 3 members', 'exact, $(x_1 + x_2)/\\sqrt{2}$', 'learned − exact']
     """
+    check_stack(model)
     chosen = _chosen(model, members)
     low, high = _range(law, span)
     count = 3 if model.block_size == 2 else 2
@@ -77,7 +78,7 @@ def plot_map(
 
 def _chosen(model: StackedModel, members: Sequence[int] | None) -> list[int]:
     trained = [member for member in range(model.num_members) if member not in model.divergence.steps]
-    chosen = trained if members is None else list(members)
+    chosen = trained if members is None else list(members) if isinstance(members, Iterable) else []
     if not chosen or not all(type(m) is int and 0 <= m < model.num_members for m in chosen):
         raise ValueError(f"members={members!r} is not a choice; allowed: numbers from 0 to {model.num_members - 1}")
     return chosen
@@ -85,14 +86,17 @@ def _chosen(model: StackedModel, members: Sequence[int] | None) -> list[int]:
 
 def _range(law: laws.Law | str | None, span: tuple[float, float]) -> tuple[float, float]:
     if law is not None:
-        law = laws.parse(law) if isinstance(law, str) else law
+        law = law if isinstance(law, laws.Law) else laws.parse(law)
         mean, variance = law.cumulants(2).tolist()
         if not math.isfinite(variance):
             raise ValueError(f"law={str(law)!r} has no variance; allowed: laws with one, or span=(low, high)")
         reach = DEVIATIONS * math.sqrt(variance)
         lowest, highest = law.support()
         span = (max(lowest, mean - reach), min(highest, mean + reach))
-    low, high = map(float, span)
+    try:
+        low, high = map(float, span)
+    except (TypeError, ValueError):
+        low = high = math.nan
     if not low < high or not math.isfinite(high - low):
         raise ValueError(f"span={span!r} is not a range; allowed: (low, high) with low < high")
     return low, high
@@ -103,6 +107,8 @@ def _panels(ax: Sequence[Axes] | None, count: int) -> tuple[Figure, NDArray[Any]
         figure = Figure(figsize=(4 * count, 4), layout="constrained")
         return figure, np.asarray(figure.subplots(1, count))
     panels = np.asarray(ax, dtype=object).reshape(-1)
+    if not all(isinstance(panel, Axes) for panel in panels):
+        raise ValueError(f"ax={ax!r} are not axes; allowed: {count} of matplotlib's, one a panel")
     if len(panels) != count:
         raise ValueError(f"ax has {len(panels)} axes; allowed here: {count}, one a panel")
     return cast(Figure, panels[0].figure), panels

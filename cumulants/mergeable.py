@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.nn import Module
 from torchmetrics import Metric
 
 
@@ -14,7 +16,18 @@ class MergeableMetric(Metric):
     A :class:`torchmetrics.MetricCollection` lets metrics share one state where the names of their states, and after the first
     update the values, agree. Whoever derives a metric whose arguments change its *update* names them by :meth:`update_uses`;
     arguments that only ``compute`` reads, or that change the shape of a state, need nothing.
+
+    States keep their precision: ``.to(dtype)``, ``.half()`` and ``set_dtype`` move them to a device at most, since sums that are
+    rounded on the way would change the result.
     """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Module:
+        # torchmetrics guards against .half() and its like, but not against .to(dtype), also that of a model that has the metric
+        def kept(state: Tensor) -> Tensor:
+            moved = fn(state)
+            return moved if moved.dtype == state.dtype else state.to(moved.device)
+
+        return super()._apply(kept, exclude_state)
 
     def update_uses(self, **arguments: object) -> None:
         """Name arguments on which the update depends: metrics that differ in one never share a state.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Mapping
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -75,15 +76,13 @@ class CLTDataModule(LightningDataModule):
             {"block_size": block_size, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
             | {"val_samples": val_samples, "test_samples": test_samples}
         )
-        self.train_laws = _parse_laws("train_laws", train)
+        self.train_laws = parse_laws("train_laws", train)
         if not self.train_laws:
             raise ValueError("train_laws=[] is empty; allowed: one or more laws")
         if held_out_laws is None:
-            held_out = [
-                law for law in _parse_laws("held_out_laws", DEFAULT_HELD_OUT_LAWS) if law not in self.train_laws
-            ]
+            held_out = [law for law in parse_laws("held_out_laws", DEFAULT_HELD_OUT_LAWS) if law not in self.train_laws]
         else:
-            held_out = _parse_laws("held_out_laws", held_out_laws)
+            held_out = parse_laws("held_out_laws", held_out_laws)
         for law in [*self.train_laws, *held_out]:
             law.check_resolved(torch.get_default_dtype())
         for law in held_out:
@@ -192,7 +191,22 @@ class CLTDataModule(LightningDataModule):
         return {str(law): self.block_size ** (1 - orders / 2) * law.cumulants(4) for law in self.laws}
 
 
-def _parse_laws(name: str, texts: list[str] | str) -> list[Law]:
+def parse_laws(name: str, texts: Iterable[str] | str) -> list[Law]:
+    """Read a law, or several, each once.
+
+    Args:
+        name: of the argument that they were given as.
+        texts: law or laws.
+
+    Raises:
+        ValueError: naming the argument, for what is not a law or listed twice.
+
+    Example:
+        >>> parse_laws("laws", "gaussian")
+        [Gaussian(mean=0.0, std=1.0)]
+    """
+    if not isinstance(texts, Iterable) or isinstance(texts, Mapping | bytes):
+        raise ValueError(f'{name}={texts!r} is not a list of laws; allowed: one or more, such as ["gaussian()"]')
     parsed = [parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
     for law in parsed:
         if parsed.count(law) > 1:

@@ -19,6 +19,7 @@ from dataclasses import Field
 from typing import Any
 
 from .law_base import REGISTRY, Law, LawError, kind, write_number
+from .law_contract import checked
 
 MAX_DEPTH = 50
 
@@ -125,7 +126,7 @@ class _Reader:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise LawError(f"law={name!r} is nested {self.depth} deep", f"up to {MAX_DEPTH} laws inside each other")
-        law = self.build(REGISTRY[name])
+        law = checked(self.build(REGISTRY[name]))
         self.depth -= 1
         return law
 

@@ -265,6 +265,44 @@ def check_parameters(cls: type[Activation], given: dict[str, Any]) -> None:
                 raise ValueError(f"{name}={value!r} is no grid; allowed: a finite number, or a list of one or more")
 
 
+def check_contract(activation: Activation) -> None:
+    """Refuse an activation that does not do what every activation must, before anything is trained with it.
+
+    It is tried on a few numbers: what it returns must be a tensor of the same shape and precision.
+
+    Raises:
+        ValueError: naming the class, what it returned and what is allowed.
+
+    Example:
+        >>> class Halved(Activation):
+        ...     def forward(self, z):
+        ...         return z[..., ::2]
+        >>> check_contract(Halved(2, torch.arange(3)))
+        Traceback (most recent call last):
+        ...
+        ValueError: activation Halved turns shape (2, 3, 4) into shape (2, 3, 2); allowed: the same shape
+    """
+    who = f"activation {type(activation).__name__}"
+    floats = [p.dtype for p in [*activation.parameters(), *activation.buffers()] if p.is_floating_point()]
+    z = torch.linspace(-1, 1, 4, dtype=floats[0] if floats else torch.get_default_dtype())
+    z = z.to(activation.units.device).expand(activation.members, activation.units.numel(), -1)
+    try:
+        with torch.no_grad():
+            found = activation(z.clone())
+    except (RuntimeError, TypeError, IndexError, AttributeError, NotImplementedError) as error:
+        (problem, *_) = str(error).splitlines() or [""]
+        raise ValueError(
+            f"{who} fails on shape {tuple(z.shape)}: {type(error).__name__}: {problem}; "
+            "allowed: one that acts on (members, units, ..., N) element by element"
+        ) from error
+    if not isinstance(found, Tensor):
+        raise ValueError(f"{who} returns a {type(found).__name__}; allowed: a tensor of the shape it is given")
+    if found.shape != z.shape:
+        raise ValueError(f"{who} turns shape {tuple(z.shape)} into shape {tuple(found.shape)}; allowed: the same shape")
+    if found.dtype != z.dtype:
+        raise ValueError(f"{who} turns {z.dtype} into {found.dtype}; allowed: the same precision")
+
+
 def _is_finite_number(value: Any) -> bool:
     # numbers that float32 cannot hold become infinite; the comparison also refuses NaN, and integers of any size
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST

@@ -16,10 +16,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
 from ..own_code import origin
-from ..sizes import check_model
+from ..sizes import check_model, check_training
 from ..versions import say_if_newer
 from . import activations
-from .compilation import Losses, compiled_losses
+from .compilation import Losses, compiled_losses, keeps_hidden_values
 from .divergence import Divergence
 from .hyperparameters import check_at_least, check_one_of, merge_parameters, primitive
 from .layers import MemberRandom, StackedLinear
@@ -209,6 +209,7 @@ class StackedModel(LightningModule):
         for layer in self.initialised_layers():
             if isinstance(layer, activations.Activation):
                 layer.reset_parameters(random.uniform)
+                activations.check_contract(layer)
             else:
                 layer.reset_parameters(random)
                 layer.requires_grad_(self._weights == "trained")
@@ -344,6 +345,25 @@ class StackedModel(LightningModule):
         from ..callbacks import default_callbacks  # callbacks are made for models, and import them
 
         return default_callbacks(self.trainer)
+
+    def setup(self, stage: str) -> None:
+        """Refuse a fit whose steps do not fit into memory.
+
+        Raises:
+            ValueError: with the estimate.
+        """
+        batch_size = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
+        device = self.trainer.strategy.root_device
+        # a GPU has memory of its own, and says itself when it is full
+        if stage == "fit" and isinstance(batch_size, int) and device.type == "cpu":
+            check_training(self.hparams, batch_size, *self.step_sizes(batch_size // self.trainer.world_size, device))
+
+    def step_sizes(self, rows: int, device: torch.device) -> tuple[int, int]:
+        """Bytes of the trained weights, and of the hidden units' values that a step on so many blocks keeps."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        hidden = self.work(rows) if keeps_hidden_values(self, device) else 0
+        size = next(self.parameters()).element_size()
+        return sum(parameter.numel() for parameter in trained) * size, hidden * size
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Sum over members of each one's mean loss, which trains every member as if alone."""
@@ -524,6 +544,25 @@ class StackedModel(LightningModule):
         factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
         for g in gradients:
             g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+
+def check_stack(model: Any) -> None:
+    """Refuse what is not a stack.
+
+    Raises:
+        ValueError: naming its type and what is allowed.
+
+    Example:
+        >>> check_stack(nn.Linear(2, 1))
+        Traceback (most recent call last):
+        ...
+        ValueError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)
+    """
+    if not isinstance(model, StackedModel):
+        raise ValueError(
+            f"model is of type {type(model).__name__}; "
+            "allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)"
+        )
 
 
 def _casts(device: str) -> bool:

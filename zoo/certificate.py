@@ -120,6 +120,10 @@ def read_model(source: str | Path) -> StackedModel:
     """
     from ..plain import read_yaml
 
+    if not isinstance(source, str | Path):
+        raise ValueError(
+            f"model is of type {type(source).__name__}; allowed: a stack, the name of a variant, or a YAML file"
+        )
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
         return create_model(str(source))

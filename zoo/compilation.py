@@ -60,6 +60,12 @@ def is_worth(model: StackedModel, steps: float, rows: int) -> bool:
     return model.fuses and model.work(rows) * steps >= WORTH_CELLS
 
 
+def keeps_hidden_values(model: StackedModel, device: torch.device) -> bool:
+    """Whether training surely keeps the values of hidden units for the gradient, as compiled code need not."""
+    compiles = model.compile_mode == "true" or (model.compile_mode == "auto" and model.fuses)
+    return not compiles or missing_compiler(device) is not None
+
+
 def missing_compiler(device: torch.device) -> str | None:
     """What is missing to compile for a device; None where all is there."""
     if device.type == "cuda":

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .seeds import generators
 from .symmetry import Orbits
 
 SELECTED_ENTRIES = 2**20  # of the matrix that selects tied weights in compiled code
@@ -28,13 +29,15 @@ class MemberRandom:
     def __init__(self, seed: int, replicas: list[int]) -> None:
         distinct, rows = np.unique(np.asarray(replicas), return_inverse=True)
         # not torch.Generator, whose seeds have 32 bits on the CPU: two of 100 000 replicas would be twins
-        self._generators = [np.random.default_rng([seed, replica]) for replica in distinct.tolist()]
+        self._generators = generators(seed, distinct)
         self._row = torch.from_numpy(rows)
 
     def uniform(self, shape: tuple[int, ...]) -> Tensor:
         """Uniform draws on [0, 1), shape ``(members, *shape)``; float64, so that every precision starts alike."""
-        draws = [torch.from_numpy(generator.random(shape)) for generator in self._generators]
-        return torch.stack(draws)[self._row]
+        draws = np.empty((len(self._generators), math.prod(shape)))
+        for generator, row in zip(self._generators, draws, strict=True):
+            generator.random(out=row)
+        return torch.from_numpy(draws)[self._row].view(len(self._row), *shape)
 
 
 class TiedTensor(nn.Module):

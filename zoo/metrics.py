@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -222,3 +222,30 @@ def generalization_metrics(exact: Tensor) -> MetricCollection:
         "cumulant_errors": CumulantErrors(exact),
     }
     return MetricCollection(metrics, compute_groups=[list(metrics)])
+
+
+def law_metrics(exact: Tensor, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Every metric of generalisation to one law, from all batches of it, of all processes.
+
+    Args:
+        exact: exact cumulants of the target, shape ``(4,)``.
+        pairs: outputs, shape ``(M, N)``, and targets, shape ``(N,)``, of each batch.
+
+    Returns:
+        Metric, in the order of ``METRICS`` -> one number a member, shape ``(M,)``.
+
+    Example:
+        >>> target = torch.tensor([0.0, 1.0, 2.0, 5.0])
+        >>> found = law_metrics(torch.zeros(4), [(torch.stack([target, target + 1]), target)])
+        >>> found["mse"]
+        tensor([0., 1.], dtype=torch.float64)
+    """
+    metrics, device = generalization_metrics(exact), torch.device("cpu")
+    for prediction, target in pairs:
+        if prediction.device != device:  # that of the first batch, at which processes exchange their states
+            device = prediction.device
+            metrics.to(device)
+        metrics.update(prediction, target)
+    computed = metrics.compute()
+    # torchmetrics makes a scalar of one member's number
+    return {name: computed[name].reshape(-1) for name in METRICS}

@@ -71,12 +71,17 @@ def list_models(pattern: str | None = None, pretrained: bool = False) -> list[st
         pattern: shell-style pattern, e.g. ``"*_full"``; all names by default.
         pretrained: names for :func:`renorm.load_pretrained`.
 
+    Raises:
+        ValueError: for a pattern that is not a string.
+
     Example:
         >>> list_models("mlp_relu_f*")
         ['mlp_relu_free', 'mlp_relu_full']
         >>> list_models("mlp_relu_free.g*", pretrained=True)
         ['mlp_relu_free.gaussian']
     """
+    if pattern is not None and not isinstance(pattern, str):
+        raise ValueError(f'pattern={pattern!r} is not a string; allowed: a shell-style pattern, e.g. "*_full"')
     if pretrained:
         return manifest.pretrained_names(pattern)
     names = list(_variants())
@@ -90,8 +95,8 @@ def find_variant(name: str) -> Variant:
         ValueError: where there is none, with the closest names.
     """
     variants = _variants()
-    if name not in variants:
-        close = difflib.get_close_matches(name, variants, n=3)
+    if not isinstance(name, str) or name not in variants:
+        close = difflib.get_close_matches(str(name), variants, n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise ValueError(f"model={name!r} is unknown; allowed: the names of 'renorm zoo list'{hint}")
     return variants[name]

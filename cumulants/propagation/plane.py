@@ -7,6 +7,7 @@ The expectation of anything in a network on blocks of two variables is an integr
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,16 +19,20 @@ from ..joint import check_entries
 from ..kstatistics import check_order
 from ..moments import moments_to_cumulants
 from .network import Network
-from .panels import law_atoms, law_panels
+from .panels import NODES, law_atoms, law_panels
 from .points import CHUNK_CELLS, check_product, product_points
 from .receptive_fields import has_partial_fields, local_laws
 from .tensors import PointLaw, VectorLaw, with_mean
 from .triangles import Triangles, grid, nodes_needed, pack, quarter, rule, split_at_kinks
 
+log = logging.getLogger("renorm")
+
 PART_POINTS = 2**22  # points of all members that are held at a time
 MAX_REFINEMENTS = 14
 TOLERANCE = 1e-12  # of a moment of the output over one triangle, relative to the whole
 MORE_NODES = 2  # of the rule that judges another
+SECONDS_A_POINT, SECONDS_A_UNIT = 4e-7, 4e-8  # of one core, for a point of a rule, and for a unit's value at it
+LONG = 5.0  # seconds, above which the time is announced
 
 
 class Part(NamedTuple):
@@ -63,6 +68,7 @@ class Cubature:
         self.exists = self._existing_order()
         self._power = max(self.exists, 1) * network.growth
         self._points = self._one_dimensional()
+        self._announced = False
 
     def _existing_order(self) -> int:
         if self.law.atoms() is not None:
@@ -123,10 +129,23 @@ class Cubature:
     def _triangle_points(self, network: Network) -> tuple[Tensor, Tensor]:
         panels = law_panels(self.law, self._power)
         triangles = split_at_kinks(grid(panels, network.members, network.device), network)
+        if not self._announced:
+            self._announce(len(triangles.member))
         if not is_polynomial_on_triangles(network):
             triangles = _refined(triangles, network, panels.pdf, max(self.exists, 1))
         x, w = _weighted_points(triangles, panels.pdf, network.members)
         return x, w / w.sum(dim=1, keepdim=True)
+
+    def _announce(self, triangles: int) -> None:
+        """Say beforehand, once, what takes long: densities that are singular at an end take very many panels."""
+        self._announced = True
+        rules = (
+            [NODES, NODES] if is_polynomial_on_triangles(self.network) else [NODES, NODES, NODES, NODES + MORE_NODES]
+        )
+        points = triangles * sum(nodes**2 for nodes in rules)
+        seconds = points * (SECONDS_A_POINT + SECONDS_A_UNIT * sum(self.network.sizes())) * self.network.members
+        if seconds > LONG:
+            log.warning("propagate: quadrature of %s on %d triangles takes about %.0f s", self.law, triangles, seconds)
 
     @functools.cached_property
     def marginals(self) -> list[Tensor]:

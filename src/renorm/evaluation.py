@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from .callbacks.results import medians_table
 from .datamodules import CLTDataModule
+from .datamodules.clt import parse_laws
 from .screen import whole_text
-from .zoo.base import StackedModel
+from .zoo.base import StackedModel, check_stack
+from .zoo.hyperparameters import check_at_least
 from .zoo.losses import clt_map
-from .zoo.metrics import METRICS, generalization_metrics
+from .zoo.metrics import law_metrics
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,9 +75,11 @@ def evaluate(
         >>> found.to_arrow().num_rows
         6
     """
-    chosen = [laws] if isinstance(laws, str) else laws
+    check_stack(model)
+    chosen = None if laws is None else [str(law) for law in parse_laws("laws", laws)]
     if chosen is not None and not chosen:
         raise ValueError("laws=[] is empty; allowed: one or more laws")
+    check_at_least("samples", samples, 4)  # here it goes by this name
     train, held_out = (None, None) if chosen is None else (chosen[:1], chosen[1:])
     data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed)
     return Evaluation(model, {str(law): _judge(model, data, position) for position, law in enumerate(data.laws)})
@@ -83,9 +88,10 @@ def evaluate(
 def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str, Tensor]:
     law = data.laws[position]
     parameter = next(model.parameters())
-    metrics = generalization_metrics(data.target_cumulants[str(law)]).to(parameter.device)
-    for step in range(-(-data.eval_samples["test"] // data.eval_batch_size)):
-        x = data.batch("test", 0, step, law=law).to(parameter)
-        metrics.update(model.divergence.exclude(model(x)), clt_map(x))
-    computed = metrics.compute()
-    return {name: computed[name].reshape(-1) for name in METRICS}
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(-(-data.eval_samples["test"] // data.eval_batch_size)):
+            x = data.batch("test", 0, step, law=law).to(parameter)
+            yield model.divergence.exclude(model(x)), clt_map(x)
+
+    return law_metrics(data.target_cumulants[str(law)], pairs())

@@ -104,32 +104,33 @@ def shown(law: laws.Law) -> Iterator[Callable[[str], None]]:
         yield lambda words: progress.update(task, description=f"{law}: {words}")
 
 
-def methods_for(model: StackedModel, law: laws.Law) -> list[str]:
-    """The methods that can do a model and a law."""
-    found = ["gaussian", "edgeworth"]
+def predictions_of(
+    model: StackedModel, law: laws.Law, arguments: argparse.Namespace, show: Callable[[str], None]
+) -> list[Propagation]:
+    """What the chosen methods predict; by default all that can do the model and the law."""
+    closures = ["gaussian", "edgeworth"]
     if read_network(model).nodes > 1:
-        found.insert(0, "independent_nodes")
-    for method in ("exact", "quadrature"):
+        closures.insert(0, "independent_nodes")
+    predictions = []
+    for method in arguments.methods or [*closures, "exact", "quadrature"]:
+        show(method)
+        at = arguments.closed_at if method in ("gaussian", "edgeworth") else "auto"
+        options: dict[str, Any] = {"closure": arguments.closure, "closed_at": at, "members": [arguments.member]}
         try:
-            propagate(model, law, 1, method=method, members=[0])["pre0"].marginal(1)
+            prediction = propagate(model, law, ORDER, method=method, **options)
+            prediction.marginals("out")  # worked out when they are asked for
         except ValueError:
+            if arguments.methods or method in closures:
+                raise
             continue  # other activations, larger blocks, laws that are neither discrete nor continuous
-        found.append(method)
-    return found
+        predictions.append(prediction)
+    return predictions
 
 
 def compared(model: StackedModel, law: laws.Law, arguments: argparse.Namespace) -> dict[str, Any]:
     """Print the table of one law; returns all its numbers."""
     with shown(law) as show:
-        show("which methods apply")
-        methods = arguments.methods or methods_for(model, law)
-        predictions = []
-        for method in methods:
-            show(method)
-            at = arguments.closed_at if method in ("gaussian", "edgeworth") else "auto"
-            options: dict[str, Any] = {"closure": arguments.closure, "closed_at": at, "members": [arguments.member]}
-            predictions.append(propagate(model, law, ORDER, method=method, **options))
-            predictions[-1].marginals("out")  # worked out when they are asked for
+        predictions = predictions_of(model, law, arguments, show)
         found = measured(model, law, arguments.member, arguments.samples, arguments.seed, show)
     print_table(predictions, found)
     return {

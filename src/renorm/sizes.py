@@ -173,6 +173,39 @@ def check_outputs(members: int, data: Mapping[str, int]) -> None:
         check_memory({name: data[name], "members": members}, 1.0 * FLOAT * members * data[name])
 
 
+def training_memory(trained: float, hidden: float) -> float:
+    """What a step of training holds: weights, their gradients, two states of the optimiser, and hidden values for the gradient.
+
+    Adam has two states of a weight, and so is taken for all; hidden values are kept before and after the activation.
+
+    Args:
+        trained: bytes of the trained weights.
+        hidden: bytes of the hidden units' values on one batch, where they are kept.
+
+    Example:
+        >>> training_memory(trained=1000, hidden=500)
+        5000
+    """
+    return 4 * trained + 2 * hidden
+
+
+def check_training(settings: Mapping[str, Any], batch_size: int, trained: float, hidden: float) -> None:
+    """Refuse a training whose step does not fit into memory, before the first one.
+
+    Args:
+        settings: arguments of the model.
+        batch_size: blocks of a step.
+        trained: bytes of the trained weights.
+        hidden: bytes of the hidden units' values on one batch, where they are kept.
+
+    Raises:
+        ValueError: with the estimate.
+    """
+    names = [name for name in ("width", "depth", "block_size", "replicas") if _number(settings, name, 0)]
+    sizes = {name: settings[name] for name in names} | {"batch_size": batch_size}
+    check_memory(sizes, training_memory(trained, hidden))
+
+
 def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
     """A setting as a float; what is not a number is refused where the model is built."""
     value = settings.get(name)

@@ -11,11 +11,12 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from matplotlib import pyplot as plt
 
-from renorm.callbacks import Generalization
+from renorm import evaluate
+from renorm.callbacks import Generalization, generalization
 from renorm.callbacks.figures import error_by_grid_point
 from renorm.datamodules import CLTDataModule
 from renorm.zoo import MLP, StackedModel
-from renorm.zoo.metrics import METRICS
+from renorm.zoo.metrics import METRICS, quantiles
 
 
 def validate(model: StackedModel, data: CLTDataModule, folder: Path) -> Generalization:
@@ -104,3 +105,33 @@ def test_figures_have_a_line_a_law_or_a_point_a_law() -> None:
 def test_negative_intervals_are_refused() -> None:
     with pytest.raises(ValueError, match="figure_every_n_validations=-1 is out of range; allowed: whole numbers >= 0"):
         Generalization(figure_every_n_validations=-1)
+
+
+def test_every_quantile_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[torch.Tensor] = []
+
+    def counted(values: torch.Tensor, *levels: tuple[float, ...]) -> list[torch.Tensor]:
+        taken.append(values)
+        return quantiles(values, *levels)
+
+    monkeypatch.setattr(generalization, "quantiles", counted)
+    callback = validate(exact_map(), CLTDataModule(val_samples=100), tmp_path)
+    worst = 2 * len(METRICS)  # of the laws trained on, and of those held out
+    assert len(taken) == len(callback.results) * len(METRICS) + worst
+    logged = read(tmp_path)
+    for law, metrics in callback.results.items():
+        low, median, high = map(float, quantiles(metrics["mse"]))
+        tag = f"generalization/{law}/mse"
+        assert [logged[f"{tag}_q10"], logged[tag], logged[f"{tag}_q90"]] == pytest.approx([low, median, high])
+
+
+def test_the_metrics_of_a_law_are_those_of_evaluate(tmp_path: Path) -> None:
+    model, data = exact_map(), CLTDataModule(test_samples=1500)
+    with torch.no_grad():
+        model.readout.bias.theta[1] = 0.5
+    callback = Generalization()
+    trainer = Trainer(accelerator="cpu", logger=False, callbacks=[callback], enable_progress_bar=False)
+    trainer.test(model, data, verbose=False)
+    for law, metrics in evaluate(model, samples=1500).results.items():
+        for name, values in metrics.items():
+            torch.testing.assert_close(callback.results[law][name], values, rtol=0, atol=0, equal_nan=True)

@@ -8,7 +8,7 @@ import inspect
 import itertools
 import pickle
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,30 @@ def test_metrics_in_a_collection_give_what_they_give_alone(kind: type[Metric]) -
     alone = [seen(metric, batches(kind)).compute() for metric in every(kind)]
     for i, expected in enumerate(alone):
         assert same(collection[str(i)].compute(), expected), i
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", list(VALUES), ids=lambda kind: kind.__name__)
+def test_no_conversion_changes_a_result(kind: type[Metric], dtype: torch.dtype) -> None:
+    name = str(dtype).removeprefix("torch.")
+    method = {"float16": "half", "float32": "float", "float64": "double"}.get(name, name)
+    conversions: list[Callable[[Any], Any]] = [
+        lambda module: module.to(dtype),
+        lambda module: module.set_dtype(dtype),
+        lambda module: module.type(dtype),
+        lambda module: getattr(module, method)(),
+        lambda module: torch.nn.ModuleList([module]).to(dtype)[0],  # as a model that has the metric
+        lambda module: MetricCollection([module]).set_dtype(dtype)[kind.__name__],
+    ]
+    plain, (first, second) = next(every(kind)), batches(kind)
+    expected = seen(copy.deepcopy(plain), [first, second]).compute()
+    for convert in conversions:
+        metric = seen(convert(seen(copy.deepcopy(plain), [first])), [second])
+        assert same(metric.compute(), expected)
+        metric = convert(metric)
+        assert same(metric.compute(), expected)  # the result that was computed before, too
+        metric.reset()
+        assert same(seen(metric, [first, second]).compute(), expected)  # and the states that it starts from
 
 
 def test_all_metrics_of_pairs_in_one_collection() -> None:

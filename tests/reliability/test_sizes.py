@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from renorm import sizes
 from renorm.callbacks import CumulantDiagnostics, RGFlow, TheoryGap
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.zoo import GNN, MLP
+from renorm.quiet import quiet_trainer
+from renorm.zoo import GNN, MLP, clt_map, compilation
 
 # log-uniform: hypothesis draws small numbers otherwise
 SIZES = st.floats(0, 18).map(lambda power: int(10**power))
@@ -97,6 +100,56 @@ def test_outputs_of_all_members_count() -> None:
     sizes.check_outputs(100, data.hparams)
     with pytest.raises(ValueError, match=r"val_samples=4096 needs at least 16.4 MB"):
         sizes.check_outputs(1000, data.hparams)
+
+
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Of their storages, each counted once."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "tanh", "quadratic"])
+@pytest.mark.parametrize("arguments", [{"width": 64, "replicas": 20}, {"depth": 3, "width": 32, "replicas": 8}])
+@pytest.mark.parametrize("rows", [8, 512])
+def test_the_estimate_of_a_step_is_what_torch_holds(activation: str, arguments: dict[str, int], rows: int) -> None:
+    model = MLP(activation=activation, compile=False, **arguments)  # type: ignore[arg-type]
+    optimizer = torch.optim.Adam(model.parameters())
+    saved: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved.append(tensor)
+        return tensor
+
+    x = torch.randn(rows, 2)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model.losses(x, clt_map(x)).sum()
+    loss.backward()
+    optimizer.step()
+    states = [value for state in optimizer.state.values() for value in state.values()]
+    weights = list(model.parameters())
+    held = bytes_of([*weights, *[w.grad for w in weights if w.grad is not None], *states, *saved])
+    estimate = sizes.training_memory(*model.step_sizes(rows, torch.device("cpu")))
+    assert held / 2 <= estimate <= 2 * held
+
+
+@pytest.mark.usefixtures("small_machine")
+@pytest.mark.parametrize("compile", [False, "auto"])
+def test_a_fit_that_does_not_fit_is_refused_before_its_first_step(
+    compile: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "missing_compiler", lambda _: None)
+    model = MLP(width=64, replicas=20, compile=compile)
+    data = CLTDataModule(batch_size=1024, val_samples=16, test_samples=16, steps_per_epoch=1)
+    trainer = quiet_trainer(1)
+    data.trainer = model.trainer = trainer
+    trainer.datamodule = data  # type: ignore[attr-defined]
+    if compile == "auto":
+        model.setup("fit")  # compiled code need not keep hidden values
+        return
+    model.setup("test")
+    with pytest.raises(ValueError, match=r"batch_size=1024 needs at least 10\.\d MB of memory; allowed: smaller"):
+        trainer.fit(model, data)
+    assert trainer.global_step == 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from renorm.callbacks.layer_cumulants import sampled_cumulants
 from renorm.cumulants import moments_to_cumulants, propagate
+from renorm.cumulants.propagation import plane
 from renorm.cumulants.propagation.network import read_network
 from renorm.cumulants.propagation.panels import gauss, law_panels
 from renorm.cumulants.propagation.triangles import grid, rule, split_at_kinks
@@ -235,3 +237,28 @@ def test_what_cannot_be_integrated_is_refused_before_it_takes_long(law: str, pro
         propagate(MLP(activation="relu"), law, 4, method="quadrature").marginals("out")
     assert "allowed: " in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("law", ["beta(a=0.5, b=0.5)", "beta(a=0.7, b=0.6)", "beta(a=2, b=0.5)"])
+def test_what_takes_long_is_announced_before_it_is_done(
+    activation: str, law: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class ReachedError(Exception):
+        pass
+
+    def work(*_: object) -> None:
+        raise ReachedError
+
+    monkeypatch.setattr(plane, "_refined", work)
+    monkeypatch.setattr(plane, "_weighted_points", work)
+    with pytest.raises(ReachedError), caplog.at_level("WARNING", "renorm"):
+        propagate(MLP(activation=activation, depth=2), law, method="quadrature").marginals("out")
+    (record,) = caplog.records
+    assert re.fullmatch(r"propagate: quadrature of .* on \d+ triangles takes about \d+ s", record.getMessage())
+
+
+def test_what_is_quick_is_not_announced(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING", "renorm"):
+        propagate(MLP(activation="gelu", replicas=2), "uniform()", method="quadrature").marginals("out")
+    assert not caplog.records

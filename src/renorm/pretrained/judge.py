@@ -17,7 +17,7 @@ from ..datamodules.laws import Law
 from ..datamodules.sampling import Split
 from ..zoo import StackedModel, clt_map
 from ..zoo.certificate import certify
-from ..zoo.metrics import METRICS, generalization_metrics
+from ..zoo.metrics import law_metrics
 
 RESAMPLES = 1000
 SPECTRUM_ORDER = 6
@@ -78,10 +78,7 @@ def member_metrics(model: StackedModel, data: CLTDataModule) -> dict[str, dict[s
     found = {}
     for law in data.laws:
         x = blocks_of(data, "test", law)
-        metrics = generalization_metrics(data.target_cumulants[str(law)])
-        metrics.update(twin(x), clt_map(x))
-        computed = metrics.compute()
-        found[str(law)] = {name: computed[name].reshape(-1) for name in METRICS}
+        found[str(law)] = law_metrics(data.target_cumulants[str(law)], [(twin(x), clt_map(x))])
     return found
 
 
