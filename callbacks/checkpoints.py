@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from ..zoo.whole_files import whole_file
+from ..files.whole import whole_file
 from .interruption import Interrupted
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")

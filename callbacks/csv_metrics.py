@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from ..zoo.whole_files import whole_file
+from ..files.whole import whole_file
 
 ROWS_KEY = "renorm_csv_rows"  # of a checkpoint
 

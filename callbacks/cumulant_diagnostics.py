@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ..cumulants import clt_step, kstat
 from ..datamodules import CLTDataModule, laws
-from ..datamodules.quadrature import law_rule
+from ..datamodules.laws.quadrature import law_rule
 from ..datamodules.sampling import draw_blocks
-from ..sizes import check_samples
-from ..zoo.base import StackedModel
-from ..zoo.losses import clt_map
+from ..limits import check_samples
+from ..training.losses import clt_map
+from ..training.stack import StackedModel
 from .cumulant_figures import draw_flow, draw_history
 from .cumulant_table import write_table
 from .figures import log_figure, shorten, verbatim

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ..zoo.base import StackedModel
-from ..zoo.whole_files import whole_file
+from ..files.whole import whole_file
+from ..training.stack import StackedModel
 from .tables import table_folder
 
 DIVERGED_FILE = "diverged.json"
@@ -21,7 +21,7 @@ class DivergedMembers(Callback):
     """After each epoch, and where training ends, report the members that diverged since the last report.
 
     One line goes to the screen; ``checkpoints/diverged.json`` has all of them, each with its place in the grid and the number of
-    updates that its weights have had. See :class:`renorm.zoo.divergence.Divergence` for what diverging means.
+    updates that its weights have had. See :class:`renorm.training.divergence.Divergence` for what diverging means.
     """
 
     def __init__(self) -> None:

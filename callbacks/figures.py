@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..zoo.base import StackedModel
-from ..zoo.metrics import quantiles
-from ..zoo.whole_files import whole_file
+from ..files.whole import whole_file
+from ..training.metrics import quantiles
+from ..training.stack import StackedModel
 from .tables import table_folder
 
 

@@ -10,8 +10,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
-from ..zoo.base import StackedModel
-from ..zoo.metrics import METRICS, law_metrics, quantiles, worst_law
+from ..training.metrics import METRICS, law_metrics, quantiles, worst_law
+from ..training.stack import StackedModel
 from .figures import error_by_grid_point, log_figure
 from .tables import chart_tag, log_scalars
 
@@ -20,7 +20,7 @@ class Generalization(Callback):
     r"""Log how well the map is learned under each law, as ``generalization/<law>/<metric>``.
 
     Metrics are ``mse``, ``relative_mse``, ``wasserstein1``, ``energy_distance`` and ``k1_error`` to ``k4_error``, see
-    :mod:`renorm.zoo.metrics`; the tag has the median over members, ``..._q10`` and ``..._q90`` the quantiles. Members that
+    :mod:`renorm.training.metrics`; the tag has the median over members, ``..._q10`` and ``..._q90`` the quantiles. Members that
     diverged are left out of the quantiles and counted in ``members/diverged``. In a test tags begin with ``test/``.
 
     ``Trainer.validate`` and ``Trainer.test`` return the medians, each under its tag, and ``trainer.callback_metrics`` has them.

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..cumulants import PowerSums, power_sums
 from ..datamodules.laws import Law
-from ..datamodules.quadrature import block_rule
-from ..zoo.base import StackedModel
+from ..datamodules.laws.quadrature import block_rule
+from ..training.stack import StackedModel
 
 ORDER = 4
 CHUNK_CELLS = 2**22  # values of a layer that quadrature holds at a time

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datamodules import laws
-from ..zoo.base import StackedModel, check_stack
-from ..zoo.losses import clt_map
-from ..zoo.metrics import HIGH, LOW
+from ..training.losses import clt_map
+from ..training.metrics import HIGH, LOW
+from ..training.stack import StackedModel, check_stack
 from .figures import shorten, verbatim
 
 SIDE = 81  # points along an axis of the plane

@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
-from ..zoo.losses import clt_map
-from ..zoo.whole_files import whole_file
+from ..files.whole import whole_file
+from ..training.losses import clt_map
 
 FORMATS = (".parquet", ".csv")
 

@@ -13,11 +13,11 @@ from rich.table import Table
 from torch import Tensor
 
 from .. import __version__
+from ..console import print_whole
 from ..datamodules import CLTDataModule
-from ..screen import print_whole
-from ..zoo.base import StackedModel
-from ..zoo.metrics import quantiles
-from ..zoo.whole_files import checksum, whole_file
+from ..files.whole import checksum, whole_file
+from ..training.metrics import quantiles
+from ..training.stack import StackedModel
 from .figures import shorten
 from .generalization import Generalization
 from .tables import dry

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cumulants import RGFlowResult
-from ..zoo.metrics import quantiles
+from ..training.metrics import quantiles
 
 MOST_LABELS = 8
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from ..cumulants import RGFlowResult, clt_eigenvalues, clt_flow, eigenvalues, rg_flow, rg_spectrum
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.sampling import stream
-from ..sizes import check_samples
-from ..zoo.base import StackedModel
-from ..zoo.metrics import quantiles
+from ..limits import check_samples
+from ..training.metrics import quantiles
+from ..training.stack import StackedModel
 from .figures import log_figure, shorten, verbatim
 from .rg_figures import draw_flow, draw_spectrum
 from .tables import is_due, log_scalars, table_folder, write_epoch

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..datamodules import CLTDataModule
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 from .cumulant_diagnostics import CumulantDiagnostics
 from .figures import shorten
 from .rg_flow import RGFlow

@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 from ..zoo.layers import project
-from ..zoo.symmetry import Orbits
+from ..zoo.symmetry.orbits import Orbits
 from .figures import log_figure
 from .symmetry_figures import draw_asymmetry_history, draw_order_parameter
 from .tables import is_due, log_scalars, mean_and_quantiles, table_folder, write_epoch
@@ -64,7 +64,7 @@ def asymmetry(weight: Tensor, orbits: Orbits) -> Tensor:
         Shape ``(M,)``, float64; NaN for a weight that is 0.
 
     Example:
-        >>> from renorm.zoo.symmetry import layer_orbits
+        >>> from renorm.zoo.symmetry.orbits import layer_orbits
         >>> tied = layer_orbits("input", [2, 1, 1])[0][0]
         >>> asymmetry(torch.tensor([[[1.0, 1.0]], [[1.0, -1.0]]]), tied)
         tensor([0., 1.], dtype=torch.float64)

@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from ..zoo.metrics import HIGH, LOW
-from ..zoo.whole_files import whole_file
+from ..files.whole import whole_file
+from ..training.metrics import HIGH, LOW
 
 BRACKETS = str.maketrans("()", "[]")
 

@@ -11,8 +11,8 @@ from ..cumulants.propagation import Gap
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.sampling import draw_blocks
-from ..sizes import check_samples
-from ..zoo.base import StackedModel
+from ..limits import check_samples
+from ..training.stack import StackedModel
 from .figures import log_figure, shorten, verbatim
 from .layer_cumulants import ORDER, sampled_cumulants
 from .tables import is_due, log_scalars, mean_and_quantiles, table_folder, write_epoch

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 
 # Values of hidden units that a step must compute for each thread to pay, see docs/performance.md: with fewer, threads wait for
 # each other longer than they compute, and much longer where others use the machine, too. The load of the machine does not

@@ -3,6 +3,6 @@
 if __name__ != "renorm.datamodules":
     raise ImportError("this folder is the package renorm.datamodules: import it by that name")
 
-from .clt import CLTDataModule
+from .blocks import CLTDataModule
 
 __all__ = ["CLTDataModule"]

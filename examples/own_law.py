@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from renorm.cli import main
-from renorm.datamodules.law_exact import cumulants_of
-from renorm.datamodules.laws import Law, positive
+from renorm.datamodules.laws import Law, cumulants_of, positive
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def renorm() -> Run:
 @pytest.fixture
 def zoo_copy(tmp_path: Path) -> Path:
     """A folder with two entries of the pretrained zoo, the first with its trajectory, to be spoilt at will."""
+    from renorm.pretrained.manifest import FOLDER, find_entry
     from renorm.pretrained.train import write_manifest
-    from renorm.zoo.manifest import FOLDER, find_entry
 
     folder = tmp_path / "zoo_copy"
     folder.mkdir()

@@ -9,8 +9,8 @@ import torch
 import yaml
 
 from renorm.cli import main
-from renorm.recipes import BASE_CONFIG, CONFIGS, config_names, find_config
 from renorm.report.claim import claim_ids
+from renorm.runs.configs import BASE_CONFIG, CONFIGS, config_names, find_config
 from renorm.sweep.config import sweep_names
 from renorm.zoo import GNN, MLP
 

@@ -17,7 +17,7 @@ MODULES = [
 
 
 def test_all_modules_are_found() -> None:
-    assert {"renorm.cli", "renorm.zoo.mlp", "renorm.datamodules.laws", "renorm.cumulants", "renorm.callbacks"} <= {
+    assert {"renorm.cli.main", "renorm.zoo.mlp", "renorm.datamodules.laws", "renorm.cumulants", "renorm.callbacks"} <= {
         *MODULES
     }
 

@@ -48,7 +48,7 @@ def test_an_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None
     target = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(target)
     code = (
-        "import renorm, renorm.zoo, renorm.recipes as r; "
+        "import renorm, renorm.zoo, renorm.runs.configs as r; "
         f"assert renorm.__file__.startswith({str(target)!r}), renorm.__file__; "
         "assert r.find_config('slopes_free').startswith(renorm.__file__.rpartition('/')[0]); "
         "assert len(renorm.list_models(pretrained=True)) >= 40; "

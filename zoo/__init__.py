@@ -10,21 +10,21 @@ if __name__ != "renorm.zoo":
     raise ImportError("this folder is the package renorm.zoo: import it by that name")
 
 if TYPE_CHECKING:
+    from ..training.losses import clt_map
+    from ..training.stack import StackedModel
     from .activations import Activation, list_activations
-    from .base import StackedModel
     from .gnn import GNN
-    from .losses import clt_map
     from .mlp import MLP
 
 __all__ = ["GNN", "MLP", "Activation", "StackedModel", "clt_map", "list_activations"]
 
-_HOMES = {"Activation": "activations", "list_activations": "activations", "clt_map": "losses"}
-_HOMES |= {"StackedModel": "base", "MLP": "mlp", "GNN": "gnn"}
+_HOMES = {"Activation": ".activations", "list_activations": ".activations", "clt_map": "..training.losses"}
+_HOMES |= {"StackedModel": "..training.stack", "MLP": ".mlp", "GNN": ".gnn"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        return getattr(importlib.import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

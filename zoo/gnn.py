@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_at_least, check_bool, check_one_of, primitive
+from ..training.stack import StackedModel
 from .activations import find
-from .base import StackedModel
-from .graph_symmetry import HOPS, ODD, graph_orbits, symmetries_of
 from .graphs import adjacency, edge_list
-from .hyperparameters import check_at_least, check_bool, check_one_of, primitive
 from .layers import StackedLinear
-from .symmetry import Orbits
+from .symmetry.graphs import HOPS, ODD, graph_orbits, symmetries_of
+from .symmetry.orbits import Orbits
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data

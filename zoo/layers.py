@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .seeds import generators
-from .symmetry import Orbits
+from .symmetry.orbits import Orbits
 
 SELECTED_ENTRIES = 2**20  # of the matrix that selects tied weights in compiled code
 FUSED_INPUTS = 16  # of the first layer in compiled code; above it a library's matrix product is faster
@@ -111,7 +111,7 @@ def project(tensor: Tensor, orbits: Orbits) -> Tensor:
         The projections, same shape.
 
     Example:
-        >>> from renorm.zoo.symmetry import layer_orbits
+        >>> from renorm.zoo.symmetry.orbits import layer_orbits
         >>> project(torch.tensor([[[1.0, 3.0]]]), layer_orbits("input", [2, 1, 1])[0][0])
         tensor([[[2., 2.]]])
     """

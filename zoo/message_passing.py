@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.nn import MessagePassing
 
-from .graph_symmetry import ConvOrbits
 from .layers import MemberRandom, StackedLinear, TiedTensor
+from .symmetry.graphs import ConvOrbits
 
 
 class StackedConv(MessagePassing):  # type: ignore[misc]

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import StackedModel
-from .hyperparameters import check_at_least, check_bool, primitive
+from ..checks import check_at_least, check_bool, primitive
+from ..training.stack import StackedModel
 from .layers import StackedLinear
-from .symmetry import SYMMETRIES, Orbits, layer_orbits
+from .symmetry.orbits import SYMMETRIES, Orbits, layer_orbits
 
 
 class MLP(StackedModel):

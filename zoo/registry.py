@@ -9,12 +9,12 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from . import manifest
-from .graph_symmetry import GRAPH_SYMMETRIES, HOPS, symmetries_of
-from .symmetry import SYMMETRIES
+from ..pretrained import manifest
+from .symmetry.graphs import GRAPH_SYMMETRIES, HOPS, symmetries_of
+from .symmetry.orbits import SYMMETRIES
 
 if TYPE_CHECKING:
-    from .base import StackedModel
+    from ..training.stack import StackedModel
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..renormalisation import hermite
+from ..rg import hermite
 from .tensors import BlockLaw
 
 REACH = 7.5  # standard deviations

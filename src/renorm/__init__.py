@@ -13,14 +13,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import callbacks, cumulants, datamodules, zoo
     from .callbacks.map_figures import plot_map
-    from .evaluation import evaluate
-    from .zoo.certificate import certify
-    from .zoo.hub import load_pretrained
+    from .certificates.certificate import certify
+    from .pretrained.hub import load_pretrained
+    from .runs.evaluation import evaluate
     from .zoo.registry import create_model, list_models
 
 _SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
-_FUNCTIONS = {"certify": "zoo.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
-_FUNCTIONS |= {"evaluate": "evaluation", "load_pretrained": "zoo.hub", "plot_map": "callbacks.map_figures"}
+_FUNCTIONS = {"certify": "certificates.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
+_FUNCTIONS |= {"evaluate": "runs.evaluation", "load_pretrained": "pretrained.hub", "plot_map": "callbacks.map_figures"}
 
 __all__ = [
     "__version__",

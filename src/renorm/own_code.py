@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-from .options import take_option
 
 OPTION = "--import"
 VARIABLE = "RENORM_IMPORT"  # tells the processes that a command starts
-
-
-@contextlib.contextmanager
-def own_imports(words: list[str]) -> Iterator[list[str]]:
-    """Import every module that ``--import`` names, so that its classes are known for as long as this lasts.
-
-    Args:
-        words: of a command line. A module is named as in Python, or by the path of its file.
-
-    Returns:
-        The other words.
-
-    Raises:
-        ValueError: for a module that is not there, or that fails.
-
-    Example:
-        >>> with own_imports(["test", "--import", "colorsys", "--ckpt_path", "last"]) as words:
-        ...     words, imported()
-        (['test', '--ckpt_path', 'last'], ['colorsys'])
-    """
-    names = []
-    name, words = take_option(words, OPTION)
-    while name is not None:
-        names.append(name)
-        name, words = take_option(words, OPTION)
-    before = os.environ.get(VARIABLE)
-    if names:
-        os.environ[VARIABLE] = os.pathsep.join(names)
-    try:
-        import_own_code()
-        yield words
-    finally:
-        if before is None:
-            os.environ.pop(VARIABLE, None)
-        else:
-            os.environ[VARIABLE] = before
 
 
 def import_own_code() -> None:

@@ -15,8 +15,8 @@ from renorm import evaluate
 from renorm.callbacks import Generalization, generalization
 from renorm.callbacks.figures import error_by_grid_point
 from renorm.datamodules import CLTDataModule
+from renorm.training.metrics import METRICS, quantiles
 from renorm.zoo import MLP, StackedModel
-from renorm.zoo.metrics import METRICS, quantiles
 
 
 def validate(model: StackedModel, data: CLTDataModule, folder: Path) -> Generalization:

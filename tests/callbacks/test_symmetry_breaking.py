@@ -13,9 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from renorm.callbacks import SymmetryBreaking
 from renorm.callbacks.symmetry_breaking import asymmetries, asymmetry, order_parameter
 from renorm.zoo import GNN, MLP
-from renorm.zoo.graph_symmetry import symmetries_of
 from renorm.zoo.layers import project
-from renorm.zoo.symmetry import SYMMETRIES
+from renorm.zoo.symmetry.graphs import symmetries_of
+from renorm.zoo.symmetry.orbits import SYMMETRIES
 
 from .test_cumulant_diagnostics import fit, tags
 

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from renorm.callbacks import ChooseThreads
 from renorm.callbacks.threads import CELLS_A_THREAD, CHOSEN_BY, is_chosen, threads_for
 from renorm.datamodules import CLTDataModule
-from renorm.quiet import quiet_trainer, quieten
+from renorm.runs.quiet_trainer import quiet_trainer, quieten
 from renorm.zoo import GNN, MLP, StackedModel
 
 

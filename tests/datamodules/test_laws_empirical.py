@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from renorm.datamodules import laws
-from renorm.datamodules.empirical import _Values
+from renorm.datamodules.laws.empirical import _Values
 
 VALUES = [3.0, 0.1, -2.5, 0.1, 7.25]
 

@@ -10,8 +10,8 @@ import scipy.integrate
 import scipy.stats
 
 from renorm.datamodules import laws
-from renorm.datamodules.clt import DEFAULT_HELD_OUT_LAWS
-from renorm.datamodules.quadrature import block_rule, law_rule
+from renorm.datamodules.blocks import DEFAULT_HELD_OUT_LAWS
+from renorm.datamodules.laws.quadrature import block_rule, law_rule
 
 LAWS = [
     *DEFAULT_HELD_OUT_LAWS,

@@ -16,16 +16,16 @@ from renorm import callbacks, cumulants, datamodules, zoo
 from renorm.callbacks import CumulantDiagnostics, RGFlow, TheoryGap
 from renorm.callbacks.layer_cumulants import integrated_cumulants, sampled_cumulants
 from renorm.callbacks.symmetry_breaking import asymmetries, order_parameter
+from renorm.certificates.certificate import certify_grid
+from renorm.certificates.mlp import Architecture
 from renorm.cumulants import propagate, propagation
 from renorm.datamodules import CLTDataModule, laws
 from renorm.pretrained.export import largest_difference
+from renorm.training.losses import LOSSES
+from renorm.training.metrics import MemberMean, generalization_metrics
 from renorm.zoo import GNN, MLP, StackedModel
-from renorm.zoo.certificate import certify_grid
 from renorm.zoo.gnn import blocks_of
 from renorm.zoo.layers import project
-from renorm.zoo.losses import LOSSES
-from renorm.zoo.metrics import MemberMean, generalization_metrics
-from renorm.zoo.representability import Architecture
 
 from .pretend_device import pretend_device
 

@@ -15,10 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from renorm.arguments import OneLineParser, joined
-from renorm.cli import libraries_warnings_as_usual, main
-from renorm.folder_names import check_folder_name
-from renorm.footprint import Footprint
+from renorm.cli.arguments import OneLineParser, joined
+from renorm.cli.main import libraries_warnings_as_usual, main
+from renorm.files.folder_names import check_folder_name
+from renorm.files.footprint import Footprint
 
 from ..conftest import QUICK, Run
 
@@ -328,6 +328,6 @@ def test_warnings_of_ones_own_stay_errors(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "warnoptions", ["error"])
     with libraries_warnings_as_usual():
         warnings.warn_explicit("old", DeprecationWarning, "a.py", 1, module="jsonargparse._deprecated")
-        for module in ("renorm.zoo.base", "renorm", "__main__"):
+        for module in ("renorm.training.stack", "renorm", "__main__"):
             with pytest.raises(DeprecationWarning):
                 warnings.warn_explicit("old", DeprecationWarning, "a.py", 1, module=module)

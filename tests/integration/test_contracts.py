@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from renorm.cli import main
-from renorm.datamodules import CLTDataModule, law_base, laws
+from renorm.datamodules import CLTDataModule, laws
+from renorm.datamodules.laws import base as law_base
 from renorm.zoo import GNN, MLP, Activation, activations
 
 CUMULANTS = [Fraction(0), Fraction(1), Fraction(0), Fraction(0)]
@@ -69,9 +70,9 @@ GOOD = {
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """Classes of a test end with it."""
-    known = dict(activations._REGISTRY), dict(law_base.REGISTRY)
+    known = dict(activations.REGISTRY), dict(law_base.REGISTRY)
     yield
-    for registry, before in zip((activations._REGISTRY, law_base.REGISTRY), known, strict=True):
+    for registry, before in zip((activations.REGISTRY, law_base.REGISTRY), known, strict=True):
         registry.clear()
         registry.update(before)
 

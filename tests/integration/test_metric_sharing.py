@@ -20,7 +20,7 @@ from torchmetrics import Metric, MetricCollection
 import renorm
 from renorm.cumulants import Cumulants, JointCumulants
 from renorm.cumulants.mergeable import MergeableMetric
-from renorm.zoo.metrics import CumulantErrors, Distances, MemberMean, SquaredErrors
+from renorm.training.metrics import CumulantErrors, Distances, MemberMean, SquaredErrors
 
 EXACT = torch.tensor([0.0, 1.0, 0.5, -0.6], dtype=torch.float64)
 POLICIES = ["propagate", "omit"]  # and "raise", which the bad data must not reach

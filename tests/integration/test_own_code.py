@@ -12,7 +12,7 @@ import torch
 from tests.conftest import QUICK, Run
 
 from renorm.cli import main
-from renorm.recipes import load_model
+from renorm.runs.configs import load_model
 from renorm.zoo import activations, list_activations
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "own_activation.py"
@@ -158,7 +158,7 @@ def test_the_same_file_may_define_its_names_again(tmp_path: Path) -> None:
             spec.loader.exec_module(sys.modules[name])
             assert activations.find("twice_of_a_test").__module__ == name
     finally:
-        activations._REGISTRY.pop("twice_of_a_test", None)
+        activations.REGISTRY.pop("twice_of_a_test", None)
         for name in ("twice_of_a_test", "another_name_of_the_same_file"):
             sys.modules.pop(name, None)
 

@@ -14,7 +14,7 @@ from tests.conftest import QUICK
 
 from renorm.callbacks.csv_metrics import KeepingCSVLogger, read_rows
 from renorm.cli import main
-from renorm.loggers import keeping, loggers_of
+from renorm.runs.loggers import keeping, loggers_of
 
 FIT = ("fit", *QUICK, "--trainer.log_every_n_steps", "1", "--trainer.max_epochs")
 

@@ -17,10 +17,10 @@ import renorm as package
 from renorm.callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.quiet import quieten
-from renorm.recipes import load_model
+from renorm.runs.configs import load_model
+from renorm.runs.quiet_trainer import quieten
+from renorm.training.metrics import METRICS
 from renorm.zoo import MLP
-from renorm.zoo.metrics import METRICS
 
 SIZES = {"steps_per_epoch": 4, "val_samples": 128, "test_samples": 256, "eval_batch_size": 64}
 FLAGS = [word for name, value in SIZES.items() for word in (f"--data.{name}", str(value))]

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from renorm.pretrained import recipes
+from renorm.pretrained.manifest import FOLDER
 from renorm.pretrained.train import train_entry
-from renorm.zoo.manifest import FOLDER
 
 SMALL = ("mlp_quadratic_full.uniform", "gnn_graph_conv_linear_full.mixed")  # the first has a trajectory
 SIZES = {"replicas": 3, "steps": 12, "steps_per_epoch": 4, "val_samples": 64, "test_samples": 128}

@@ -11,8 +11,8 @@ import pytest
 
 from renorm.cli import main
 from renorm.pretrained.cards import card, overview
+from renorm.pretrained.manifest import find_entry, pretrained_names
 from renorm.pretrained.page import anchor, page
-from renorm.zoo.manifest import find_entry, pretrained_names
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = "mlp_quadratic_full.uniform"

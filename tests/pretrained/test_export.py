@@ -13,7 +13,7 @@ import torch
 
 from renorm.cli import main
 from renorm.pretrained import export as exporting
-from renorm.zoo.hub import load_pretrained
+from renorm.pretrained.hub import load_pretrained
 
 FORMATS = ("safetensors", "torch_export", "onnx")
 CASES = [("mlp_spline_free.uniform", "best", 1), ("gnn_sage_leaky_relu_free.uniform", "all", 16)]

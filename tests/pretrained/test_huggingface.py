@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from renorm.zoo.hub import load_pretrained
+from renorm.pretrained.hub import load_pretrained
 
 hub = pytest.importorskip("renorm.pretrained.huggingface")
 

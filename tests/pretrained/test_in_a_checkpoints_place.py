@@ -10,8 +10,8 @@ import torch
 
 from renorm.callbacks import Generalization
 from renorm.cli import main
-from renorm.zoo.hub import load_pretrained
-from renorm.zoo.manifest import find_entry
+from renorm.pretrained.hub import load_pretrained
+from renorm.pretrained.manifest import find_entry
 
 NAME = "mlp_leaky_relu_free.mixed"
 QUIET = ("--trainer.enable_progress_bar", "false")

@@ -8,6 +8,7 @@ import scipy.stats
 import torch
 
 from renorm.datamodules import CLTDataModule
+from renorm.pretrained.hub import load_pretrained
 from renorm.pretrained.judge import (
     blocks_of,
     bootstrap_interval,
@@ -19,7 +20,6 @@ from renorm.pretrained.judge import (
     summarise,
 )
 from renorm.zoo import MLP, clt_map
-from renorm.zoo.hub import load_pretrained
 
 NAME = "mlp_relu_free.uniform"
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from renorm.cli import main
+from renorm.files.whole import one_writer
 from renorm.pretrained import recipes, retrain
+from renorm.pretrained.hub import load_pretrained
+from renorm.pretrained.manifest import FOLDER, find_entry, pretrained_names, read_manifest
 from renorm.pretrained.retrain import comparison
 from renorm.pretrained.train import describe, run_recipe, versions_of
 from renorm.pretrained.verify import verify
-from renorm.zoo.hub import load_pretrained
-from renorm.zoo.manifest import FOLDER, find_entry, pretrained_names, read_manifest
-from renorm.zoo.whole_files import one_writer
 
 SMALL = ["mlp_quadratic_full.uniform", "gnn_graph_conv_linear_full.mixed"]
 

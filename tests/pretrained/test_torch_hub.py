@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from renorm.zoo.hub import load_pretrained
-from renorm.zoo.manifest import pretrained_names
+from renorm.pretrained.hub import load_pretrained
+from renorm.pretrained.manifest import pretrained_names
 
 ROOT = str(Path(__file__).parent.parent.parent)
 NAME = "mlp_quadratic_full.uniform"

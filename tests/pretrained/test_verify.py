@@ -13,9 +13,9 @@ import pytest
 import safetensors.torch
 
 from renorm.cli import main
+from renorm.pretrained.manifest import find_entry, pretrained_names, read_manifest
 from renorm.pretrained.train import write_manifest
 from renorm.pretrained.verify import entry_differences, verify
-from renorm.zoo.manifest import find_entry, pretrained_names, read_manifest
 
 SMALL = NAME, _ = "mlp_quadratic_full.uniform", "gnn_graph_conv_linear_full.mixed"
 LAW = "gaussian(mean=0, std=1)"

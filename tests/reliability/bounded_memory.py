@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow.parquet
 import torch
 
-from renorm.datamodules.empirical import Empirical
-from renorm.plot_command import read_results
-from renorm.recipes import find_config, load_checkpoint
+from renorm.cli.plot import read_results
+from renorm.datamodules.laws.empirical import Empirical
+from renorm.runs.configs import find_config, load_checkpoint
 from renorm.sweep.table import read_table
 
 READERS = {

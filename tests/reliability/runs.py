@@ -24,7 +24,7 @@ Preparation = Callable[[], None]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        "renorm.training",
+        "renorm.cli.fit",
         "matplotlib.backends.backend_agg",
         "renorm.sweep.point",
         "torch.utils.tensorboard",

@@ -12,7 +12,7 @@ from torch import Tensor
 from renorm.callbacks.threads import CHOSEN_BY, threads_for
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.quiet import quiet_trainer
+from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import GNN, MLP, StackedModel
 
 from .runs import assert_equal, events, load

@@ -15,11 +15,11 @@ from renorm.callbacks import Generalization, TheoryGap
 from renorm.callbacks.diverged_members import describe
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.quiet import quiet_trainer
+from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.sweep.config import parse_sweep
 from renorm.sweep.point import run_point
+from renorm.training.divergence import AllDivergedError, Divergence
 from renorm.zoo import GNN, MLP, StackedModel
-from renorm.zoo.divergence import AllDivergedError, Divergence
 from renorm.zoo.registry import find_variant, list_models
 
 from .runs import assert_equal, events, load

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from renorm.zoo.failures import RunError, failure
-from renorm.zoo.whole_files import whole_file
+from renorm.errors import RunError, failure
+from renorm.files.whole import whole_file
 
 from .runs import assert_equal, load, run, scalars
 from .test_signals import FIT

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from renorm.callbacks.results import SEAL, seal
-from renorm.cli import COMMANDS, main
+from renorm.cli.main import COMMANDS, main
 
 SEED = 20
 FUZZ = settings(

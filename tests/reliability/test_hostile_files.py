@@ -20,12 +20,12 @@ import pytest
 import torch
 
 from renorm.callbacks.results import SEAL, seal
-from renorm.certify_command import model_of
 from renorm.cli import main
-from renorm.datamodules.empirical import Empirical
+from renorm.cli.certify import model_of
+from renorm.cli.plot import read_results
 from renorm.datamodules.laws import parse
-from renorm.plot_command import read_results
-from renorm.recipes import find_config, load_checkpoint, load_model
+from renorm.datamodules.laws.empirical import Empirical
+from renorm.runs.configs import find_config, load_checkpoint, load_model
 from renorm.sweep.config import Point, Sweep, read_sweep
 from renorm.sweep.table import Folder, read_description, read_table
 

@@ -91,7 +91,7 @@ def kill() -> None:
 
 def kill_after(steps: int, seconds: float) -> None:
     """Kill the process so many steps after training starts and so long after that, wherever it is by then."""
-    from renorm.zoo.base import StackedModel
+    from renorm.training.stack import StackedModel
 
     training_step, count = StackedModel.training_step, 0
 
@@ -125,7 +125,7 @@ def test_killed_at_twenty_random_moments(whole: Path, tmp_path: Path) -> None:
 
 def kill_in(where: str, number: int) -> None:
     """Kill the process while it writes its checkpoint of that number."""
-    from renorm.zoo import whole_files
+    from renorm.files import whole as whole_files
 
     count = 0
     write_bytes, replace, synchronise = Path.write_bytes, os.replace, whole_files._synchronise

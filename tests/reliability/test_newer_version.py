@@ -17,13 +17,13 @@ from packaging.version import Version
 
 from renorm import __version__, load_pretrained, versions
 from renorm.callbacks.results import SEAL, report, seal
+from renorm.cli.plot import read_results
 from renorm.datamodules import CLTDataModule
-from renorm.plot_command import read_results
-from renorm.quiet import quiet_trainer
-from renorm.recipes import load_checkpoint, load_model
-from renorm.sweep import plot_command
+from renorm.pretrained.manifest import MANIFEST
+from renorm.runs.configs import load_checkpoint, load_model
+from renorm.runs.quiet_trainer import quiet_trainer
+from renorm.sweep import plot as plot_command
 from renorm.zoo import MLP
-from renorm.zoo.manifest import MANIFEST
 
 NEWER = "97.1.0"
 

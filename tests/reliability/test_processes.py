@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.trainer_checks import check_strategy
+from renorm.runs.trainer_checks import check_strategy
 from renorm.zoo import MLP, clt_map
 
 from .runs import load, run, run_group

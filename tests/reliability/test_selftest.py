@@ -15,10 +15,11 @@ import scipy.stats
 import torch
 
 from renorm.cli import main
-from renorm.selftest import checks, command
+from renorm.cli import selftest as command
+from renorm.pretrained import manifest
+from renorm.pretrained.hub import load_pretrained
+from renorm.selftest import checks
 from renorm.selftest.checks import CHECKS, exact_kstatistics
-from renorm.zoo import manifest
-from renorm.zoo.hub import load_pretrained
 
 from ..integration.test_bad_input import one_line
 from .mutations import all_mutations, loaded_or_none

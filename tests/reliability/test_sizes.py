@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from renorm import sizes
+from renorm import limits as sizes
 from renorm.callbacks import CumulantDiagnostics, RGFlow, TheoryGap
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.quiet import quiet_trainer
-from renorm.zoo import GNN, MLP, clt_map, compilation
+from renorm.runs.quiet_trainer import quiet_trainer
+from renorm.training import compilation
+from renorm.zoo import GNN, MLP, clt_map
 
 # log-uniform: hypothesis draws small numbers otherwise
 SIZES = st.floats(0, 18).map(lambda power: int(10**power))

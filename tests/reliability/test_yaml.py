@@ -11,12 +11,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from renorm.certificates.certificate import read_model
 from renorm.cli import main
-from renorm.plain import parse_yaml
-from renorm.recipes import CONFIGS
-from renorm.training import Parser
-from renorm.yaml_core import dump, load, load_flag
-from renorm.zoo.certificate import read_model
+from renorm.cli.fit import Parser
+from renorm.files.untrusted import parse_yaml
+from renorm.files.yaml_core import dump, load, load_flag
+from renorm.runs.configs import CONFIGS
 
 # PyYAML loses some line separators in keys
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=8)

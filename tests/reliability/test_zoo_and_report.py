@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from renorm.zoo.manifest import FOLDER, read_manifest
+from renorm.pretrained.manifest import FOLDER, read_manifest
 
 from .runs import run
 

@@ -20,7 +20,7 @@ from renorm.report.alignment import (
     pulls,
 )
 from renorm.report.fits import make_model
-from renorm.zoo.losses import clt_map
+from renorm.training.losses import clt_map
 
 
 def random_networks(members: int, hidden: int = 4, seed: int = 0) -> Networks:

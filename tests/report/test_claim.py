@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from renorm.cli.sweep import check_points
 from renorm.report.claim import FOLDER, ORDER, claim_ids, laid_over, parse_claim, read_claim
 from renorm.report.claims import find_judge
-from renorm.sweep.command import check_points
 from renorm.sweep.config import parse_sweep
 from renorm.zoo import GNN, MLP
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from renorm.cli import main
+from renorm.cli.report import chosen_claims, judge_claims, write_all
 from renorm.report import claim as claims
-from renorm.report.command import chosen_claims, judge_claims, write_all
 
 from .tiny import tiny
 

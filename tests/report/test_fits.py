@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from renorm.datamodules import CLTDataModule, laws
-from renorm.quiet import quiet_trainer
 from renorm.report.fits import errors_of, make_model, relative_errors, train
-from renorm.zoo.losses import clt_map
+from renorm.runs.quiet_trainer import quiet_trainer
+from renorm.training.losses import clt_map
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])

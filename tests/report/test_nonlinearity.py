@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from renorm.datamodules import laws
-from renorm.datamodules.quadrature import block_rule
+from renorm.datamodules.laws.quadrature import block_rule
 from renorm.report.fits import make_model, relative_errors
 from renorm.report.nonlinearity import error_outside, network_index, nonlinearity, unit_parts
 

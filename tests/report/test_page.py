@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from renorm.cli.report import judge_claims, write_all
 from renorm.report.claim import read_claim
-from renorm.report.command import judge_claims, write_all
 from renorm.report.figures import COLOURS, draw_band, draw_members, mark_threshold, panels
 from renorm.report.finding import UNDECIDED, Drawing, Effect, Finding
 from renorm.report.outcome import Outcome, check_finding, markdown, undecided

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from renorm.cli import main
-from renorm.sweep.command import by_size, check_points
+from renorm.cli.sweep import by_size, check_points
 from renorm.sweep.config import parse_sweep, read_sweep, sweep_names
 
 

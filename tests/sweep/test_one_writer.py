@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from renorm.cli import main
-from renorm.zoo.whole_files import is_unused, one_writer
+from renorm.files.whole import is_unused, one_writer
 
 SWEEP = "model: MLP\naxes: {width: [2, 3]}\nsettings: {steps: 2}\n"
 

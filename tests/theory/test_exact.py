@@ -14,7 +14,7 @@ from renorm.cumulants import propagate
 from renorm.cumulants.propagation.exact import RationalLaw
 from renorm.cumulants.propagation.gauss_rules import gauss_rule
 from renorm.datamodules import laws
-from renorm.datamodules.law_exact import cumulants_of, moments_of
+from renorm.datamodules.laws.exact import cumulants_of, moments_of
 from renorm.zoo import MLP
 
 from ..cumulants.exact import moments_to_cumulant

@@ -15,7 +15,7 @@ from renorm.cumulants.propagation.network import Network, Nonlinearity, read_net
 from renorm.cumulants.propagation.plane import CubatureLaw
 from renorm.cumulants.propagation.propagate import layerwise, without_cross_nodes
 from renorm.cumulants.propagation.receptive_fields import LocalLaw
-from renorm.datamodules.law_exact import cumulants_of
+from renorm.datamodules.laws.exact import cumulants_of
 from renorm.zoo import GNN, MLP, activations
 
 

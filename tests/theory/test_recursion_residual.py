@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
+from renorm.certificates.certificate import certify
 from renorm.cumulants import clt_step, recursion_residual
 from renorm.datamodules import laws
 from renorm.zoo import MLP
-from renorm.zoo.certificate import certify
 
 
 @pytest.mark.parametrize("name", ["mlp_relu_free", "mlp_leaky_relu_odd", "mlp_quadratic_input", "mlp_spline_full"])

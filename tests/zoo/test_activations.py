@@ -12,8 +12,8 @@ from torch import Tensor
 
 from renorm import create_model, list_models
 from renorm.zoo import MLP, Activation, list_activations
-from renorm.zoo.activations import _REGISTRY, Piecewise, find
-from renorm.zoo.symmetry import SYMMETRIES
+from renorm.zoo.activations import REGISTRY, Piecewise, find
+from renorm.zoo.symmetry.orbits import SYMMETRIES
 
 Array = NDArray[np.float64]
 GRIDS: dict[str, dict[str, list[float]]] = {
@@ -143,7 +143,7 @@ def sine() -> Iterator[str]:
             return torch.sin(self.like(self.frequency, z) * z)
 
     yield Sine.name
-    del _REGISTRY[Sine.name]
+    del REGISTRY[Sine.name]
 
 
 def test_one_class_is_a_new_activation_everywhere(sine: str) -> None:

@@ -10,8 +10,8 @@ import torch
 import renorm
 from renorm.cumulants import propagate
 from renorm.datamodules import CLTDataModule
-from renorm.quiet import quiet_trainer
-from renorm.recipes import load_model
+from renorm.runs.configs import load_model
+from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import GNN, MLP
 
 from ..devices.pretend_device import pretend_device

@@ -19,9 +19,9 @@ from renorm.cli import main
 from renorm.datamodules import CLTDataModule
 from renorm.zoo import GNN, MLP, StackedModel, clt_map, list_activations
 from renorm.zoo.gnn import free_parameters
-from renorm.zoo.graph_symmetry import HOPS, symmetries_of
 from renorm.zoo.graphs import GRAPHS, adjacency, edge_list
 from renorm.zoo.registry import find_variant
+from renorm.zoo.symmetry.graphs import HOPS, symmetries_of
 
 LAYERS = list(HOPS)
 CASES = [(layer, symmetry) for layer in LAYERS for symmetry in symmetries_of(layer)]

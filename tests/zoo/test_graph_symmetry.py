@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from renorm.zoo import GNN
-from renorm.zoo.graph_symmetry import GRAPH_SYMMETRIES, HOPS, graph_orbits, per_layer, symmetries_of
+from renorm.zoo.symmetry.graphs import GRAPH_SYMMETRIES, HOPS, graph_orbits, per_layer, symmetries_of
 
 CASES = [(layer, symmetry) for layer in HOPS for symmetry in symmetries_of(layer)]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from renorm.zoo import MLP
 from renorm.zoo.layers import MemberRandom, StackedLinear, TiedTensor
-from renorm.zoo.symmetry import SYMMETRIES, layer_orbits
+from renorm.zoo.symmetry.orbits import SYMMETRIES, layer_orbits
 
 SIZES = [2, 4, 1]
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric import nn as stock
 
-from renorm.zoo.graph_symmetry import HOPS, graph_orbits, symmetries_of
 from renorm.zoo.graphs import adjacency, edge_list
 from renorm.zoo.layers import MemberRandom
 from renorm.zoo.message_passing import LAYERS, StackedConv
+from renorm.zoo.symmetry.graphs import HOPS, graph_orbits, symmetries_of
 
 MEMBERS, WIDTH, BATCH = 3, 4, 6
 GRAPHS: dict[str, tuple[str | list[list[int]], int]] = {

@@ -13,10 +13,10 @@ import torch
 from scipy.interpolate import BSpline
 from torch import Tensor, nn
 
+from renorm.training.losses import LOSSES, clt_map
+from renorm.training.stack import COUPLING_OPTIMIZERS
 from renorm.zoo import MLP, list_activations
-from renorm.zoo.base import COUPLING_OPTIMIZERS
-from renorm.zoo.losses import LOSSES, clt_map
-from renorm.zoo.symmetry import SYMMETRIES
+from renorm.zoo.symmetry.orbits import SYMMETRIES
 
 GRIDS: dict[str, dict[str, Any]] = {"quadratic": {"alpha": [0.2, 0.6]}, "leaky_relu": {"negative_slope": [0.1, 0.9]}}
 ACTIVATIONS = list_activations()

@@ -13,9 +13,9 @@ from lightning.pytorch import Trainer
 
 from renorm import create_model, list_models
 from renorm.zoo import GNN, StackedModel, list_activations
-from renorm.zoo.graph_symmetry import GRAPH_SYMMETRIES, HOPS, symmetries_of
 from renorm.zoo.registry import find_variant
-from renorm.zoo.symmetry import SYMMETRIES
+from renorm.zoo.symmetry.graphs import GRAPH_SYMMETRIES, HOPS, symmetries_of
+from renorm.zoo.symmetry.orbits import SYMMETRIES
 
 CONVOLUTIONS = [(layer, symmetry) for layer in HOPS for symmetry in symmetries_of(layer)]
 

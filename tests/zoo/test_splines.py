@@ -12,7 +12,7 @@ from scipy.interpolate import BSpline
 from torch import Tensor
 
 from renorm.zoo import MLP
-from renorm.zoo.splines import Spline, breakpoints, cell_map
+from renorm.zoo.activations.spline import Spline, breakpoints, cell_map
 
 Array = NDArray[np.float64]
 Extension = Literal["affine", "constant", "zero"]

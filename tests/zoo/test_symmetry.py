@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from renorm.zoo.symmetry import SYMMETRIES, Orbits, SignedPermutation, layer_orbits, orbits, per_layer
+from renorm.zoo.symmetry.orbits import SYMMETRIES, Orbits, SignedPermutation, layer_orbits, orbits, per_layer
 
 Ints = NDArray[np.int64]
 Axis = tuple[Ints, int]  # image of each position, and a sign

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ..callbacks import ChooseThreads, CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
 from ..datamodules import CLTDataModule
+from ..training.compilation import compiled_losses
 from ..zoo import MLP, StackedModel, clt_map
-from ..zoo.compilation import compiled_losses
 
 BATCH = 256
 WARM_UP = 20  # steps that are not counted: compilation, first allocations

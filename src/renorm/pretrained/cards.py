@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..zoo.catalogue import read_catalogue
-from ..zoo.manifest import FOLDER, find_entry
+from .manifest import FOLDER, find_entry
 
 HEADINGS = (
     "name",

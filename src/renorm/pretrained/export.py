@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..files.whole import whole_file
 from ..zoo import StackedModel
-from ..zoo.hub import build_entry, load_pretrained
-from ..zoo.manifest import find_entry
-from ..zoo.whole_files import whole_file
+from .hub import build_entry, load_pretrained
+from .manifest import find_entry
 
 Compute = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "x", "y"

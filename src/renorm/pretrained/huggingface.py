@@ -10,8 +10,8 @@ except ImportError:
     raise ImportError("renorm.pretrained.huggingface needs huggingface_hub: pip install 'renorm[hub]'") from None
 
 from ..zoo import GNN, MLP
-from ..zoo.hub import load_pretrained
-from ..zoo.manifest import find_entry
+from .hub import load_pretrained
+from .manifest import find_entry
 
 
 class _Strict(PyTorchModelHubMixin):

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..certificates.certificate import certify
 from ..cumulants import clt_eigenvalues, eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
 from ..datamodules.laws import Law
 from ..datamodules.sampling import Split
+from ..training.metrics import law_metrics
 from ..zoo import StackedModel, clt_map
-from ..zoo.certificate import certify
-from ..zoo.metrics import law_metrics
 
 RESAMPLES = 1000
 SPECTRUM_ORDER = 6

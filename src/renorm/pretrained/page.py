@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..zoo.hub import LOAD_TOLERANCE
-from ..zoo.manifest import FOLDER, find_entry, pretrained_names
 from .cards import card, overview, row
 from .compare import RETRAINED, SAME_WEIGHTS
+from .hub import LOAD_TOLERANCE
 from .judge import RESAMPLES
+from .manifest import FOLDER, find_entry, pretrained_names
 
 INTRODUCTION = """# The pretrained zoo
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..plain import read_yaml
+from ..files.untrusted import read_yaml
 from ..sweep.config import Point
-from ..zoo.manifest import FOLDER, unknown
 from ..zoo.registry import find_variant
+from .manifest import FOLDER, unknown
 
 FILE = FOLDER / "recipes.yaml"
 

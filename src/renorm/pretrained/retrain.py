@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..zoo.manifest import FOLDER, MANIFEST, check_entry, read_manifest
-from ..zoo.whole_files import check_writable, is_unused, one_writer
+from ..files.whole import check_writable, is_unused, one_writer
 from .compare import RETRAINED, retrained_differences
+from .manifest import FOLDER, MANIFEST, check_entry, read_manifest
 from .recipes import read_recipes, recipe_point
 from .train import is_trained, train_entry, versions_of, write_manifest
 

@@ -14,14 +14,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
-from ..quiet import quiet_trainer, quieten
+from ..files.whole import check_writable, one_writer, whole_file
+from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..sweep.config import TRAINING
 from ..sweep.point import build, versions
 from ..zoo import StackedModel
-from ..zoo.hub import OF_TRAINING
-from ..zoo.manifest import MANIFEST, check_entry, read_file, read_manifest
-from ..zoo.whole_files import check_writable, one_writer, whole_file
+from .hub import OF_TRAINING
 from .judge import judged, one_thread, shortened
+from .manifest import MANIFEST, check_entry, read_file, read_manifest
 from .recipes import read_recipes, recipe_point
 
 LICENCE = "MIT"

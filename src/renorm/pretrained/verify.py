@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ..sweep.point import build
-from ..zoo.hub import LOAD_TOLERANCE, build_entry, fill, output_difference, parse_tensors
-from ..zoo.manifest import find_entry, read_file, read_manifest
 from .compare import SAME_WEIGHTS, differences
+from .hub import LOAD_TOLERANCE, build_entry, fill, output_difference, parse_tensors
 from .judge import judged
+from .manifest import find_entry, read_file, read_manifest
 from .recipes import read_recipes, recipe_point
 from .train import facts
 

@@ -14,8 +14,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ..zoo.base import StackedModel
-from ..zoo.losses import clt_map
+from ..training.losses import clt_map
+from ..training.stack import StackedModel
 
 
 class Networks(NamedTuple):

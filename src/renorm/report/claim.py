@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..plain import read_yaml
-from ..recipes import CONFIGS
+from ..files.untrusted import read_yaml
+from ..runs.configs import CONFIGS
 from ..sweep.config import digest
 
 FOLDER = CONFIGS / "claims"

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..datamodules import CLTDataModule
-from ..zoo.losses import clt_map
+from ..training.losses import clt_map
 from .fits import make_model, train
 
 Curves = NDArray[np.float64]

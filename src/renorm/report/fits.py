@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..datamodules import CLTDataModule, laws
-from ..datamodules.quadrature import block_rule
-from ..zoo.base import StackedModel
-from ..zoo.compilation import compiled_losses
-from ..zoo.losses import clt_map
+from ..datamodules.laws.quadrature import block_rule
+from ..training.compilation import compiled_losses
+from ..training.losses import clt_map
+from ..training.stack import StackedModel
 from ..zoo.registry import create_model
 
 CHUNK = 2**21  # members x blocks x units that are evaluated at once

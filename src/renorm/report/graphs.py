@@ -11,7 +11,7 @@ from torch import Tensor
 from ..callbacks.layer_cumulants import units_last
 from ..cumulants import kstat, propagate
 from ..datamodules import CLTDataModule
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 from .fits import fit
 
 ORDERS = 4

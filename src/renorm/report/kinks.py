@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 
 
 class Units(NamedTuple):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ..datamodules.laws import Law
-from ..datamodules.quadrature import block_rule
-from ..zoo.base import StackedModel
+from ..datamodules.laws.quadrature import block_rule
+from ..training.stack import StackedModel
 
 
 def unit_parts(pre: Tensor, act: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

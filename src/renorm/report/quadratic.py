@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..cumulants import recursion_residual
 from ..datamodules import CLTDataModule, laws
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 from .fits import errors_of, make_model, train
 
 ALPHA = 0.5  # of the activation, where none is given

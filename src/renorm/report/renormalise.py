@@ -9,7 +9,7 @@ import torch
 
 from ..cumulants import eigenvalues, rg_flow, rg_spectrum
 from ..datamodules import CLTDataModule, laws
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 from .fits import errors_of, fit
 
 

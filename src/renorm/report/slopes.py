@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..callbacks.symmetry_breaking import asymmetries
 from ..datamodules import CLTDataModule
-from ..zoo.base import StackedModel
+from ..training.stack import StackedModel
 from .fits import errors_of, make_model, residuals, train
 from .kinks import Units, initial_rate, kink_energy, lattice, slide, units_of
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
-from ..datamodules.quadrature import block_rule
-from ..zoo.base import StackedModel
+from ..datamodules.laws.quadrature import block_rule
+from ..training.stack import StackedModel
 from .fits import errors_of, fit
 from .nonlinearity import error_outside, nonlinearity
 

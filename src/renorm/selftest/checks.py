@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ..cumulants import kstat, propagate
 from ..datamodules import CLTDataModule
-from ..quiet import quiet_trainer
+from ..runs.quiet_trainer import quiet_trainer
+from ..training.compilation import compiled_losses, missing_compiler
 from ..zoo import MLP, clt_map
-from ..zoo.compilation import compiled_losses, missing_compiler
 
 SAMPLE = (1, 2, 4, 8, -3, 5, 0, 7)
 STEPS = 40
@@ -114,8 +114,8 @@ def short_training(device: torch.device) -> float:
 
 def pretrained(device: torch.device) -> float:
     """Outputs of a pretrained entry against those that were stored with it."""
-    from ..zoo.hub import load_pretrained, output_difference
-    from ..zoo.manifest import find_entry
+    from ..pretrained.hub import load_pretrained, output_difference
+    from ..pretrained.manifest import find_entry
 
     check = find_entry(PRETRAINED)["check"]
     model = load_pretrained(PRETRAINED, members="all").to(device)
@@ -128,7 +128,7 @@ def pretrained(device: torch.device) -> float:
 
 def round_trip(device: torch.device) -> float:
     """Weights of a checkpoint that is written and read again; infinite where a flipped bit in it goes unnoticed."""
-    from ..recipes import load_checkpoint, load_model
+    from ..runs.configs import load_checkpoint, load_model
 
     model = MLP(replicas=3, compile=False)
     model.recipe = {"model": {"class_path": "renorm.zoo.MLP", "init_args": {"replicas": 3}}, "data": {}}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..plain import read_yaml
-from ..recipes import CONFIGS
+from ..files.untrusted import read_yaml
+from ..runs.configs import CONFIGS
 from ..zoo.registry import find_variant
 
 KEYS = ("model", "settings", "axes", "points")

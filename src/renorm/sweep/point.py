@@ -15,10 +15,10 @@ from ..callbacks import Generalization
 from ..callbacks.symmetry_breaking import asymmetries
 from ..datamodules import CLTDataModule
 from ..own_code import import_own_code
-from ..quiet import quiet_trainer, quieten
+from ..runs.quiet_trainer import quiet_trainer, quieten
+from ..training.divergence import AllDivergedError
+from ..training.metrics import METRICS, worst_law
 from ..zoo import GNN, MLP, StackedModel
-from ..zoo.divergence import AllDivergedError
-from ..zoo.metrics import METRICS, worst_law
 from .config import OPTIMIZERS, TRAINING, Point
 
 Columns = dict[str, list[Any]]

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..plain import read_json
-from ..zoo.whole_files import is_unused, one_writer, whole_file
+from ..files.untrusted import read_json
+from ..files.whole import is_unused, one_writer, whole_file
 from .config import Point, Sweep
 
 if TYPE_CHECKING:

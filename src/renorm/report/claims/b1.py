@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...zoo.certificate import certify
+from ...certificates.certificate import certify
 from ...zoo.mlp import MLP
 from ..bootstrap import bootstrap
 from ..claim import Claim

@@ -1,0 +1,45 @@
+"""One-dimensional probability laws with exact cumulants, written as short strings such as ``gamma(shape=2)``.
+
+Importing this module registers every law; :func:`parse` reads one, and ``str`` writes it back. To add a law, see
+:class:`Law`.
+"""
+
+from .base import MAX_ORDER, Law, LawError, number, positive
+from .composite import Mixture, Standardised
+from .discrete import Bernoulli, Poisson, Rademacher
+from .empirical import Empirical
+from .exact import cumulants_of
+from .half_line import Beta, Exponential, Gamma, Lognormal
+from .heavy_tails import Cauchy, Stable, StudentT
+from .location_scale import Gaussian, Gumbel, Laplace, Logistic, Triangular, Uniform
+from .parser import names, parse
+
+__all__ = [
+    "MAX_ORDER",
+    "Bernoulli",
+    "Beta",
+    "Cauchy",
+    "Empirical",
+    "Exponential",
+    "Gamma",
+    "Gaussian",
+    "Gumbel",
+    "Laplace",
+    "Law",
+    "LawError",
+    "Logistic",
+    "Lognormal",
+    "Mixture",
+    "Poisson",
+    "Rademacher",
+    "Stable",
+    "Standardised",
+    "StudentT",
+    "Triangular",
+    "Uniform",
+    "cumulants_of",
+    "names",
+    "number",
+    "parse",
+    "positive",
+]

@@ -1,0 +1,368 @@
+"""What every law offers, and the registry that ``parse`` looks laws up in."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ...own_code import is_same_definition
+from .exact import Number, quotient, root, to_float
+
+MAX_ORDER = 8
+# Within these bounds no cumulant up to order 8 of a law with rational cumulants leaves the range of float64.
+LARGEST = 1e30
+SMALLEST = 1e-30
+# A law whose parameters were rounded to doubles is standardised up to this much.
+ROUNDING = 2e-15
+
+# Location over width of a law that can be sampled: rounding then moves no sample by more than 2^-5 widths in single
+# precision. In doubles there is room for the rounding inside the formulas of the draws.
+RESOLVED = {torch.float32: 2.0**18, torch.float64: 2.0**42}
+
+REGISTRY: dict[str, type[Law]] = {}
+
+
+class LawError(ValueError):
+    """A law that cannot be: one line with the argument, its value and what is allowed."""
+
+    def __init__(self, problem: str, allowed: str) -> None:
+        super().__init__(f"{problem}; allowed: {allowed}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the default would call __init__ with one argument in the parent of a worker process
+        return _law_error, (str(self),)
+
+
+def _law_error(message: str) -> LawError:
+    return LawError(*message.rsplit("; allowed: ", 1))
+
+
+def number(default: float, low: float = -LARGEST, high: float = LARGEST) -> Any:
+    """A dataclass field: a number in ``[low, high]``."""
+    return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
+def positive(default: float, high: float = LARGEST) -> Any:
+    """A dataclass field: a number above zero."""
+    return number(default, SMALLEST, high)
+
+
+def kind(field: dataclasses.Field[Any]) -> str:
+    """What a field holds: ``number`` (unless its metadata says otherwise), ``text``, ``law`` or ``weighted`` laws."""
+    return str(field.metadata.get("kind", "number"))
+
+
+def checked_number(where: str, value: Any, low: float, high: float) -> float:
+    """A finite float in ``[low, high]``, without the sign of zero.
+
+    Raises:
+        LawError: for anything else.
+    """
+    allowed = f"{low:g} to {high:g}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise LawError(f"{where}={value!r} is not a number", allowed)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not low <= result <= high:
+        raise LawError(f"{where}={result!r} is out of range", allowed)
+    return result + 0.0  # -0.0 equals 0.0 but is written differently
+
+
+def write_number(value: float) -> str:
+    """Shortest decimal that reads back as the same double.
+
+    Example:
+        >>> write_number(3.0), write_number(0.1), write_number(1e-7)
+        ('3', '0.1', '1e-07')
+    """
+    return repr(value).removesuffix(".0")
+
+
+@dataclass(frozen=True)
+class Law:
+    r"""A one-dimensional probability law of the inputs, with exact cumulants.
+
+    A new law is one frozen dataclass with a ``name`` and two methods, :meth:`draw` and :meth:`exact_cumulants`; its
+    fields are its parameters, and :func:`~renorm.datamodules.laws.parse` knows it from then on. The other methods
+    have defaults.
+
+    Example:
+        >>> from renorm.datamodules import laws
+        >>> @dataclass(frozen=True)
+        ... class Waiting(laws.Law):
+        ...     name = "waiting"
+        ...     time: float = laws.positive(1.0)
+        ...     def draw(self, x, generator):
+        ...         return x.exponential_(1 / self.time, generator=generator)
+        ...     def exact_cumulants(self, order):
+        ...         return [math.factorial(n - 1) * Fraction(self.time) ** n for n in range(1, order + 1)]
+        >>> laws.parse("waiting(time=2)").cumulants(3)
+        tensor([ 2.,  4., 16.], dtype=torch.float64)
+    """
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            return
+        known = REGISTRY.get(cls.name)
+        if known is not None and not is_same_definition(cls, known):
+            raise LawError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}", "a new name")
+        REGISTRY[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if kind(field) == "number":
+                low, high = field.metadata.get("low", -LARGEST), field.metadata.get("high", LARGEST)
+                value = checked_number(f"{self.name}: {field.name}", getattr(self, field.name), low, high)
+                object.__setattr__(self, field.name, value)
+
+    def __str__(self) -> str:
+        """Canonical text, which :func:`~renorm.datamodules.laws.parse` reads back as an equal law."""
+        from .parser import write_argument
+
+        # a field that is brief is written only where it differs from its default
+        fields = [
+            field
+            for field in dataclasses.fields(self)
+            if not field.metadata.get("brief") or getattr(self, field.name) != field.default
+        ]
+        return f"{self.name}({', '.join(write_argument(self, field) for field in fields)})"
+
+    # --- what a law must define -------------------------------------------------------------------------------------
+
+    def draw(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Samples of the shape, dtype and device of ``x``, whose memory may be used for them."""
+        raise NotImplementedError
+
+    def exact_cumulants(self, order: int) -> list[Number]:
+        """The cumulants of order 1 to ``order``, as fractions or mpf numbers; shorter where high ones do not exist."""
+        raise NotImplementedError
+
+    # --- what a law may define --------------------------------------------------------------------------------------
+
+    def affine(self, shift: Number, scale: Number) -> Law | None:
+        """The law of ``shift + scale * X``, ``scale > 0``, with its parameters rounded; None outside the family."""
+        return None
+
+    def support(self) -> tuple[float, float]:
+        """Smallest interval that holds all samples; its ends may be infinite."""
+        return -math.inf, math.inf
+
+    def breakpoints(self) -> tuple[float, ...]:
+        """Points where the density is not smooth, in increasing order: split a quadrature there."""
+        return tuple(end for end in self.support() if math.isfinite(end))
+
+    def atoms(self) -> list[tuple[Fraction | float, Fraction]] | None:
+        """Values and probabilities of a law on finitely many points, in increasing order; None for other laws.
+
+        Rational values are exact fractions, others the nearest float; probabilities are exact and sum to 1.
+        """
+        return None
+
+    def scipy(self) -> Any:
+        """The same law as a frozen distribution of scipy.stats; None where scipy has none."""
+        return None
+
+    @property
+    def slow_density(self) -> bool:
+        """Whether the density has no closed form and takes too long to be integrated."""
+        return False
+
+    def pdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Density at ``x``.
+
+        Raises:
+            LawError: for a law that has none.
+        """
+        distribution = self.scipy()
+        if not hasattr(distribution, "pdf"):
+            raise LawError(f"law={str(self)!r} has no density", "laws without atoms")
+        return np.asarray(distribution.pdf(np.asarray(x, dtype=np.float64)), dtype=np.float64)
+
+    # --- what every law then has ------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        shape: int | Sequence[int],
+        *,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        r"""Draw i.i.d. samples, always finite: what exceeds the range of ``dtype`` becomes its largest number.
+
+        Args:
+            shape: shape of the result.
+            generator: source of randomness, on whose device the samples are made; by default torch's own, on the CPU.
+            dtype: ``torch.float32`` or ``torch.float64``; by default torch's default.
+
+        Returns:
+            Samples of shape ``shape``; the same for the same state of the generator.
+
+        Raises:
+            LawError: for another dtype, or one that cannot hold the law, see :meth:`check_resolved`.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("rademacher()").sample((256, 2), generator=torch.Generator().manual_seed(0)).unique()
+            tensor([-1.,  1.])
+        """
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        if dtype is not torch.float32 and dtype is not torch.float64:
+            raise LawError(f"dtype={dtype} cannot be sampled", "torch.float32, torch.float64")
+        checked = self.__dict__.setdefault("_resolved", set())
+        if dtype not in checked:
+            self.check_resolved(dtype)
+            checked.add(dtype)
+        x = torch.empty(shape, dtype=dtype, device=generator.device if generator is not None else "cpu")
+        largest = torch.finfo(dtype).max
+        return self.draw(x, generator).clamp_(-largest, largest)
+
+    def location_and_width(self) -> tuple[float, float]:
+        """Mean and standard deviation, or median and distance of the quartiles where the variance is not finite."""
+        exact = [to_float(kappa) for kappa in self.exact_cumulants(2)]
+        if len(exact) == 2 and math.isfinite(exact[1]):
+            return exact[0], math.sqrt(exact[1])
+        doubles = self.draw(torch.empty(4001, dtype=torch.float64), torch.Generator().manual_seed(0))
+        low, middle, high = doubles.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+        return middle, high - low
+
+    def check_resolved(self, dtype: torch.dtype) -> None:
+        r"""Refuse a floating-point type whose steps are too coarse for the law at its location, or that does not reach it.
+
+        Raises:
+            LawError: where the type has fewer than some :math:`2^5` steps in a width of the law, or overflows. A law of
+                finitely many points is held to the rounding of these.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("gaussian(mean=1e8)").check_resolved(torch.float64)
+            >>> laws.parse("gaussian(mean=1e8)").check_resolved(torch.float32)  # doctest: +ELLIPSIS
+            Traceback (most recent call last):
+            ...
+            renorm.datamodules.laws.base.LawError: law='gaussian(...' varies by 1 about 1e+08, which torch.float32 cannot ...
+        """
+        points = self.atoms()
+        if points is not None:
+            values, weights = (np.array([float(x) for x in row]) for row in zip(*points, strict=True))
+            check_rounding(self, values, weights, dtype)
+            return
+        location, width = self.location_and_width()
+        if self.exact_cumulants(2)[1:] == [0]:
+            return  # a constant may be rounded
+        numbers = torch.finfo(dtype)
+        if max(abs(location), width) > numbers.max:
+            raise LawError(f"law={str(self)!r} is beyond the range of {dtype}", f"up to {numbers.max:.2g}")
+        if width < max(abs(location) / RESOLVED[dtype], numbers.smallest_normal):
+            raise unresolved(self, location, width, dtype)
+
+    def cumulants(self, order: int) -> Tensor:
+        r"""Exact cumulants :math:`\kappa_1, \dots, \kappa_n` of the law with precisely these (double) parameters.
+
+        Computed in rational or 4096-bit arithmetic and rounded once, so that nothing is lost by cancellation.
+
+        Args:
+            order: highest order ``n``, 1 to 8.
+
+        Returns:
+            Shape ``(order,)``, float64. NaN where a cumulant does not exist or is infinite; ±inf only where a finite
+            one exceeds the range of float64 (lognormal with a large ``std``).
+
+        Raises:
+            LawError: for an order out of range.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("student_t(df=5)").cumulants(4)
+            tensor([ 0.0000,  1.6667,  0.0000, 16.6667], dtype=torch.float64)
+        """
+        if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= MAX_ORDER:
+            raise LawError(f"order={order!r} is out of range", f"1 to {MAX_ORDER}")
+        known = [to_float(kappa) for kappa in self.exact_cumulants(order)]
+        return torch.tensor(known + [math.nan] * (order - len(known)), dtype=torch.float64)
+
+    def standardised(self) -> Law:
+        r"""The law of :math:`(X - \kappa_1) / \sqrt{\kappa_2}`.
+
+        In the same family where that has location and scale (and then with parameters rounded to doubles), the wrapper
+        ``standardised(…)`` otherwise; the law itself where its mean is 0 and its variance 1 already, up to that
+        rounding.
+
+        Raises:
+            LawError: where the variance is zero, infinite or does not exist.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> str(laws.parse("gaussian(mean=1, std=3)").standardised())
+            'gaussian(mean=0, std=1)'
+            >>> str(laws.parse("gamma()").standardised())
+            'standardised(gamma(shape=2, scale=1))'
+        """
+        from .composite import Standardised
+
+        mean, variance = mean_and_variance(self)
+        if abs(mean) <= ROUNDING and abs(variance - 1) <= ROUNDING:
+            return self
+        sigma = root(variance)
+        try:
+            inside = self.affine(quotient(-mean, sigma), quotient(1, sigma))
+        except LawError:  # a parameter would leave its range
+            inside = None
+        return Standardised(self) if inside is None else inside
+
+
+def unresolved(law: Law, location: float, width: float, dtype: torch.dtype) -> LawError:
+    """The refusal of a law for a floating-point type."""
+    wider = "torch.float64, or " if dtype is torch.float32 else ""
+    return LawError(
+        f"law={str(law)!r} varies by {width:.3g} about {location:.3g}, which {dtype} cannot resolve",
+        f"{wider}a location within {RESOLVED[dtype]:.2g} widths of 0",
+    )
+
+
+def check_rounding(law: Law, values: NDArray[np.float64], weights: NDArray[np.float64], dtype: torch.dtype) -> None:
+    """Refuse a law on points which a floating-point type moves by more than 2^-5 standard deviations.
+
+    Raises:
+        LawError: for such a law; a constant may be rounded.
+    """
+    mean = float(weights @ values)
+    std = math.sqrt(float(weights @ (values - mean) ** 2))
+    rounded = torch.tensor(values).to(dtype).double().numpy()
+    if std > 0 and math.sqrt(float(weights @ (rounded - values) ** 2)) > std / 32:
+        raise unresolved(law, mean, std, dtype)
+
+
+def mean_and_variance(law: Law) -> tuple[Number, Number]:
+    """Exact mean and variance of a law that has them.
+
+    Raises:
+        LawError: where the variance is zero, infinite or does not exist.
+    """
+    exact = law.exact_cumulants(2)
+    if len(exact) < 2:
+        raise LawError(f"law={str(law)!r} has no finite variance", "laws with a finite variance")
+    if exact[1] == 0:
+        raise LawError(f"law={str(law)!r} has zero variance", "laws with a variance above zero")
+    return exact[0], exact[1]
+
+
+def merge_atoms(atoms: Iterable[tuple[Fraction | float, Fraction]]) -> list[tuple[Fraction | float, Fraction]]:
+    """Atoms in increasing order, equal values merged and empty ones dropped."""
+    merged: dict[Fraction | float, Fraction] = {}
+    for value, probability in atoms:
+        merged[value] = merged.get(value, Fraction(0)) + probability
+    return sorted((value, probability) for value, probability in merged.items() if probability > 0)

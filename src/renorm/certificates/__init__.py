@@ -1,0 +1,1 @@
+"""Can these weights represent the map at all? One module an architecture."""

@@ -1,0 +1,199 @@
+r"""Certificates: can an architecture represent the central-limit map for every law at all?
+
+A network :math:`f` represents the map for every law where :math:`f(x) = (x_1 + \dots + x_b)/\sqrt b` for all blocks
+:math:`x \in R^b`. Either there are weights, which are then shown and checked, or there is an argument why there are none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..training.losses import clt_map
+from ..training.stack import StackedModel
+from ..zoo.gnn import GNN
+from ..zoo.mlp import MLP
+from ..zoo.registry import create_model
+from .bounded_norm import best_errors
+from .graph import examine_graph
+from .mlp import Architecture, examine
+
+TOLERANCE = 1e-9  # of the map, relative to the size of the block
+SCALES = (0.01, 1.0, 100.0, 1e4)
+ROWS = 256
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The answer for one architecture.
+
+    Attributes:
+        verdict: ``representable``, ``not representable`` or ``undecided``.
+        architecture: what was examined, in one line.
+        derivation: the argument, line by line.
+        infimum: of the error over all weights: ``attained``, ``zero, not attained``, ``positive`` or ``unknown``.
+        weights: explicit weights, parameter name -> values of one member; None where there are none.
+        check: largest error of these weights on random blocks, relative to the size of the block; None without weights.
+        best_errors: pairs of a bound on every weight and the least relative error found within it, for Gaussian inputs.
+    """
+
+    verdict: str
+    architecture: str
+    derivation: tuple[str, ...]
+    infimum: str
+    weights: dict[str, Tensor] | None = None
+    check: float | None = None
+    best_errors: tuple[tuple[float, float], ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.architecture}: {self.verdict}", *(f"  {line}" for line in self.derivation)]
+        if self.weights is not None:
+            lines.append(f"  weights, checked on random blocks (largest relative error {self.check:.0e}):")
+            lines += [f"    {name} = {_short(value)}" for name, value in self.weights.items()]
+        if self.verdict != "representable":
+            lines.append(f"  infimum of the error: {self.infimum}")
+        if self.best_errors:
+            found = ", ".join(f"{error:.1e} for |w| <= {bound:g}" for bound, error in self.best_errors)
+            found = found.replace("0.0e+00", "0 to rounding")
+            lines.append(f"  least relative error found, Gaussian inputs: {found}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, strings, lists and dicts, for JSON."""
+        weights = None if self.weights is None else {name: value.tolist() for name, value in self.weights.items()}
+        return {**vars(self), "derivation": list(self.derivation), "weights": weights}
+
+
+def _short(value: Tensor, most: int = 12) -> str:
+    numbers = [f"{x:.6g}" for x in value.flatten().tolist()]
+    return f"[{', '.join(numbers[:most])}{', …' if len(numbers) > most else ''}]"
+
+
+def certify(model: StackedModel | str | Path) -> Certificate:
+    r"""Can an architecture represent the central-limit map for every law?
+
+    Polynomial activations are settled by elimination, piecewise-linear ones by the cancellation of kinks and by ranges and
+    slopes far out, others as far as an argument goes; what no argument settles is ``undecided``. The derivations are in
+    ``docs/certificates.md``.
+
+    Args:
+        model: a stack, the name of a variant, or the path of a YAML file with ``model: {class_path, init_args}``.
+
+    Returns:
+        The certificate; of a network with ``weights="fixed"``, for the first member's weights.
+
+    Raises:
+        ValueError: for a stack with a grid of several points, see :func:`certify_grid`, or an unknown name.
+
+    Example:
+        >>> certify("mlp_quadratic_full").verdict, certify("mlp_quadratic_free").verdict
+        ('not representable', 'representable')
+    """
+    found = certify_grid(model)
+    if len(found) > 1:
+        raise ValueError(f"model has a grid of {len(found)} points; allowed: one point, or certify_grid")
+    return next(iter(found.values()))
+
+
+def certify_grid(model: StackedModel | str | Path) -> dict[str, Certificate]:
+    """One certificate for each grid point of a stack, by the point's label; ``all`` without a grid.
+
+    Example:
+        >>> [c.verdict for c in certify_grid(MLP(activation="leaky_relu", negative_slope=[0.5, 1.0], width=1)).values()]
+        ['not representable', 'representable']
+    """
+    stack = model if isinstance(model, StackedModel) else read_model(model)
+    groups = stack.grid_groups()
+    return {label: _certify_member(stack, positions[0]) for label, positions in groups.items()}
+
+
+def read_model(source: str | Path) -> StackedModel:
+    """A model from the name of a variant or from a YAML file.
+
+    Raises:
+        ValueError: where it is neither, or holds arguments that the model does not take.
+    """
+    from ..files.untrusted import read_yaml
+
+    if not isinstance(source, str | Path):
+        raise ValueError(
+            f"model is of type {type(source).__name__}; allowed: a stack, the name of a variant, or a YAML file"
+        )
+    path = Path(source)
+    if path.suffix not in (".yaml", ".yml"):
+        return create_model(str(source))
+    if not path.is_file():
+        raise ValueError(f"config={str(source)!r} is no file; allowed: a YAML file, or the name of a variant")
+    content = read_yaml(path, f"config={str(source)!r}")
+    section = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(section, dict):
+        raise ValueError(f"config={str(source)!r} has no section 'model'; allowed: model: {{class_path, init_args}}")
+    return build_model(section)
+
+
+def build_model(section: dict[str, Any]) -> StackedModel:
+    """A model from the section ``model`` of a config; what only training needs is left aside.
+
+    Raises:
+        ValueError: for another class, or arguments that it does not take.
+    """
+    name = str(section.get("class_path", "renorm.zoo.MLP")).rpartition(".")[2]
+    known: dict[str, type[StackedModel]] = {"MLP": MLP, "GNN": GNN}
+    if name not in known:
+        raise ValueError(
+            f"class_path={section.get('class_path')!r} is unknown; allowed: renorm.zoo.MLP, renorm.zoo.GNN"
+        )
+    training = ("optimizer", "lr_scheduler", "lr_scheduler_interval")
+    arguments = {key: value for key, value in (section.get("init_args") or {}).items() if key not in training}
+    try:
+        return known[name](**arguments)
+    except TypeError as error:
+        raise ValueError(f"init_args={sorted(arguments)} do not fit {name} ({error})") from None
+
+
+def _certify_member(stack: StackedModel, position: int) -> Certificate:
+    single = type(stack)(**{**stack.hparams, "members": [stack.member_table[position]["member"]]}).double()
+    single.load_state_dict({name: value[position : position + 1] for name, value in stack.state_dict().items()})
+    bounded: tuple[tuple[float, float], ...] = ()
+    if isinstance(single, GNN):
+        architecture, finding = graph_line(single), examine_graph(single)
+    elif isinstance(single, MLP):
+        shape = Architecture.of(single)
+        architecture, finding = str(shape), examine(shape, single)
+        bounded = best_errors(shape) if finding.verdict == "not representable" else ()
+    else:
+        raise ValueError(f"model={type(single).__name__} cannot be examined; allowed: MLP, GNN")
+    check = None
+    if finding.verdict == "representable":
+        check = largest_error(single)
+        if not check < TOLERANCE:  # a mistake of ours must not become a certificate
+            raise AssertionError(f"{architecture}: the weights that were found are wrong by {check}")
+    weights = {n: p.detach()[0].clone() for n, p in single.named_parameters()} if check is not None else None
+    return Certificate(finding.verdict, architecture, finding.derivation, finding.infimum, weights, check, bounded)
+
+
+def graph_line(model: GNN) -> str:
+    """What a graph network is, in one line."""
+    h = model.hparams
+    symmetry = h["symmetry"] if isinstance(h["symmetry"], str) else "/".join(h["symmetry"])
+    graph = h["graph"] if isinstance(h["graph"], str) else f"{len(model.edges)} edges"
+    sizes = f"{h['depth']} x {h['width']} features on {graph} of {model.block_size} nodes"
+    notes = [] if h["bias"] else ["no bias"]
+    return ", ".join([f"GNN {h['layer']}, {sizes}, {h['readout']}", str(h["activation"]), str(symmetry), *notes])
+
+
+@torch.no_grad()
+def largest_error(model: StackedModel) -> float:
+    r"""Largest :math:`|f(x) - y| / \max_j |x_j|` over random blocks of many sizes, of the first member."""
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for scale in SCALES:
+        x = scale * torch.randn(ROWS, model.block_size, generator=generator, dtype=torch.float64)
+        error = (model(x)[0] - clt_map(x)).abs() / x.abs().amax(dim=1)
+        worst = max(worst, float(error.max()))
+    return worst if math.isfinite(worst) else math.inf

@@ -1,0 +1,536 @@
+"""``renorm fit | validate | test | predict``: LightningCLI with names for configs and checkpoints that know their recipe."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from jsonargparse import Namespace, _loaders_dumpers
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import _get_rank
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from ..callbacks import (
+    BestCheckpoint,
+    CSVRows,
+    CumulantDiagnostics,
+    DivergedMembers,
+    EventFiles,
+    Generalization,
+    Interrupted,
+    LastCheckpoint,
+    LogHyperparameters,
+    ProgressBar,
+    RGFlow,
+    ScalarLayout,
+    StopBetweenSteps,
+    SymmetryBreaking,
+    TestReport,
+    TheoryGap,
+    WholeCheckpointIO,
+    WritePredictions,
+)
+from ..callbacks.csv_metrics import KeepingCSVLogger
+from ..callbacks.event_files import FIT_SUFFIX
+from ..callbacks.interruption import signals_handled, stop_at_once
+from ..callbacks.tables import dry
+from ..callbacks.tables import run_folder as run_folder_of
+from ..datamodules import CLTDataModule
+from ..errors import RunError, failure
+from ..files import yaml_core
+from ..files.folder_names import check_folder_name, check_path
+from ..files.footprint import Footprint
+from ..files.whole import LOCK, one_writer
+from ..own_code import command_line, where_from
+from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
+from ..runs.configs import (
+    BASE_CONFIG,
+    RECIPE_KEY,
+    VARIANTS,
+    canonical,
+    conflicts,
+    find_checkpoint,
+    find_config,
+    is_pretrained,
+    load_checkpoint,
+    recipe_of,
+    run_folder,
+)
+from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, where_to_look, with_places
+from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
+from ..runs.restoring import check_files, does_not_fit, is_restoring
+from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
+from ..training.divergence import AllDivergedError
+from ..training.recipe import class_name
+from ..zoo import StackedModel
+from .imports import FLAG, imports_restricted, take_flag
+from .interrupt import how_to_go_on
+from .main import refused
+from .options import split_configs, take_option
+from .words import condense, is_missing_package
+
+
+class Parser(LightningArgumentParser):
+    """LightningCLI's parser, which reads YAML 1.2, and raises instead of printing usage and ending the process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **({"parser_mode": yaml_core.MODE} | kwargs))
+        # what is meant for a number or a boolean is read once more, whatever the mode, and there is no public way to say how
+        _loaders_dumpers.yaml_default_loader = yaml_core.Loader  # type: ignore[assignment]
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""
+        raise ValueError(message)
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keep the config beside the checkpoints; that of a resumed run gets a number, so that none is lost."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Choose a free name, then save."""
+        folder, number = Path(trainer.log_dir or "."), 0
+        while trainer.is_global_zero and (folder / self.config_filename).exists():
+            number += 1
+            self.config_filename = f"config_resumed_{number}.yaml"
+        for callback in trainer.callbacks if trainer.is_global_zero else []:  # type: ignore[attr-defined]
+            if isinstance(callback, Footprint):
+                callback.will_write(folder / self.config_filename)
+        super().setup(trainer, pl_module, stage)
+
+
+class RenormCLI(LightningCLI):
+    """LightningCLI for stacked models: a checkpoint brings its recipe, and core callbacks need no YAML.
+
+    Args:
+        words: the command and its arguments.
+        footprint: of what it writes.
+    """
+
+    def __init__(self, words: list[str], footprint: Footprint) -> None:
+        self.words = words
+        self.footprint = footprint
+        self.command = words[0]
+        configs, self.flags = split_configs(words[1:])
+        self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
+        self.run_name = Path(configs[-1]).stem if configs else "mlp"
+        self.checkpoint: Path | None = None
+        self.pretrained: str | None = None
+        self.recipe: dict[str, Any] | None = None
+        self.origin = ""  # where the classes of a checkpoint are defined, if not in renorm
+        data, _ = take_option(self.flags, "--data")
+        if data is not None and not data.startswith("{") and not Path(data).is_file():
+            raise ValueError(
+                f"data={data!r} is not a file; allowed: a YAML file of settings, or options such as --data.block_size"
+            )
+        word, self.flags = take_option(self.flags, "--ckpt_path")
+        word = self._take_pretrained(word)
+        if word is not None:
+            self._find_recipe(word)
+        super().__init__(
+            model_class=StackedModel,
+            subclass_mode_model=True,
+            datamodule_class=CLTDataModule,
+            parser_class=Parser,
+            save_config_callback=SaveConfig if self.command == "fit" else None,
+            seed_everything_default=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=self._arguments(self.recipe),
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse our own arrangement of the arguments, not the process's."""
+        try:
+            self.config = parser.parse_args(args)
+        except (ValueError, RecursionError) as error:
+            raise self._in_one_line(str(error)) from None
+        self.subcommand = self.command
+
+    def _in_one_line(self, text: str) -> ValueError:
+        """What a library says of the settings, in one line; where a name is unknown, with the files that may define it."""
+        line = condense(text)
+        of_class = re.search("is unknown; (?!allowed: the options)|is not imported|No module named", line)
+        return ValueError(line + (self.origin if of_class else ""))
+
+    # ---- what to run ---------------------------------------------------------------------------------------------
+
+    def _take_pretrained(self, word: str | None) -> str | None:
+        """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
+        model, flags = take_option(self.flags, "--model")
+        # a class has a capital letter, or a dot before it
+        given = (
+            self.command != "fit"
+            and model is not None
+            and ((model.islower() and "." not in model) or model.startswith(VARIANTS))
+        )
+        if given:
+            if word is not None:
+                raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
+            word, self.flags = model, flags
+        if word is None or not (given or is_pretrained(word)):
+            return word
+        if self.command == "fit":
+            raise ValueError(f"ckpt_path={word!r} is no checkpoint of a fit; allowed: a file, 'last' or 'best'")
+        self.recipe = pretrained_recipe(word)
+        self.pretrained = word
+        return None
+
+    @property
+    def _root(self) -> str:
+        return take_option(self.flags, "--trainer.default_root_dir")[0] or "runs"
+
+    @property
+    def _name(self) -> str:
+        return take_option(self.flags, "--name")[0] or self.run_name
+
+    def _find_recipe(self, word: str) -> None:
+        folder = Path(self._root)
+        if take_option(self.flags, "--name")[0] or len(self.configs) > 1:
+            folder /= self._name
+        self.checkpoint = find_checkpoint(word, folder)
+        if self.command != "fit":
+            self._check_name()
+        checkpoint = load_checkpoint(self.checkpoint)
+        self.recipe = recipe_of(checkpoint)
+        self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
+        check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
+
+    @property
+    def _run(self) -> Path | None:
+        """Folder of the run that goes on or is judged; None for a new one, and for a checkpoint that lies by itself."""
+        return None if self.checkpoint is None else run_folder(self.checkpoint)
+
+    def _check_name(self) -> None:
+        """Refuse a name that the checkpoint's run does not have, and that no new run would take."""
+        name, _ = take_option(self.flags, "--name")
+        if name is None or self.checkpoint is None or (self._run is None and self.command == "fit"):
+            return
+        if self._run is None:
+            raise ValueError(
+                f"name={name!r} has no effect beside ckpt_path={str(self.checkpoint)!r}, which lies in no run; allowed: none"
+            )
+        run = Path(os.path.abspath(self._run))
+        if name not in (run.name, run.parent.name):
+            raise ValueError(
+                f"name={name!r} contradicts ckpt_path={str(self.checkpoint)!r}, of the run {str(self._run)!r}; "
+                "allowed: the run's own name, or none"
+            )
+
+    def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
+        # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
+        files = [self.configs[0], *([json.dumps(recipe)] if recipe else []), *self.configs[1:]]
+        seed, flags = take_option(self.flags, "--seed")
+        logger, _ = take_option(flags, "--trainer.logger")
+        if logger is not None:
+            flags = with_places(flags, *self._places(logger))
+        seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
+        return [self.command, *(f"--config={file}" for file in files), *seeds, *flags]
+
+    def _places(self, logger: str) -> tuple[str, str]:
+        """Folder and name for a logger that is not told of them."""
+        name = logger.rpartition(".")[2]
+        if self._run is not None and name in ("CSVLogger", "TensorBoardLogger"):
+            # a fit goes on with its run's file; what judges it writes within the run
+            home = self._run.resolve().parent
+            return (str(home.parent), home.name) if self.command == "fit" else (str(self._run), self.command)
+        check_folder_name("name", self._name)
+        return self._root, self._name
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """What Trainer's methods take that is not for the command line."""
+        skip = {"model", "dataloaders", "datamodule", "ckpt_path", "weights_only"}
+        return {
+            "fit": skip - {"dataloaders"} | {"train_dataloaders", "val_dataloaders"},
+            "validate": skip | {"verbose"},
+            "test": skip | {"verbose"},
+            "predict": skip | {"return_predictions"},
+        }
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        # one command needs one parser: building the others costs seconds
+        command = self.command
+        every = type(self).subcommands()
+        self.subcommands = lambda: {command: every[command]}  # type: ignore[method-assign]
+        super()._add_subcommands(parser, **kwargs)
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Seeds belong to the model and to the data; ``--seed`` sets both."""
+        parser.add_argument("--seed", type=int | None, default=None, help="seed of both model and data")
+        parser.add_argument(
+            "--name", type=str | None, default=None, help="folder of the run (default: the config's name)"
+        )
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="a checkpoint, or 'last' or 'best'")
+        # no setting, see take_flag: a config cannot give itself leave
+        parser.epilog = f"{FLAG}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The core callbacks, registered here because a second config would replace those of a YAML list."""
+        parser.add_lightning_class_args(Generalization, "generalization")
+        if self.command == "fit":
+            parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+            parser.add_lightning_class_args(CumulantDiagnostics, "cumulants")
+            parser.add_lightning_class_args(SymmetryBreaking, "symmetry_breaking")
+            parser.add_lightning_class_args(RGFlow, "rg_flow")
+            parser.add_lightning_class_args(TheoryGap, "theory_gap")
+            # a prediction can cost more than an epoch of training: it is made for those who ask for it
+            parser.set_defaults({"theory_gap.every_n_epochs": 0})
+        if self.command == "test":
+            parser.add_argument("--allow_untrained", type=bool, default=False, help="test random weights, on purpose")
+        if self.command == "predict":
+            parser.add_argument("--out", type=str, default="predictions.parquet", help="file to write")
+
+    def _parse_ckpt_path(self) -> None:
+        """The recipe was laid under the flags already; refuse flags that contradict it."""
+        if self.recipe is None:
+            if self.command != "fit" and not self._get(self.config, "allow_untrained"):
+                untrained = ", or --allow_untrained true" if self.command == "test" else ""
+                raise ValueError(
+                    f"ckpt_path is missing: {self.command} would judge random weights; allowed: a checkpoint, 'last', "
+                    f"'best'{untrained}"
+                )
+            return
+        asked = self._settings()
+        data_keys = None if self.command == "fit" else ("block_size", "train_laws")
+        found = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
+        if found:
+            key, remembered, wanted = found[0]
+            if key.startswith("data."):
+                wanted = asked["data"][key.removeprefix("data.")]  # as it was typed
+            raise ValueError(
+                f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}; allowed: the checkpoint's value, "
+                f"or a new run without --ckpt_path"
+            )
+
+    def _settings(self) -> dict[str, Any]:
+        """Model and data as plain settings."""
+        config = self.config[self.command]
+        chosen = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
+        dumped = self._parser(self.command).dump(chosen, format="json", skip_unset=False, skip_validation=True)
+        settings: dict[str, Any] = json.loads(dumped)
+        return settings
+
+    def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
+        data = {k: canonical(k, v) for k, v in settings["data"].items() if data_keys is None or k in data_keys}
+        model = dict(settings["model"])
+        # how a run computes is no part of what it computes, nor how a pretrained model was once trained
+        left_out = ["compile"] + [key for key in OF_TRAINING if key != "members"] * (self.pretrained is not None)
+        arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
+        if self.pretrained is not None:
+            model = {key: value for key, value in model.items() if key not in left_out}
+        model |= {"init_args": arguments, "class_path": class_name(str(model["class_path"]))}
+        return {"model": model, "data": data}
+
+    def _set_seed(self) -> None:
+        """Nothing global to seed: weights and batches have generators of their own."""
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            text = str(error)
+            if "; allowed" not in text and not is_missing_package(text):
+                raise
+            raise self._in_one_line(text) from None
+        if self.pretrained is not None:
+            self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
+        self.model.recipe = self._settings()
+        # canonical form of the laws, as the data module has it
+        self.model.recipe["data"] |= dict(self.datamodule.hparams)
+
+    # ---- where and how to run it ---------------------------------------------------------------------------------
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer with the core callbacks of the command and a logger that knows the run."""
+        settings = self._get(self.config_init, "trainer")
+        check_settings(settings, self.model, self.datamodule)
+        callbacks: list[Any] = []
+        if self.command == "fit":
+            callbacks = [StopBetweenSteps(), EventFiles(), CSVRows(), DivergedMembers()]
+            callbacks += [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
+        elif self.command in ("validate", "test"):
+            callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
+        elif self.command == "predict":
+            callbacks = [WritePredictions(self._get(self.config, "out"))]
+        callbacks.append(self.footprint)
+        # in a file every repainting would be one more line
+        bar = sys.stdout.isatty() if settings["enable_progress_bar"] is None else settings["enable_progress_bar"]
+        callbacks += [ProgressBar()] * bar
+        kwargs["enable_progress_bar"] = bar
+        self.trainer_defaults["callbacks"] = callbacks
+        kwargs["plugins"] = with_whole_checkpoints(settings["plugins"])
+        if settings["logger"] in (None, True):
+            kwargs["logger"] = self._logger(
+                Path(settings["default_root_dir"] or "runs"), bool(settings["fast_dev_run"])
+            )
+        elif self.command == "fit" and self.checkpoint is None and self._get(self.config, "name") is not None:
+            check_named(self._get(self.config, "name"), settings["logger"])
+        if settings["logger"] not in (None, True, False):
+            kwargs["logger"] = keeping(settings["logger"], self._run if self.command == "fit" else None)
+        try:
+            trainer = super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
+            raise ValueError(f"trainer: {error}") from error
+        check_strategy(trainer, settings)
+        return trainer
+
+    def _logger(self, root: Path, dry: bool) -> Logger | bool:
+        if self.checkpoint is not None:
+            check_path("ckpt_path", str(self.checkpoint))
+        self._check_name()
+        if self._run is not None:
+            return self._logger_of_run(self._run)
+        if self.command != "fit":
+            return False
+        name = self._get(self.config, "name") or self.run_name
+        check_folder_name("name", name)
+        check_path("trainer.default_root_dir", str(root))
+        # one process for all makes the folder, and none where nothing will be logged
+        version = None if dry or _get_rank() else self.footprint.claim(root / name).name
+        return TensorBoardLogger(root, name=name, version=version, default_hp_metric=False, filename_suffix=FIT_SUFFIX)
+
+    def _logger_of_run(self, run: Path) -> Logger | bool:
+        """A resumed fit and a test log under the run that they continue or judge, the fit as the run did."""
+        written = csv_settings(run)
+        if written is not None:
+            # a test writes a file of its own: a fit that goes on would cut it off the run's
+            folder = run if self.command == "fit" else run / self.command
+            return self.command != "predict" and KeepingCSVLogger(folder, name="", version="", **written)
+        if self.command == "fit" and (others := other_loggers(run)):
+            print(
+                f"log:    {', '.join(others)} of the run is not taken up; TensorBoard's files are written to {run} "
+                "(--trainer.logger names another)",
+                file=sys.stderr,
+            )
+        suffix = FIT_SUFFIX if self.command == "fit" else ""
+        return TensorBoardLogger(run, name="", version="", default_hp_metric=False, filename_suffix=suffix)
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        """Train; say how to go on where the run was stopped or could not go on.
+
+        Raises:
+            Interrupted: if the process was asked to stop.
+        """
+        try:
+            with self._alone():
+                self.trainer.fit(*args, **kwargs)
+        except BaseException as error:
+            reason = failure(error)
+            if self.trainer.is_global_zero and (isinstance(error, Interrupted) or reason):
+                print(f"stopped: {self._progress()}", file=sys.stderr)
+                if not isinstance(reason, AllDivergedError):
+                    print(how_to_go_on(self.words, self._last_checkpoint()), file=sys.stderr)
+            if reason is None:
+                raise
+            raise RunError(f"run {str(self._folder)!r} cannot go on: {reason}") from error
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """Refuse to write into a run that another process writes."""
+        logger = self.trainer.logger
+        if not isinstance(logger, TensorBoardLogger | CSVLogger) or not self.trainer.is_global_zero:
+            return contextlib.nullcontext()
+        folder = Path(logger.log_dir)
+        self.footprint.will_make(folder)
+        if not (folder / LOCK).exists():
+            self.footprint.will_write(folder / LOCK)
+        return one_writer(folder, "run")
+
+    def _progress(self) -> str:
+        last = self._last_checkpoint()
+        return f"the run is saved up to step {load_checkpoint(last)['global_step']}" if last else "nothing is saved yet"
+
+    def _last_checkpoint(self) -> Path | None:
+        written = self._folder / "checkpoints" / "last.ckpt"
+        return written if written.is_file() else self.checkpoint
+
+    @property
+    def _folder(self) -> Path:
+        """The run's folder, whatever its loggers."""
+        return run_folder_of(self.trainer) or Path(self.trainer.default_root_dir)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        kwargs |= {"ckpt_path": self.checkpoint, "weights_only": True}
+        if subcommand == "predict":
+            kwargs["return_predictions"] = False
+        return kwargs
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; a checkpoint whose state does not fit is bad input."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if self.checkpoint is not None and is_restoring(error):
+                raise does_not_fit(error, self.checkpoint) from None
+            if (setting := refused_setting(error)) is not None:
+                raise ValueError(f"{setting}: {error}") from error
+            raise
+
+    def after_fit(self) -> None:
+        """Say where everything is and what comes next."""
+        if not self.trainer.is_global_zero:
+            return
+        if dry(self.trainer):
+            print("run:    a dry one, of which trainer.fast_dev_run keeps nothing")
+            return
+        folder = self._folder
+        print(f"run:    {folder}")
+        if self.checkpoint is None and self.trainer.ckpt_path:
+            print(f"from:   {self.trainer.ckpt_path}, which was left for a job that is requeued")
+        if (best := folder / "checkpoints" / "best.ckpt").exists():
+            print(f"judge:  {command_line(['test', '--ckpt_path', str(best)])}")
+        for line in where_to_look(self.trainer):
+            print(line)
+
+
+def with_whole_checkpoints(plugins: Any) -> list[Any]:
+    """The trainer's plugins, and ours that writes checkpoints whole unless there is another one for them."""
+    given = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
+    return given if any(isinstance(plugin, CheckpointIO) for plugin in given) else [*given, WholeCheckpointIO()]
+
+
+def _thread_failed(thread: threading.ExceptHookArgs) -> None:
+    """Say nothing of a full disk, which TensorBoard's thread also tells the one that waits for it."""
+    if thread.exc_value is None or failure(thread.exc_value) is None:
+        threading.__excepthook__(thread)
+
+
+def run(words: list[str]) -> None:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``."""
+    # converged members have gradients near 1e-40, and denormal numbers make a step ten times slower
+    torch.set_flush_denormal(True)
+    for logger in LOGGERS[:2]:
+        logging.getLogger(logger).setLevel(logging.WARNING)  # advertisements and lists of devices
+    ignore_expected_warnings()
+    if words[0] != "fit":
+        # where nothing is saved, it does not matter where checkpoints were
+        warnings.filterwarnings("ignore", "The dirpath has changed from")
+    show_log()
+    everything, words = take_flag(words)
+    footprint = Footprint()
+    try:
+        threading.excepthook = _thread_failed
+        with signals_handled(stop_at_once), imports_restricted(everything):
+            RenormCLI(words, footprint)
+    except Exception as error:
+        if refused(error):
+            footprint.take_back()
+        raise
+    finally:
+        threading.excepthook = threading.__excepthook__
+        if torch.distributed.is_initialized():
+            # left to the interpreter's exit, its threads now and then end the process with an abort
+            torch.distributed.destroy_process_group()

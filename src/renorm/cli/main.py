@@ -1,0 +1,187 @@
+"""The command line: looks at the first word only, and imports nothing heavy for help, version or a typing error."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import itertools
+import os
+import select
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from .. import __version__
+from .arguments import joined
+from .interrupt import CANNOT_GO_ON, INTERRUPTED
+from .own_imports import own_imports
+
+COMMANDS = {
+    "fit": ("train networks on the CLT map", "fit:run"),
+    "validate": ("validate a checkpoint on every law", "fit:run"),
+    "test": ("judge a checkpoint on laws that training never saw", "fit:run"),
+    "predict": ("write the outputs of a checkpoint to a Parquet or CSV file", "fit:run"),
+    "zoo": ("named variants and pretrained members: list, show, verify, train, export", "zoo:run"),
+    "certify": ("can these weights represent the map at all?", "certify:run"),
+    "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate:run"),
+    "sweep": ("many fits over what cannot be stacked, as one table; 'sweep plot' draws it", "sweep:run"),
+    "report": ("every claim tested and judged, on one page", "report:run"),
+    "bench": ("how fast training is on this machine", "bench:run"),
+    "selftest": ("does this machine compute what it should?", "selftest:run"),
+    "plot": ("draw error against slope from test results", "plot:run"),
+}
+
+NOBODY_READS = 141  # exit code of a process whose reader has gone: 128 and the number of SIGPIPE, as shells count
+PATHLIB = ("pathlib", Path(os.__file__).parent.name)  # one file of the standard library, or a folder of it
+
+HELP = """usage: renorm COMMAND [options]
+
+Which symmetries let a neural network learn a renormalisation-group step?
+
+commands:
+{commands}
+
+options:
+  -h, --help     this text; 'renorm COMMAND --help' for a command's own
+  --import M     after a command: import a module or a file of your own first, whose classes are then known
+  --version      the version
+
+start with:  renorm fit --config mlp_quadratic_full
+then watch:  tensorboard --logdir runs"""
+
+
+def help_text() -> str:
+    """The text of ``renorm --help``."""
+    return HELP.format(commands="\n".join(f"  {name:<14} {text}" for name, (text, _) in COMMANDS.items()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit code, see ``docs/reliability.md``, with one line on stderr where it is not 0.
+
+    Args:
+        argv: the words after ``renorm``; those of the process by default.
+    """
+    words = joined(sys.argv[1:] if argv is None else argv)
+    with libraries_warnings_as_usual():
+        try:
+            code = _answer(words)
+            sys.stdout.flush()
+        except (BrokenPipeError, SystemExit):
+            if not nobody_reads():
+                raise
+            # the interpreter's last flush would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return NOBODY_READS
+    return code
+
+
+def _answer(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if words[0] in ("--version", "-V"):
+        print(f"renorm {__version__}")
+        return 0
+    if (option := _empty(words)) is not None:
+        return _refuse(f"{option}='' is empty; allowed: a value, or to leave it out")
+    if words[0] not in COMMANDS:
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return _refuse(f"command {words[0]!r} is unknown; allowed: {', '.join(COMMANDS)}{hint}")
+    module, function = COMMANDS[words[0]][1].split(":")
+    try:
+        with own_imports(words) as left:
+            run = getattr(importlib.import_module(f".{module}", __package__), function)
+            code = run(left)
+    except KeyboardInterrupt:
+        print("\nrenorm: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and nobody_reads():
+            raise
+        failed = importlib.import_module("..errors", __package__).failure(error)
+        cause = failed or users_fault(error)
+        if cause is None:
+            raise
+        return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
+    return code or 0
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe that its reader has closed, as in ``renorm zoo list | head -1``."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, ValueError, OSError):  # no such call on Windows, or no file behind it
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+@contextlib.contextmanager
+def libraries_warnings_as_usual() -> Iterator[None]:
+    """Under ``PYTHONWARNINGS=error``, let only renorm's own warnings be errors: what libraries warn of is not the user's."""
+    if not any(option.partition(":")[0] and "error".startswith(option.partition(":")[0]) for option in sys.warnoptions):
+        yield
+        return
+    with warnings.catch_warnings():
+        libraries = r"(?!renorm(\.|$)|__main__$)"
+        warnings.filterwarnings("default", module=libraries)
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.filterwarnings("ignore", category=category, module=libraries)
+        yield
+
+
+def _empty(words: list[str]) -> str | None:
+    """The first option, or word, that is given and empty: mostly a shell variable that was never set."""
+    for before, word in itertools.pairwise(words):
+        if not word:
+            return before.removeprefix("--") if before.startswith("--") else f"the word after {before!r}"
+    return next((word[2:-1] for word in words if word.startswith("--") and word.endswith("=")), None)
+
+
+def users_fault(error: BaseException) -> BaseException | None:
+    """The error that renorm raised about its user's input, found behind what libraries made of it."""
+    seen: BaseException | None = error
+    found = None
+    while seen is not None:
+        if isinstance(seen, ValueError | OSError) and is_users(seen):
+            found = seen
+        seen = seen.__cause__
+    return found
+
+
+def refused(error: BaseException) -> bool:
+    """Whether an error ends the command with exit code 2: it is about the input, not about a run that could not go on."""
+    failed = importlib.import_module("..errors", __package__).failure(error)
+    return failed is None and users_fault(error) is not None
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether renorm itself raised this on purpose, rather than a library by accident.
+
+    Our own checks raise where they look, and a path that the system refuses surfaces where we ask about it; anything else from
+    inside a library is a bug and keeps its traceback.
+    """
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        if isinstance(error, OSError) and Path(trace.tb_next.tb_frame.f_code.co_filename).parent.name in PATHLIB:
+            break
+        trace = trace.tb_next
+    if trace is None or os.environ.get("RENORM_DEBUG"):
+        return False
+    package = Path(__file__).resolve().parents[1]
+    own = {package, *(p.resolve() for p in package.iterdir() if p.is_dir())}
+    file = Path(trace.tb_frame.f_code.co_filename).resolve()
+    return any(folder in file.parents for folder in own)
+
+
+def _refuse(message: str, code: int = 2) -> int:
+    print(f"renorm: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

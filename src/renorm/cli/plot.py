@@ -1,0 +1,168 @@
+"""``renorm plot``: error against slope (or any grid parameter), drawn from the files that ``renorm test`` wrote."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..callbacks.figures import shorten, verbatim
+from ..callbacks.results import OF_CHECKPOINT, SEAL, seal
+from ..datamodules.laws import parse
+from ..files.untrusted import read_json
+from ..files.whole import checksum
+from ..versions import say_if_newer
+from .arguments import OneLineParser
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def run(words: list[str]) -> None:
+    """Run ``renorm plot``."""
+    parser = OneLineParser(prog="renorm plot", description="error against a grid parameter, from test results")
+    parser.add_argument("results", nargs="+", help="test_results.json files; one colour each")
+    parser.add_argument("--metric", default="relative_mse", help="which metric (default: relative_mse)")
+    parser.add_argument(
+        "--laws", nargs="+", help="which laws, one panel each (default: the first trained, all held out)"
+    )
+    parser.add_argument("--out", required=True, help=f"figure to write: {', '.join(FORMATS)}")
+    arguments = parser.parse_args(words[1:])
+    out = Path(arguments.out)
+    if out.suffix not in FORMATS:
+        raise ValueError(f"out={arguments.out!r} has no known format; allowed: {', '.join(FORMATS)}")
+    if not out.resolve().parent.is_dir():
+        raise ValueError(f"out={arguments.out!r} lies in no folder; allowed: a file in a folder that exists")
+    results = [read_results(path) for path in arguments.results]
+    asked = [str(parse(law)) for law in arguments.laws or []]
+    laws = asked or [results[0]["train_laws"][0], *results[0]["held_out_laws"]]
+    figure = error_against_grid(results, laws, arguments.metric)
+    # what is refused is said in one line: warnings come after all that could be
+    for path, content in zip(arguments.results, results, strict=True):
+        say_if_newer(f"the result {path}", content.get("renorm"))
+        warn_of_another_checkpoint(Path(path), content)
+    figure.savefig(out, dpi=150)
+    print(f"figure: {out}")
+
+
+def read_results(path: str) -> dict[str, Any]:
+    """Read a test's results.
+
+    Raises:
+        ValueError: where the file is not one, or its model has no grid.
+    """
+    content: dict[str, Any] = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
+    problem = what_is_wrong(content)
+    if problem is not None:
+        raise ValueError(f"results={path!r} is no result of 'renorm test' ({problem})")
+    if grid_axis(content) is None:
+        raise ValueError(
+            f"results={path!r} has no grid; allowed: models with a list, e.g. model.negative_slope=[0.5, 1]"
+        )
+    return content
+
+
+def warn_of_another_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Say so, on stderr, where the checkpoint beside the results is no longer the one that was judged.
+
+    A resumed fit replaces ``best.ckpt``. Results without a checksum, and those that were moved away from their checkpoint,
+    cannot be compared.
+
+    Args:
+        path: the file of results.
+        content: what is in it.
+    """
+    checkpoint = path.parent / Path(str(content.get("checkpoint", ""))).name
+    judged = content.get(OF_CHECKPOINT)
+    if judged is None or not checkpoint.is_file() or checksum(checkpoint) == judged:
+        return
+    again = shlex.join(["renorm", "test", "--ckpt_path", str(checkpoint)])
+    print(
+        f"renorm: warning: results={str(path)!r} are of an older {checkpoint.name} than the one beside them; "
+        f"test it anew: {again}",
+        file=sys.stderr,
+    )
+
+
+def what_is_wrong(content: Any) -> str | None:
+    """What a result lacks, None for a whole one that nobody has changed."""
+    if not isinstance(content, dict):
+        return "no mapping"
+    if content.get(SEAL) != seal(content):
+        return "it was changed or damaged after it was written"
+    kinds = {"results": dict, "members": list, "model": dict, "train_laws": list, "held_out_laws": list}
+    for key, kind in kinds.items():
+        if not isinstance(content.get(key), kind) or (not content[key] and key != "held_out_laws"):
+            return f"{key} is missing"
+    members, results = content["members"], content["results"]
+    if not all(isinstance(member, dict) and member.keys() == members[0].keys() for member in members):
+        return "members differ in what is known of them"
+    if not all(isinstance(value, int | float) for member in members for value in member.values()):
+        return "members have values that are no numbers"
+    for law, metrics in results.items():
+        if not isinstance(metrics, dict) or not metrics:
+            return f"{law} has no metrics"
+        for values in metrics.values():
+            numbers = isinstance(values, list) and all(v is None or isinstance(v, int | float) for v in values)
+            if not numbers or len(values) != len(members):
+                return f"{law} has other than one number a member"
+    listed = [*content["train_laws"], *content["held_out_laws"]]
+    missing = next((law for law in listed if not isinstance(law, str) or law not in results), None)
+    return None if missing is None else f"{missing} has no results"
+
+
+def grid_axis(content: dict[str, Any]) -> str | None:
+    """The parameter that differs from member to member, None without a grid."""
+    return next((key for key in content["members"][0] if key not in ("member", "replica")), None)
+
+
+def error_against_grid(results: list[dict[str, Any]], laws: list[str], metric: str) -> Figure:
+    """One panel a law; one line a file, with a band from the 10% to the 90% quantile of the replicas.
+
+    Raises:
+        ValueError: for a law or a metric that the results do not have.
+    """
+    for content in results:
+        known = content["results"]
+        for law in laws:
+            if law not in known:
+                raise ValueError(f"laws={law!r} was not tested; allowed: {'; '.join(known)}")
+        for law in laws:
+            if metric not in known[law]:
+                raise ValueError(f"metric={metric!r} is unknown; allowed: {', '.join(known[law])}")
+    columns = min(len(laws), 4)
+    rows = -(-len(laws) // columns)
+    figure = Figure(figsize=(3.2 * columns + 0.6, 2.8 * rows + 0.5), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for panel, law in zip(panels.flat, laws, strict=False):
+        trained = law in results[0]["train_laws"]
+        panel.set_title(f"{verbatim(shorten(law))}\n{'trained on' if trained else 'held out'}", fontsize="medium")
+        for content in results:
+            _draw(panel, content, law, metric)
+        panel.grid(alpha=0.3, linewidth=0.5)
+    for panel in panels.flat[len(laws) :]:
+        panel.set_visible(False)
+    axis = grid_axis(results[0]) or ""
+    panels.flat[0].set_yscale("log")
+    for panel in panels[:, 0]:
+        panel.set_ylabel(verbatim(metric.replace("_", " ")))
+    for panel in panels[-1]:
+        panel.set_xlabel(verbatim(axis.replace("_", " ")))
+    panels.flat[0].legend(title="symmetry", fontsize="small")
+    return figure
+
+
+def _draw(panel: Axes, content: dict[str, Any], law: str, metric: str) -> None:
+    axis = grid_axis(content) or ""
+    abscissa = np.array([member[axis] for member in content["members"]])
+    error = np.array([np.nan if v is None else v for v in content["results"][law][metric]])
+    values = np.unique(abscissa)
+    bands = np.array([np.nanquantile(error[abscissa == value], [0.1, 0.5, 0.9]) for value in values])
+    (line,) = panel.plot(
+        values, bands[:, 1], marker=".", markersize=4, label=verbatim(str(content["model"].get("symmetry")))
+    )
+    panel.fill_between(values, bands[:, 0], bands[:, 2], color=line.get_color(), alpha=0.2, linewidth=0)

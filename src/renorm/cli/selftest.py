@@ -1,0 +1,105 @@
+"""The command: runs every check, prints one table, and says what to do about each that failed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+import time
+import warnings
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from .. import __version__
+from ..selftest.checks import CHECKS, Check
+from .arguments import OneLineParser
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class Outcome(NamedTuple):
+    """What a check found; ``problem`` is the error's text where it could not be made."""
+
+    check: Check
+    deviation: float
+    seconds: float
+    problem: str | None
+
+    @property
+    def status(self) -> str:
+        """``ok``, ``FAILED``, or ``skipped`` where there is nothing to compare with."""
+        if self.problem is not None:
+            return "FAILED"
+        if math.isnan(self.deviation):
+            return "skipped"
+        return "ok" if self.deviation <= self.check.tolerance else "FAILED"
+
+
+def run(words: list[str]) -> int:
+    """Run ``renorm selftest``; returns 0 where every check is ok, else 1."""
+    parser = OneLineParser(
+        prog="renorm selftest",
+        description="does this machine compute what it should? Takes under a minute; exit code 1 where a check failed",
+    )
+    parser.add_argument(
+        "--device", default="auto", help=f"{', '.join(DEVICES)} (default: auto, the GPU if there is one)"
+    )
+    arguments = parser.parse_args(words[1:])
+    device = find_device(arguments.device)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcomes = [measured(check, device) for check in CHECKS]
+    print_outcomes(outcomes, device)
+    return int(any(outcome.status == "FAILED" for outcome in outcomes))
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ValueError: for another name, or a GPU that is not there.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"device={name!r} is unknown; allowed: {', '.join(DEVICES)}")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ValueError("device='cuda' is not there (torch.cuda.is_available() is false); allowed: auto, cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
+
+
+def measured(check: Check, device: torch.device) -> Outcome:
+    """Make one check; whatever goes wrong in it is a finding."""
+    start = time.perf_counter()
+    try:
+        deviation, problem = check.measure(device), None
+    except Exception as error:
+        deviation, problem = math.inf, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return Outcome(check, deviation, time.perf_counter() - start, problem)
+
+
+def print_outcomes(outcomes: list[Outcome], device: torch.device) -> None:
+    """One row a check, then what to do."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    console.print(
+        f"renorm {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {device.type} ({where})"
+    )
+    table = Table("check", "", box=None, pad_edge=False)
+    for heading in ("deviation", "allowed", "seconds"):
+        table.add_column(heading, justify="right")
+    for check, deviation, seconds, problem in outcomes:
+        status = Outcome(check, deviation, seconds, problem).status
+        shown = "" if math.isnan(deviation) else f"{deviation:.1e}"
+        table.add_row(check.name, status, shown, f"{check.tolerance:.0e}", f"{seconds:.1f}")
+    console.width = max(console.width, 100)
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.status == "FAILED":
+            said = f" ({outcome.problem})" if outcome.problem else ""
+            console.print(f"{outcome.check.name}{said}: {outcome.check.advice}")
+    failed = sum(outcome.status == "FAILED" for outcome in outcomes)
+    console.print(f"{failed} of {len(outcomes)} checks FAILED" if failed else f"all {len(outcomes)} checks ok")

@@ -1,0 +1,142 @@
+"""``renorm sweep``: run a sweep, or draw one."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..files.whole import one_writer
+from ..sweep.config import Point, Sweep, read_sweep
+from ..sweep.local import Outcome, run_locally
+from ..sweep.table import Folder
+from .arguments import OneLineParser
+from .interrupt import stopped_in_words
+
+ENGINES = ("local", "ray")
+
+
+def run(words: list[str]) -> None:
+    """Run ``renorm sweep`` or ``renorm sweep plot``."""
+    if words[1:2] == ["plot"]:
+        from ..sweep.plot import run as plot
+
+        plot(words[1:])
+        return
+    parser = OneLineParser(
+        prog="renorm sweep", description="fits over axes that cannot be stacked; see also 'sweep plot'"
+    )
+    parser.add_argument("--config", "-c", required=True, help="the sweep: a YAML file, or the name of one of renorm's")
+    parser.add_argument("--out", help="folder of the results (default: sweeps/<name>)")
+    parser.add_argument("--engine", default="local", help="local processes, or actors of a Ray cluster")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="how many (default: one a core)")
+    parser.add_argument("--address", help="engine ray: a running cluster, e.g. auto (default: one on this machine)")
+    parser.add_argument("--retry_failed", action="store_true", help="run failed points again")
+    parser.add_argument("--dry_run", action="store_true", help="print the points and what is missing, run nothing")
+    arguments = parser.parse_args(words[1:])
+    if arguments.engine not in ENGINES:
+        raise ValueError(f"engine={arguments.engine!r} is unknown; allowed: {', '.join(ENGINES)}")
+    if arguments.workers < 1:
+        raise ValueError(f"workers={arguments.workers} is out of range; allowed: whole numbers >= 1")
+    if arguments.address and arguments.engine != "ray":
+        raise ValueError(
+            f"address={arguments.address!r} is for engine=ray; allowed with {arguments.engine!r}: no address"
+        )
+    sweep = read_sweep(arguments.config)
+    check_points(sweep)
+    if arguments.dry_run:
+        print_points(sweep)
+        return
+    out = Path(arguments.out or f"sweeps/{sweep.name}")
+    folder = Folder(out, sweep)
+
+    def kept() -> str:
+        left = sum(folder.status(point) == "missing" for point in sweep.points)
+        return f"{len(sweep.points) - left} of {len(sweep.points)} points are kept"
+
+    with one_writer(out):
+        missing = points_to_run(folder, arguments.retry_failed)
+        with stopped_in_words(words, kept):
+            _run_all(folder, missing, arguments)
+        _report(folder)
+
+
+def check_points(sweep: Sweep) -> None:
+    """Build every point once with few members: what is out of range is said before anything runs.
+
+    Raises:
+        ValueError: naming the point and what is wrong with it.
+    """
+    from ..sweep.point import build
+
+    for point in sweep.points:
+        try:
+            build(Point(point.model, point.settings | {"replicas": point.settings.get("replicas", 1)}, point.axes))
+        except ValueError as error:
+            where = ", ".join(f"{axis}={value!r}" for axis, value in point.axes.items())
+            raise ValueError(f"config: {error}" + (f" (at {where})" if where else "")) from None
+
+
+def print_points(sweep: Sweep) -> None:
+    """One line a point, in the order in which they would start."""
+    for point in by_size(sweep.points):
+        axes = ", ".join(f"{axis}={value!r}" for axis, value in point.axes.items())
+        print(f"{point.key}  {axes or 'the only point'}")
+    print(f"{len(sweep.points)} points")
+
+
+def points_to_run(folder: Folder, retry_failed: bool) -> list[Point]:
+    """The points that have no result yet, the largest first, so that no worker is left with a large one at the end."""
+    wanted = ("missing", "failed") if retry_failed else ("missing",)
+    return by_size([point for point in folder.sweep.points if folder.status(point) in wanted])
+
+
+def by_size(points: list[Point]) -> list[Point]:
+    """The largest first; equal ones stay in order."""
+    return sorted(points, key=lambda point: -point.cost)
+
+
+def _run_all(folder: Folder, points: list[Point], arguments: Any) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    if not points:
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=3600) as progress:
+        total = sum(point.cost for point in points)
+        task = progress.add_task(f"0 of {len(points)} points", total=total)
+        for count, (point, outcome) in enumerate(_outcomes(points, arguments), start=1):
+            if isinstance(outcome, str):
+                folder.write_failure(point, outcome)
+                progress.console.print(f"failed: {point.key}: {outcome}", soft_wrap=True, highlight=False, markup=False)
+            else:
+                folder.write(point, outcome)
+            progress.update(task, advance=point.cost, description=f"{count} of {len(points)} points")
+
+
+def _outcomes(points: list[Point], arguments: Any) -> Iterator[Outcome]:
+    from ..sweep.point import run_point
+
+    workers = min(arguments.workers, len(points))
+    if arguments.engine == "local":
+        return run_locally(points, workers, run_point)
+    from ..sweep.ray_engine import run_on_ray
+
+    return run_on_ray(points, workers, run_point, arguments.address)
+
+
+def _report(folder: Folder) -> None:
+    failed = sum(folder.status(point) == "failed" for point in folder.sweep.points)
+    path = folder.collect()
+    print(f"points:  {len(folder.sweep.points) - failed} done" + (f", {failed} failed" if failed else ""))
+    print(f"table:   {path}")
+    print(f"draw:    {shlex.join(['renorm', 'sweep', 'plot', str(folder.path), '--out', 'phase.png'])}")

@@ -1,0 +1,187 @@
+"""Pretrained members, loaded from the files that come with the package: no network, no config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import check_one_of
+from ..limits import check_sizes
+from ..training.stack import StackedModel
+from ..versions import say_if_newer
+from .manifest import FOLDER, find_entry, read_file, read_manifest
+
+MEMBERS = ("best", "all")
+LOAD_TOLERANCE = 1e-5  # of the stored outputs, relative to 1 + |output|; rounding in float32 makes up to 1.5e-6
+NOT_THE_MODELS = "name={name!r}: the file's tensors are not the model's; allowed: files that come with renorm"
+OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval")  # what an entry's arguments never hold
+
+
+def load_pretrained(
+    name: str, members: str = "best", epoch: int | None = None, *, folder: Path | str = FOLDER
+) -> StackedModel:
+    """Load trained members into a LightningModule in evaluation mode, without gradients; ``model.unfreeze()`` to train on.
+
+    Args:
+        name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``.
+        members: ``best`` for the member with the lowest validation loss on the training laws, ``all`` for the whole stack.
+        epoch: weights after this epoch of training, from 1 on, where the entry has its trajectory; the last by default.
+        folder: where manifest and weights are; those of the package by default.
+
+    Returns:
+        The model, which maps blocks ``(N, b)`` to ``(members, N)``.
+
+    Raises:
+        ValueError: for an unknown name, member or epoch, or for a file that is missing or does not match its checksum.
+
+    Example:
+        >>> model = load_pretrained("mlp_quadratic_free.uniform")
+        >>> y = model(torch.tensor([[1.0, 1.0]]))  # shape (members, blocks)
+        >>> round(y.item(), 3)  # 2 / sqrt(2)
+        1.414
+    """
+    check_one_of("members", members, MEMBERS)
+    entry = find_entry(name, folder)
+    say_if_newer(f"the pretrained entry {name}", entry["versions"].get("renorm"))
+    file = entry["file"] if epoch is None else _trajectory(name, entry, epoch, folder)
+    tensors = parse_tensors(name, read_file(file, folder))
+    if epoch is not None:
+        if any(len(value) < epoch for value in tensors.values() if value.ndim) or not all(
+            v.ndim for v in tensors.values()
+        ):
+            raise ValueError(NOT_THE_MODELS.format(name=name))
+        tensors = {key: value[epoch - 1] for key, value in tensors.items()}
+    chosen = None if members == "all" else [int(entry["best_member"])]
+    model = build_entry(name, entry, tensors, chosen)
+    fill(name, model, tensors, entry, chosen)
+    if epoch is None:
+        check_outputs(name, model, entry["check"], chosen)
+    model.freeze()
+    return model
+
+
+def build_entry(
+    name: str, entry: dict[str, Any], tensors: dict[str, Tensor], members: list[int] | None = None
+) -> StackedModel:
+    """The untrained model of an entry, of a size that its tensors can fill.
+
+    Raises:
+        ValueError: where the manifest's arguments are none of the model's, or of another size than the weights.
+    """
+    from ..zoo import GNN, MLP
+
+    classes: dict[str, type[StackedModel]] = {"MLP": MLP, "GNN": GNN}
+    arguments = entry["arguments"]
+    for key in OF_TRAINING:
+        if key in arguments:
+            raise ValueError(
+                f"manifest: {name!r} has the argument {key}={arguments[key]!r}; allowed: none of this name"
+            )
+    try:
+        check_sizes(arguments, sum(value.numel() for value in tensors.values()))
+    except ValueError as error:
+        raise ValueError(f"manifest: the arguments of {name!r} are not those of its weights ({error})") from None
+    try:
+        return classes[entry["class"]](**arguments, members=members)
+    except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"manifest: the arguments of {name!r} fit no model ({reason})") from None
+
+
+def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
+    """The tensors of a file whose checksum was compared.
+
+    Raises:
+        ValueError: where it is no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return dict(load(content))
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise ValueError(f"name={name!r}: its file is no whole safetensors file ({error})") from None
+
+
+def fill(
+    name: str, model: StackedModel, tensors: dict[str, Tensor], entry: dict[str, Any], members: list[int] | None
+) -> None:
+    """Put a whole stack's tensors, or the chosen members' part of them, into a model.
+
+    Raises:
+        ValueError: where names, shapes or precision are not the model's.
+    """
+    expected = model.state_dict()
+    stack = len(entry["validation_loss"])
+    shapes = {key: ((stack, *value.shape[1:]), value.dtype) for key, value in expected.items()}
+    if (
+        model.stack_size != stack
+        or {key: (tuple(value.shape), value.dtype) for key, value in tensors.items()} != shapes
+    ):
+        raise ValueError(NOT_THE_MODELS.format(name=name))
+    model.load_state_dict({key: value if members is None else value[members] for key, value in tensors.items()})
+
+
+def _trajectory(name: str, entry: dict[str, Any], epoch: int, folder: Path | str) -> dict[str, Any]:
+    trajectory: dict[str, Any] | None = entry.get("trajectory")
+    if trajectory is None:
+        having = [other for other, e in read_manifest(folder).items() if isinstance(e, dict) and "trajectory" in e]
+        raise ValueError(f"epoch={epoch!r}: {name!r} has no trajectory; allowed: {', '.join(having)}")
+    if type(epoch) is not int or not 1 <= epoch <= trajectory["epochs"]:
+        raise ValueError(f"epoch={epoch!r} is out of range; allowed: 1 to {trajectory['epochs']}")
+    return trajectory
+
+
+def check_outputs(name: str, model: StackedModel, check: dict[str, Any], members: list[int] | None) -> None:
+    """Compare with the outputs that were stored when the entry was trained.
+
+    Raises:
+        ValueError: where they differ: this machine or these versions compute something else.
+    """
+    worst = output_difference(model, check, members)
+    if not worst <= LOAD_TOLERANCE:
+        raise ValueError(
+            f"name={name!r} computes outputs {worst:.1e} away from the stored ones; allowed: {LOAD_TOLERANCE:g}"
+        )
+
+
+@torch.no_grad()
+def output_difference(model: StackedModel, check: dict[str, Any], members: list[int] | None = None) -> float:
+    """Largest difference from the stored outputs, relative to 1 + |output|; infinite where they do not fit.
+
+    A member that has diverged has no finite output, stored as null; it must have none again.
+    """
+    stored = _tensor(check["outputs"])
+    x = _tensor(check["inputs"]).to(next(model.parameters()).device)
+    size = len(stored) if members is None else 1 + max(members)
+    if x.ndim != 2 or x.shape[1] != model.block_size or stored.ndim != 2 or len(stored) < size:
+        return float("inf")
+    wanted = stored if members is None else stored[members]
+    found = model(x).cpu()
+    if found.shape != wanted.shape or not torch.equal(found.isfinite(), wanted.isfinite()):
+        return float("inf")
+    difference = (found - wanted).abs() / (1 + wanted.abs())
+    return float(difference[wanted.isfinite()].max()) if wanted.isfinite().any() else 0.0
+
+
+def _tensor(rows: list[list[float | None]]) -> Tensor:
+    if len({len(row) for row in rows}) != 1:
+        return torch.zeros(0)
+    return torch.tensor([[float("nan") if value is None else value for value in row] for row in rows])
+
+
+def pretrained_recipe(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
+    """The settings of model and data that an entry was trained with, in the form of a config.
+
+    Example:
+        >>> pretrained_recipe("mlp_quadratic_free.uniform")["model"]["class_path"]
+        'renorm.zoo.MLP'
+    """
+    entry = find_entry(name, folder)
+    return {
+        "model": {"class_path": f"renorm.zoo.{entry['class']}", "init_args": dict(entry["arguments"])},
+        "data": dict(entry["data"]),
+    }

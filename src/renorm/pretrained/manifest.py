@@ -1,0 +1,182 @@
+"""The manifest of the pretrained members: read, checked and searched without PyTorch.
+
+It is input like any other: what is no manifest is refused in one line, and a file's checksum is compared before anything
+in that file is looked at.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import functools
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[1] / "zoo" / "pretrained"
+MANIFEST = "manifest.json"
+NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
+FILE_NAME = re.compile(r"[a-z0-9_.]+\.safetensors")
+CLASSES = ("MLP", "GNN")
+
+
+class _Each:
+    """A mapping from any strings to values of one form."""
+
+    def __init__(self, form: Any) -> None:
+        self.form = form
+
+
+_FILE = {"name": str, "bytes": int, "sha256": str}
+_SUMMARY = {"best": None, "median": None, "interval": [None]}
+# what an entry consists of; None stands for a finite number or null, a list for a list of its one element
+_ENTRY: dict[str, Any] = {
+    "class": str,
+    "arguments": dict,
+    "data": dict,
+    "training": dict,
+    "seed": int,
+    "command": str,
+    "recipe": str,
+    "versions": _Each(str),
+    "licence": str,
+    "best_member": int,
+    "validation_loss": [None],
+    "metrics": _Each(_Each(_SUMMARY)),
+    "spectrum": {"eigenvalues": [[None]], "exact": [None]},
+    "certificate": {"architecture": str, "verdict": str, "infimum": str},
+    "check": {"inputs": [[None]], "outputs": [[None]]},
+    "file": _FILE,
+}
+_TRAJECTORY = _FILE | {"epochs": int}
+
+
+def pretrained_names(pattern: str | None = None, folder: Path | str = FOLDER) -> list[str]:
+    """Names of all entries, ``arch.tag``, or of those that match a shell-style pattern.
+
+    Example:
+        >>> pretrained_names("mlp_quadratic_free.u*")
+        ['mlp_quadratic_free.uniform']
+    """
+    names = list(read_manifest(folder))
+    return names if pattern is None else fnmatch.filter(names, pattern)
+
+
+def read_manifest(folder: Path | str = FOLDER) -> dict[str, dict[str, Any]]:
+    """All entries by name: checksums, constructor arguments, recipe, metrics.
+
+    Raises:
+        ValueError: where the file is missing or is no manifest.
+    """
+    if not isinstance(folder, str | Path) or "\0" in str(folder):
+        raise ValueError(f"folder={folder!r} is no folder; allowed: the path of one that 'renorm zoo train' wrote")
+    path = Path(folder) / MANIFEST
+    try:
+        return dict(_parsed(path, path.stat().st_mtime_ns))
+    except OSError as error:
+        raise ValueError(f"manifest={str(path)!r} cannot be read ({error.strerror or error})") from None
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: Path, changed: int) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"manifest={str(path)!r} is no valid JSON ({error})") from None
+    entries = content.get("models") if isinstance(content, dict) else None
+    if not isinstance(entries, dict) or not all(NAME.fullmatch(name) for name in entries):
+        raise ValueError(f"manifest={str(path)!r} is no manifest; allowed: one that 'renorm zoo train' wrote")
+    return entries
+
+
+def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
+    """What the manifest says of one entry.
+
+    Raises:
+        ValueError: for an unknown name, with the closest ones, or an entry that is not of the form of an entry.
+
+    Example:
+        >>> find_entry("mlp_quadratic_free.uniform")["certificate"]["verdict"]
+        'representable'
+    """
+    entries = read_manifest(folder)
+    if not isinstance(name, str) or name not in entries:
+        raise ValueError(unknown(name, entries))
+    check_entry(name, entries[name])
+    return entries[name]
+
+
+def unknown(name: str, known: Any) -> str:
+    """What to say of a name that is none of those known."""
+    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return f"name={name!r} is no pretrained model; allowed: names of 'renorm zoo list --pretrained'{hint}"
+
+
+def check_entry(name: str, entry: Any) -> None:
+    """Refuse an entry that is not of the form of an entry.
+
+    Raises:
+        ValueError: naming the first place that is wrong.
+    """
+    wrong = _misfit(entry, _ENTRY) or (
+        "trajectory" in entry and _misfit(entry["trajectory"], _TRAJECTORY, "trajectory")
+    )
+    if wrong:
+        raise ValueError(f"manifest: {name!r} is no entry: {wrong}; allowed: what 'renorm zoo train' wrote")
+    if entry["class"] not in CLASSES:
+        raise ValueError(f"manifest: {name!r} has class={entry['class']!r}; allowed: {', '.join(CLASSES)}")
+    members = len(entry["validation_loss"])
+    if not 0 <= entry["best_member"] < members:
+        raise ValueError(
+            f"manifest: {name!r} has best_member={entry['best_member']}; allowed: 0 to {members - 1}, its members"
+        )
+
+
+def _misfit(value: Any, form: Any, place: str = "") -> str:
+    """The first place where a value is not of a form, in words; empty where there is none."""
+    if isinstance(form, dict | _Each):
+        if not isinstance(value, dict):
+            return f"{place or 'it'} is a {type(value).__name__}, no mapping"
+        keys = value if isinstance(form, _Each) else form
+        for key in keys:
+            if key not in value:
+                return f"{place + '.' if place else ''}{key} is missing"
+            inner = form.form if isinstance(form, _Each) else form[key]
+            if wrong := _misfit(value[key], inner, f"{place}.{key}" if place else key):
+                return wrong
+        return ""
+    if isinstance(form, list):
+        if not isinstance(value, list):
+            return f"{place} is a {type(value).__name__}, no list"
+        return next((wrong for item in value if (wrong := _misfit(item, form[0], f"{place}[]"))), "")
+    if form is None:
+        fits = value is None or (type(value) in (int, float) and math.isfinite(value))
+        return "" if fits else f"{place} is a {type(value).__name__}, no finite number"
+    return "" if type(value) is form else f"{place} is a {type(value).__name__}, no {form.__name__}"
+
+
+def read_file(file: dict[str, Any], folder: Path | str = FOLDER) -> bytes:
+    """Content of a file of weights, once its checksum is known to be the manifest's.
+
+    Raises:
+        ValueError: for a file that is missing, cut off or changed.
+    """
+    name: str = file["name"]
+    if not FILE_NAME.fullmatch(name):
+        raise ValueError(f"manifest: file={name!r} is no name of weights; allowed: a file beside the manifest")
+    path = Path(folder) / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"file={str(path)!r} cannot be read ({error.strerror}); install renorm again") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != file["sha256"]:
+        what = "was cut off" if len(content) < file["bytes"] else "was changed"
+        raise ValueError(
+            f"file={str(path)!r} {what}: sha256 {found[:12]}..., allowed: {file['sha256'][:12]}...; install renorm again"
+        )
+    return content

@@ -1,0 +1,1 @@
+"""A run's settings: its configs, its checkpoints, its Trainer, its loggers."""

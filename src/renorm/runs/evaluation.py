@@ -1,0 +1,97 @@
+"""Judge a model in one line, without a trainer: for notebooks and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..callbacks.results import medians_table
+from ..checks import check_at_least
+from ..console import whole_text
+from ..datamodules import CLTDataModule
+from ..datamodules.blocks import parse_laws
+from ..training.losses import clt_map
+from ..training.metrics import law_metrics
+from ..training.stack import StackedModel, check_stack
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """How well each member of a stack does under each law; shown as a table of medians over members.
+
+    Attributes:
+        model: the stack that was judged.
+        results: law -> metric -> one number a member, shape ``(M,)``, on the model's device.
+    """
+
+    model: StackedModel
+    results: dict[str, dict[str, Tensor]]
+
+    def __repr__(self) -> str:
+        return whole_text(medians_table(self.model, self.results, trained=[]))
+
+    def to_arrow(self) -> pa.Table:
+        """One row for each law and member: the member's grid point and replica, then its metrics; ``.to_pandas()`` follows."""
+        import pyarrow as pa
+
+        rows = [
+            {"law": law, **member, **{name: float(values[position]) for name, values in metrics.items()}}
+            for law, metrics in self.results.items()
+            for position, member in enumerate(self.model.member_table)
+        ]
+        return pa.Table.from_pylist(rows)
+
+
+@torch.no_grad()
+def evaluate(
+    model: StackedModel, laws: list[str] | str | None = None, samples: int = 16384, seed: int = 0
+) -> Evaluation:
+    """Measure every member's error under chosen laws, on the blocks that ``renorm test`` draws.
+
+    Args:
+        model: the stack, on any device; its mode and gradients stay as they are.
+        laws: law or laws; by default those that :class:`~renorm.datamodules.CLTDataModule` trains on and holds out.
+        samples: blocks of each law, 4 or more.
+        seed: of the blocks.
+
+    Returns:
+        The numbers of every member, which print as a table.
+
+    Raises:
+        ValueError: for an unknown law, one that is listed twice, or a number out of range.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> found = evaluate(MLP(replicas=3), ["gaussian()", "exponential()"], samples=100)
+        >>> found.results["exponential(rate=1)"]["mse"].shape
+        torch.Size([3])
+        >>> found.to_arrow().num_rows
+        6
+    """
+    check_stack(model)
+    chosen = None if laws is None else [str(law) for law in parse_laws("laws", laws)]
+    if chosen is not None and not chosen:
+        raise ValueError("laws=[] is empty; allowed: one or more laws")
+    check_at_least("samples", samples, 4)  # here it goes by this name
+    train, held_out = (None, None) if chosen is None else (chosen[:1], chosen[1:])
+    data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed)
+    return Evaluation(model, {str(law): _judge(model, data, position) for position, law in enumerate(data.laws)})
+
+
+def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str, Tensor]:
+    law = data.laws[position]
+    parameter = next(model.parameters())
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(-(-data.eval_samples["test"] // data.eval_batch_size)):
+            x = data.batch("test", 0, step, law=law).to(parameter)
+            yield model.divergence.exclude(model(x)), clt_map(x)
+
+    return law_metrics(data.target_cumulants[str(law)], pairs())

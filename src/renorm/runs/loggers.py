@@ -1,0 +1,134 @@
+"""Loggers other than TensorBoard's: where they write, under which name, and how to look at what they wrote."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from ..callbacks.csv_metrics import KeepingCSVLogger
+from ..cli.options import take_option
+from ..files.untrusted import read_yaml
+
+OPTION = "--trainer.logger"
+# what a logger of Lightning's calls the name of a run
+NAMES = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "name", "MLFlowLogger": "run_name"}
+
+
+def with_places(flags: list[str], root: str, name: str) -> list[str]:
+    """The flags, with folder and name of the run for a logger that is named on the command line and not told of them.
+
+    Args:
+        flags: of a fit.
+        root: folder of all runs.
+        name: of the run.
+
+    Example:
+        >>> with_places(["--trainer.logger", "CSVLogger"], "runs", "slopes")[2:]
+        ['--trainer.logger.save_dir', 'runs', '--trainer.logger.name', 'slopes']
+    """
+    logger, _ = take_option(flags, OPTION)
+    key = NAMES.get((logger or "").rpartition(".")[2])
+    if key is None:
+        return flags
+    told = {flag.partition("=")[0].rpartition(".")[2] for flag in flags if flag.startswith(f"{OPTION}.")}
+    places = {"save_dir": root, key: name}
+    return [*flags, *(word for k, value in places.items() if k not in told for word in (f"{OPTION}.{k}", value))]
+
+
+def keeping(loggers: Any, run: Path | None) -> list[Any]:
+    """The loggers, with those of CSV files as ones that delete nothing, and that go on in the run that they would repeat.
+
+    Lightning's own deletes the ``metrics.csv`` that a folder has.
+
+    Args:
+        loggers: of the trainer.
+        run: folder of the run that goes on; None for a new one.
+
+    Raises:
+        ValueError: where another run's file would be written to.
+    """
+    given = loggers if isinstance(loggers, list) else [loggers]
+    return [_keeping(one, run) if type(one) is CSVLogger else one for one in given]
+
+
+def _keeping(logger: CSVLogger, run: Path | None) -> CSVLogger:
+    settings: dict[str, Any] = {"prefix": logger._prefix, "flush_logs_every_n_steps": logger._flush_logs_every_n_steps}
+    root, named = Path(logger.root_dir), logger._version is not None
+    if run is not None and (Path(logger.log_dir) if named else root / run.name).resolve() == run.resolve():
+        return KeepingCSVLogger(run, name="", version="", **settings)
+    if named and (Path(logger.log_dir) / "metrics.csv").exists():
+        raise ValueError(
+            f"trainer.logger.version={logger._version!r} has a metrics.csv already, in {str(logger.log_dir)!r}; allowed: another "
+            "version, or --ckpt_path of that run, which goes on with it"
+        )
+    return KeepingCSVLogger(logger.save_dir, name=logger.name, version=logger._version, **settings)
+
+
+def loggers_of(run: Path) -> list[dict[str, Any]]:
+    """Class path and arguments of the loggers that a run was last told of; empty where it was told of none.
+
+    A part of a run that names no logger goes on with those of the part before it.
+    """
+    resumed = sorted(run.glob("config_resumed_*.yaml"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for config in (*resumed, run / "config.yaml"):
+        try:
+            given = read_yaml(config, f"config={str(config)!r}")["trainer"]["logger"]
+        except (ValueError, OSError, TypeError, KeyError):  # of an older, a moved or a foreign run
+            continue
+        if given is not None:
+            return [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, dict)]
+    return []
+
+
+def csv_settings(run: Path) -> dict[str, Any] | None:
+    """What the CSV logger that a run had was told of how to write, None where it had no such logger."""
+    for one in loggers_of(run):
+        if str(one.get("class_path")).rpartition(".")[2] == "CSVLogger":
+            told = one.get("init_args")
+            arguments = told if isinstance(told, dict) else {}
+            kinds = {"prefix": str, "flush_logs_every_n_steps": int}
+            return {key: arguments[key] for key, kind in kinds.items() if type(arguments.get(key)) is kind}
+    return None
+
+
+def other_loggers(run: Path) -> list[str]:
+    """Names of the loggers that a run had, and that nobody but their own service can go on with."""
+    names = [str(one.get("class_path"))[:200].rpartition(".")[2] for one in loggers_of(run)]
+    return [name for name in names if name not in ("CSVLogger", "TensorBoardLogger")]
+
+
+def check_named(name: str, logger: Any) -> None:
+    """Refuse a name that no logger of the run would take.
+
+    Args:
+        name: of the run, as asked for.
+        logger: the trainer's.
+
+    Raises:
+        ValueError: where the run would not bear that name.
+    """
+    loggers = logger if isinstance(logger, list) else [logger]
+    named = [vars(one).get(key) for one in loggers for key in ("_name", "_run_name") if isinstance(one, Logger)]
+    if name not in named:
+        what = ", ".join(type(one).__name__ if isinstance(one, Logger) else str(one).lower() for one in loggers)
+        raise ValueError(
+            f"name={name!r} is not the name of trainer.logger={what}; allowed: the logger's own name, or none"
+        )
+
+
+def where_to_look(trainer: Trainer) -> list[str]:
+    """For each logger of a run, a line that says how to look at what it wrote."""
+    lines = []
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            # beside a run are those that one compares it with, also for a resumed one, which logs into its own folder
+            root = Path(trainer.default_root_dir)
+            folder = root if root.resolve() in Path(logger.log_dir).resolve().parents else logger.save_dir
+            lines.append(f"watch:  {shlex.join(['tensorboard', '--logdir', str(folder)])}")
+        elif isinstance(logger, CSVLogger):
+            lines.append(f"watch:  {Path(logger.log_dir) / 'metrics.csv'}")
+    return lines

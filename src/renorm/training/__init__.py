@@ -1,0 +1,1 @@
+"""Training of stacked members: the LightningModule, its losses and metrics, compilation, divergence."""

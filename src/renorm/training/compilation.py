@@ -1,0 +1,123 @@
+"""The training loss of a stack as a few fused loops instead of a call for every operation.
+
+Eager, every operation on values of all members and blocks goes to memory and back. Compiled, the values of a hidden layer
+are computed where they are used and stay in registers; the backward pass computes them again, which costs less than to
+read them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .stack import StackedModel
+
+Losses: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+# a hidden layer's values must not be written to memory merely because they are read often
+INLINE = {"realize_reads_threshold": 1000, "realize_opcount_threshold": 10_000, "realize_acc_reads_threshold": 1000}
+# hidden units x blocks x members x steps from which compiling, some seconds, costs less than it saves
+WORTH_CELLS = 2e9
+
+log = logging.getLogger("renorm")
+
+
+def compiled_losses(model: StackedModel, steps: float, rows: int) -> Losses:
+    """The function from blocks and targets to the members' losses that training calls.
+
+    Args:
+        model: the stack, whose ``compile`` is ``auto``, ``true`` or ``false``.
+        steps: how many steps will be taken.
+        rows: blocks in a batch.
+
+    Raises:
+        ValueError: where ``compile`` is true and there is no compiler.
+    """
+    device = next(model.parameters()).device
+    wanted = model.compile_mode
+    if wanted == "false" or (wanted == "auto" and not is_worth(model, steps, rows)):
+        return model.losses
+    missing = missing_compiler(device)
+    if missing is None:
+        return _Compiled(model.losses, device, may_fall_back=wanted == "auto")
+    if wanted == "true":
+        raise ValueError(f"compile=true needs a {missing}; allowed here: auto, false")
+    log.warning("compile=auto: found no %s, training runs uncompiled, several times slower for large stacks", missing)
+    return model.losses
+
+
+def is_worth(model: StackedModel, steps: float, rows: int) -> bool:
+    """Whether compiling saves more time than it takes; some activations gain nothing from it."""
+    return model.fuses and model.work(rows) * steps >= WORTH_CELLS
+
+
+def keeps_hidden_values(model: StackedModel, device: torch.device) -> bool:
+    """Whether training surely keeps the values of hidden units for the gradient, as compiled code need not."""
+    compiles = model.compile_mode == "true" or (model.compile_mode == "auto" and model.fuses)
+    return not compiles or missing_compiler(device) is not None
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """What is missing to compile for a device; None where all is there."""
+    if device.type == "cuda":
+        return None if importlib.util.find_spec("triton") else "Triton installation"
+    candidates = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "cl"]
+    return None if any(shutil.which(name) for name in candidates) else f"C++ compiler ({' or '.join(candidates)})"
+
+
+class _Compiled:
+    """A function that is compiled for the shapes that it meets first, and again only for other shapes."""
+
+    def __init__(self, function: Losses, device: torch.device, may_fall_back: bool) -> None:
+        options: dict[str, Any] = dict(INLINE)
+        if device.type == "cuda":
+            # a step of a small stack is many short kernels: a graph launches them at once
+            options["triton.cudagraphs"] = True
+        # PyTorch compiles one piece of code for eight models at most, then runs it uncompiled: forget earlier ones
+        torch._dynamo.reset()
+        self._eager = function
+        self._function: Losses = torch.compile(function, dynamic=False, options=options)
+        self._may_fall_back = may_fall_back
+        self._shapes: set[tuple[int, ...]] = set()
+
+    def __call__(self, x: Tensor, target: Tensor) -> Tensor:
+        # contiguous columns, one for each variable of the block, are read as vectors
+        x = x.mT.contiguous().mT
+        if tuple(x.shape) in self._shapes:
+            return self._function(x, target)
+        try:
+            with _recomputing():
+                losses = self._function(x, target)
+        except Exception as error:
+            # the backends raise many types of their own: what matters is that the eager function is there
+            if not self._may_fall_back:
+                raise ValueError(f"compile=true failed: {first_line(error)}; allowed here: auto, false") from error
+            log.warning("compile=auto: compiling failed, training runs uncompiled: %s", first_line(error))
+            self._function = self._eager
+            losses = self._eager(x, target)
+        self._shapes.add(tuple(x.shape))
+        return losses
+
+
+@contextlib.contextmanager
+def _recomputing() -> Iterator[None]:
+    """Let the backward pass compute again what the forward pass did not have to write, masks of activations above all."""
+    from torch._functorch import config
+
+    with config.patch(aggressive_recomputation=True):
+        yield
+
+
+def first_line(error: BaseException) -> str:
+    """An error's message without its traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,124 @@
+"""Optimiser steps without Lightning's ceremony, where nobody takes part in it.
+
+Around every step Lightning calls some forty hooks, builds closures and collects metrics, which for a small stack costs more than
+the step. Most of these do nothing here. A lean step calls those that do something, in Lightning's order, and keeps
+Lightning's own counters; every step that logs, and every run with something out of the ordinary, takes Lightning's own path.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
+
+if TYPE_CHECKING:
+    from .stack import StackedModel
+
+# called by a lean step for the callbacks that have them
+AROUND_BATCH = ("on_train_batch_start", "on_train_batch_end")
+# never called by a lean step
+INSIDE_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+OF_TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+OF_MODULE = (*AROUND_BATCH, *INSIDE_STEP, *OF_TRANSFER, "backward", "optimizer_step", "lr_scheduler_step")
+
+
+class LeanEpochLoop(_TrainingEpochLoop):
+    """Lightning's loop over the batches of an epoch, with lean steps between those that log."""
+
+    def advance(self, data_fetcher: Any) -> None:
+        """Take one step."""
+        trainer = self.trainer
+        logs = (self._batches_that_stepped + 1) % max(1, trainer.log_every_n_steps) == 0
+        if logs or self.restarting or trainer.should_stop:
+            super().advance(data_fetcher)
+        else:
+            self._advance_lean(data_fetcher)
+
+    def _advance_lean(self, data_fetcher: Any) -> None:
+        trainer, progress = self.trainer, self.batch_progress
+        model: Any = trainer.lightning_module
+        self.val_loop.restarting = False
+        batch, _, _ = next(data_fetcher)
+        batch_idx = self.batch_idx + 1
+        progress.is_last_batch = data_fetcher.done
+        batch = batch.to(trainer.strategy.root_device, non_blocking=True)
+        progress.increment_ready()
+        trainer._logger_connector.on_batch_start(batch)
+        self._call("on_train_batch_start", batch, batch_idx)
+        progress.increment_started()
+        loss = self._step(model, batch, batch_idx)
+        progress.increment_processed()
+        if trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
+            if self._num_ready_batches_reached():
+                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        self._call("on_train_batch_end", {"loss": loss.detach()}, batch, batch_idx)
+        trainer._results.batch = None
+        progress.increment_completed()
+
+    def _step(self, model: Any, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        trainer, counters = self.trainer, self.automatic_optimization.optim_progress.optimizer
+        optimizer = trainer.optimizers[0]
+        counters.step.increment_ready()
+        model._current_fx_name = "training_step"
+        loss: torch.Tensor = model.training_step(batch, batch_idx)
+        model._current_fx_name = None
+        counters.zero_grad.increment_ready()
+        counters.zero_grad.increment_started()
+        model.optimizer_zero_grad(trainer.current_epoch, batch_idx, optimizer)
+        counters.zero_grad.increment_completed()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if trainer.gradient_clip_val:
+            model.configure_gradient_clipping(optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
+        optimizer.step()
+        counters.step.increment_completed()
+        return loss
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        model: Any = self.trainer.lightning_module
+        model._current_fx_name = hook
+        # found anew each time, as callbacks may come and go; a lookup costs next to nothing
+        for callback in self.trainer.callbacks:
+            if getattr(type(callback), hook) is not getattr(Callback, hook):
+                getattr(callback, hook)(self.trainer, model, *arguments)
+        model._current_fx_name = None
+
+
+def use_lean_steps(model: StackedModel) -> None:
+    """Let the running fit of a model take lean steps, where they are all that Lightning would do."""
+    loop = model.trainer.fit_loop.epoch_loop
+    if type(loop) in (_TrainingEpochLoop, LeanEpochLoop):
+        loop.__class__ = LeanEpochLoop if is_ordinary(model.trainer, model) else _TrainingEpochLoop
+
+
+def is_ordinary(trainer: Trainer, model: StackedModel) -> bool:
+    """Whether a run has nothing that a lean step leaves out: one device, full precision, no hooks inside a step."""
+    from .stack import StackedModel
+
+    own = ("training_step", "optimizer_zero_grad", "configure_gradient_clipping")
+    data = getattr(trainer, "datamodule", None)
+    return (
+        type(trainer.strategy) is SingleDeviceStrategy
+        and type(trainer.precision_plugin) is Precision
+        and type(trainer.profiler) is PassThroughProfiler  # type: ignore[attr-defined]
+        and trainer.accumulate_grad_batches == 1
+        and not (trainer.fast_dev_run or trainer._detect_anomaly)  # type: ignore[attr-defined]
+        and all(_takes_no_closure(optimizer) for optimizer in trainer.optimizers)
+        and _same(type(model), LightningModule, OF_MODULE)
+        and _same(type(model), StackedModel, own)
+        and (data is None or _same(type(data), LightningDataModule, OF_TRANSFER))
+        and all(_same(type(callback), Callback, INSIDE_STEP) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    )
+
+
+def _takes_no_closure(optimizer: torch.optim.Optimizer) -> bool:
+    return type(optimizer).__module__.startswith("torch.optim.") and not isinstance(optimizer, torch.optim.LBFGS)
+
+
+def _same(cls: type, base: type, names: tuple[str, ...]) -> bool:
+    return all(getattr(cls, name) is getattr(base, name) for name in names)

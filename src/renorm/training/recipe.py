@@ -1,0 +1,128 @@
+"""What a run trains, and on which data, as plain settings: kept in its checkpoints, and compared when one is restored."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+from ..checks import primitive
+
+if TYPE_CHECKING:
+    from .stack import StackedModel
+
+Recipe = dict[str, Any]
+
+HOW_TO_COMPUTE = ("compile",)  # changes no number beyond rounding
+# what a test or a prediction must have in common with the training; the other data are the user's choice
+OF_TRAINING_DATA = ("block_size", "train_laws")
+
+
+def recipe_of(model: StackedModel) -> Recipe:
+    """The settings of a model and of the data of its trainer, in the form of a config; of the optimiser where it is PyTorch's.
+
+    Args:
+        model: attached to a trainer.
+    """
+    if model.recipe is not None:  # the command line's, which also knows the settings of an optimiser of one's own
+        return model.recipe
+    arguments = dict(model.hparams) | _training_arguments(model.trainer)
+    path = f"{type(model).__module__}.{type(model).__qualname__}"
+    data = dict(getattr(getattr(model.trainer, "datamodule", None), "hparams", {}))
+    return {"model": {"class_path": path, "init_args": arguments}, "data": data}
+
+
+def _training_arguments(trainer: Trainer) -> Recipe:
+    """Optimiser and schedule as settings, as far as they can be read off the objects."""
+    if not trainer.optimizers:
+        return {}
+    optimizer = trainer.optimizers[0]
+    arguments: Recipe = {"optimizer": _settings(optimizer, optimizer.defaults)}
+    configs = trainer.lr_scheduler_configs
+    if configs:
+        scheduler: Any = configs[0].scheduler
+        arguments["lr_scheduler"] = _settings(scheduler, scheduler.state_dict())
+        arguments["lr_scheduler_interval"] = configs[0].interval
+    else:
+        arguments["lr_scheduler"] = None
+    return {key: value for key, value in arguments.items() if value != {}}
+
+
+def _settings(thing: Any, values: dict[str, Any]) -> Recipe:
+    """Class and arguments of one of PyTorch's optimisers or schedules; empty where its arguments cannot be read off it."""
+    cls = type(thing)
+    module = "torch.optim.lr_scheduler" if "lr_scheduler" in cls.__module__ else "torch.optim"
+    if not cls.__module__.startswith("torch.optim"):
+        return {}
+    # the first argument is what it acts on; last_epoch is where it stands, which its state says
+    parameters = list(inspect.signature(cls).parameters.values())[1:]
+    parameters = [parameter for parameter in parameters if parameter.name not in ("last_epoch", "verbose")]
+    if any(p.default is inspect.Parameter.empty and p.name not in values for p in parameters):
+        return {}
+    try:
+        arguments = {p.name: primitive(p.name, values[p.name]) for p in parameters if p.name in values}
+    except ValueError:  # schedules made of other schedules, or of functions
+        return {}
+    return {"class_path": f"{module}.{cls.__name__}", "init_args": arguments}
+
+
+def check_same_recipe(remembered: Any, own: Recipe, trainer: Trainer) -> None:
+    """Refuse to restore a checkpoint into a run of another recipe, whoever found the checkpoint.
+
+    A job under SLURM takes up by itself what it finds in its root, which may be of another run.
+
+    Args:
+        remembered: the recipe in the checkpoint.
+        own: the run's.
+        trainer: about to restore.
+
+    Raises:
+        ValueError: naming the setting, the run's value and the checkpoint's.
+    """
+    if not isinstance(remembered, dict):
+        return
+    fitting = trainer.state.fn == TrainerFn.FITTING
+    known, wanted = (_comparable(recipe, fitting) for recipe in (remembered, own))
+    different = [key for key in known if key in wanted and known[key] != wanted[key]]
+    if different:
+        key = different[0]
+        raise ValueError(
+            f"{key.replace('init_args.', '')}={wanted[key]!r} contradicts the checkpoint {str(trainer.ckpt_path)!r}, which has "
+            f"{known[key]!r}; allowed: the checkpoint's value, or a run that does not restore it (under SLURM, another "
+            "trainer.default_root_dir)"
+        )
+
+
+def _comparable(recipe: Recipe, fitting: bool) -> Recipe:
+    model = dict(recipe["model"])
+    arguments = {key: value for key, value in model.get("init_args", {}).items() if key not in HOW_TO_COMPUTE}
+    name = class_name(str(model.get("class_path")))
+    data = {key: value for key, value in recipe["data"].items() if fitting or key in OF_TRAINING_DATA}
+    return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data})
+
+
+def class_name(path: str) -> str:
+    """What a class is compared by: a class can be imported from several modules, but renorm's is no other of that name.
+
+    Example:
+        >>> class_name("renorm.zoo.mlp.MLP"), class_name("MLP"), class_name("__main__.Net"), class_name("mine.MLP")
+        ('MLP', 'MLP', 'own Net', 'own MLP')
+    """
+    package, _, name = path.rpartition(".")
+    return name if package.partition(".")[0] in ("", "renorm") else f"own {name}"
+
+
+def flatten(settings: Recipe, prefix: str = "") -> Recipe:
+    """Nested settings as one level with dotted keys.
+
+    Example:
+        >>> flatten({"model": {"init_args": {"width": 8}}})
+        {'model.init_args.width': 8}
+    """
+    flat: Recipe = {}
+    for key, value in settings.items():
+        name = f"{prefix}.{key}" if prefix else key
+        flat |= flatten(value, name) if isinstance(value, dict) and value else {name: value}
+    return flat

@@ -1,0 +1,570 @@
+"""The LightningModule that every architecture builds on: many members trained at once, each as if alone."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from .. import __version__
+from ..checks import check_at_least, check_one_of, merge_parameters, primitive
+from ..limits import check_model, check_training
+from ..own_code import origin
+from ..versions import say_if_newer
+from ..zoo import activations
+from ..zoo.layers import MemberRandom, StackedLinear
+from ..zoo.symmetry.orbits import Orbits
+from .compilation import Losses, compiled_losses, keeps_hidden_values
+from .divergence import Divergence
+from .lean_loop import use_lean_steps
+from .losses import LOSSES, clt_map
+from .metrics import MemberMean, quantiles
+from .recipe import check_same_recipe, recipe_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # of the standard library from Python 3.11 on
+
+OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
+LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
+
+CELLS_IN_CACHE = 2**19  # 2 MiB of float32
+OWN_NAMES = ("StackedModel", "MLP", "GNN")  # of renorm's models
+ALWAYS_SHOWN = ("block_size", "activation", "symmetry", "width", "depth", "graph", "layer")  # of the hyperparameters
+# these mix the elements of a tensor, or all tensors, in one update: members would no longer train as if alone
+COUPLING_OPTIMIZERS = ("LBFGS", "Adafactor", "Muon", "SparseAdam")
+
+
+class StackedModel(LightningModule):
+    r"""``members`` networks that learn the CLT map side by side; the base of every architecture.
+
+    Members are grid points times replicas: member ``m`` has grid point ``m // replicas`` and replica ``m % replicas``. All see
+    the same batches; the loss is the sum over members, so that under an element-wise optimiser each trains as if alone.
+
+    Args:
+        block_size: number of variables ``b`` in a block, 2 or more.
+        activation: name of the activation, see :func:`renorm.zoo.list_activations`.
+        alpha: activation ``quadratic``: coefficient of the square; a list is a grid.
+        negative_slope: activation ``leaky_relu``: slope below zero; a list is a grid.
+        degree: activation ``spline``: degree of the B-spline, 1 to 5.
+        knots: activation ``spline``: number of breakpoints on [-3, 3], or their positions.
+        extension: activation ``spline``: ``affine``, ``constant`` or ``zero`` outside the knots.
+        per_unit: activation ``spline``: one spline for each unit, or one for each layer.
+        spline: activation ``spline``: ``trained`` or ``fixed``.
+        activation_args: parameters of an activation of your own, by name.
+        weights: ``trained``, or ``fixed`` at their initial values.
+        replicas: members at each grid point, differing by their initial weights.
+        members: keep only these members of the stack, by number; all by default.
+        seed: seed of the initial weights, 0 or more.
+        loss: ``mse`` against the exact map, ``energy`` or ``cumulant`` against the target's distribution only.
+        compile: whether training runs compiled code: ``true``, ``false``, or ``auto``, which compiles where the run is long
+            enough and a compiler is there. The numbers are the same to rounding.
+        optimizer: from parameters to an optimiser, e.g. ``torch.optim.Adam`` with ``lr``.
+        lr_scheduler: from the optimiser to a learning-rate scheduler.
+        lr_scheduler_interval: whether the scheduler steps each ``step`` or each ``epoch``.
+
+    Raises:
+        ValueError: for a value out of range, in one line that names it and what is allowed; for a subclass outside renorm
+            that has the name of one of its own, by which commands find a model.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__name__ in OWN_NAMES and cls.__module__.partition(".")[0] != "renorm":
+            raise ValueError(
+                f"name={cls.__name__!r} of {cls.__module__}.{cls.__qualname__} is taken by renorm.zoo.{cls.__name__}; "
+                "allowed: another name"
+            )
+
+    def __init__(
+        self,
+        block_size: int = 2,
+        activation: str = "leaky_relu",
+        alpha: float | list[float] | None = None,
+        negative_slope: float | list[float] | None = None,
+        degree: int | None = None,
+        knots: int | list[float] | None = None,
+        extension: str | None = None,
+        per_unit: bool | None = None,
+        spline: str | None = None,
+        activation_args: dict[str, Any] | None = None,
+        weights: Literal["trained", "fixed"] = "trained",
+        replicas: int = 1,
+        members: list[int] | None = None,
+        seed: int = 0,
+        loss: str = "mse",
+        compile: str | bool = "auto",
+        optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=0.01),
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_scheduler_interval: Literal["step", "epoch"] = "epoch",
+    ) -> None:
+        super().__init__()
+        # hyperparameters are primitives only: checkpoints must load with weights_only=True
+        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "lr_scheduler_interval"])
+        for key, value in self.hparams.items():
+            self.hparams[key] = primitive(key, value)
+        # from here on the arguments themselves: a subclass may pass on other values than the hyperparameters it was given
+        block_size, replicas, seed = (
+            primitive(name, value)
+            for name, value in (("block_size", block_size), ("replicas", replicas), ("seed", seed))
+        )
+        check_at_least("block_size", block_size, 2)
+        check_at_least("replicas", replicas, 1)
+        check_at_least("seed", seed, 0)
+        check_one_of("loss", loss, LOSSES)
+        self.compile_mode = str(compile).lower() if isinstance(compile, bool) else compile
+        check_one_of("compile", self.compile_mode, ("auto", "true", "false"))
+        check_one_of("weights", weights, ("trained", "fixed"))
+        check_one_of("lr_scheduler_interval", lr_scheduler_interval, ("step", "epoch"))
+        self.block_size = block_size
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_scheduler_interval = lr_scheduler_interval
+        self.loss = LOSSES[loss]
+        self._training_losses: Losses = self.losses
+        self._seed = seed
+        self._weights = weights
+        self._activation_class = activations.find(activation)
+        self._activation_parameters = merge_parameters(
+            {
+                "alpha": alpha,
+                "negative_slope": negative_slope,
+                "degree": degree,
+                "knots": knots,
+                "extension": extension,
+                "per_unit": per_unit,
+                "spline": spline,
+            },
+            activation_args,
+        )
+        activations.check_parameters(self._activation_class, self._activation_parameters)
+        self._find_members(replicas, primitive("members", members))
+        self.val_loss = MemberMean(self.num_members)
+        self.divergence = Divergence(self.num_members)
+        # of a checkpoint that is being restored: the optimisers' names, and whether there is a schedule
+        self._restored: tuple[list[str] | None, bool | None] = (None, None)
+        self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Note the running hook, as Lightning does some forty times a step, past ``nn.Module``'s search for parameters."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    # ---- who the members are -------------------------------------------------------------------------------------
+
+    def _find_members(self, replicas: int, chosen: Any) -> None:
+        given = self._activation_parameters
+        axes = {key: given[key] for key in self._activation_class.grid if isinstance(given.get(key), list)}
+        check_model(self.hparams, math.prod(len(values) for values in axes.values()) * replicas)
+        points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+        table = [{"member": m, **points[m // replicas], "replica": m % replicas} for m in range(len(points) * replicas)]
+        if chosen is not None:
+            numbers = chosen if isinstance(chosen, list) and all(type(m) is int for m in chosen) else []
+            if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(len(table))):
+                raise ValueError(f"members={chosen} is no choice; allowed: distinct numbers from 0 to {len(table) - 1}")
+            table = [table[m] for m in numbers]
+        self.stack_size = len(points) * replicas  # with the members that were not chosen
+        self.grid_axes: list[str] = list(axes)
+        self.member_table: list[dict[str, Any]] = table
+
+    @property
+    def num_members(self) -> int:
+        """Number of networks in the stack, ``M``."""
+        return len(self.member_table)
+
+    def grid_groups(self) -> dict[str, list[int]]:
+        """Positions in the stack of the members at each grid point, by its label; one group ``all`` without a grid.
+
+        Example:
+            >>> from renorm.zoo import MLP
+            >>> MLP(activation="leaky_relu", negative_slope=[0.5, 0.9], replicas=2).grid_groups()
+            {'negative_slope=0.5': [0, 1], 'negative_slope=0.9': [2, 3]}
+        """
+        groups: dict[str, list[int]] = {}
+        for position, member in enumerate(self.member_table):
+            label = ", ".join(f"{axis}={member[axis]:.12g}" for axis in self.grid_axes) or "all"
+            groups.setdefault(label, []).append(position)
+        return groups
+
+    def make_activation(self, units: Tensor) -> activations.Activation:
+        """The activation of one layer; ``units`` gives the orbit of each unit, shape ``(units,)``."""
+        own = {
+            key: [member[key] for member in self.member_table] if key in self.grid_axes else value
+            for key, value in self._activation_parameters.items()
+        }
+        return self._activation_class(self.num_members, units, **own)
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights of every member from its own generator, layer by layer."""
+        random = MemberRandom(self._seed, [member["replica"] for member in self.member_table])
+        for layer in self.initialised_layers():
+            if isinstance(layer, activations.Activation):
+                layer.reset_parameters(random.uniform)
+                activations.check_contract(layer)
+            else:
+                layer.reset_parameters(random)
+                layer.requires_grad_(self._weights == "trained")
+        self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        if not self._trained:
+            raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
+
+    def unfreeze(self) -> Self:
+        """Train on after ``freeze()``: weights and splines that are fixed stay so."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name in self._trained)
+        return self.train()
+
+    def initialised_layers(self) -> Iterator[Any]:
+        """The modules that draw initial values, in the order in which they draw."""
+        raise NotImplementedError(f"{type(self).__name__} must list its layers")
+
+    def affine_layers(self) -> list[StackedLinear]:
+        """The affine layers from the input to the output."""
+        raise NotImplementedError(f"{type(self).__name__} must list its affine layers")
+
+    def dense(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Weight ``(M, out, in)`` and bias ``(M, out)`` of every affine layer, ties written out; differentiable."""
+        return [(layer.weight(), None if layer.bias is None else layer.bias()) for layer in self.affine_layers()]
+
+    def tied_weights(self) -> list[Tensor]:
+        """The weight of every layer as symmetries act on it, ``(M, out, in)``; see :meth:`symmetric_subspaces`."""
+        return [layer.weight() for layer in self.affine_layers()]
+
+    def symmetric_subspaces(self) -> dict[str, list[Orbits]]:
+        """For each symmetry that the architecture can have, the orbits of each of :meth:`tied_weights`."""
+        return {}
+
+    def double_copy(self) -> Self:
+        """The same members in float64, for exact work; the model itself keeps its precision."""
+        twin = type(self)(**self.hparams).to(next(self.parameters()).device).double()
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+    # ---- what the members compute --------------------------------------------------------------------------------
+
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of every layer in turn: ``pre0, act0, pre1, ..., out``; ``out`` has shape ``(M, N)``."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it computes its layers")
+
+    def trace(self, x: Tensor) -> dict[str, Tensor]:
+        """Values of all layers on blocks, see :meth:`forward`: hidden ones ``(M, units, ..., N)``, ``out`` ``(M, N)``."""
+        self._check_input(x)
+        return dict(self.walk(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs of all members, ``(N, b) -> (M, N)``, also for one member; or ``(M, N, b)``, each member its own blocks."""
+        self._check_input(x)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu":
+            return self._outputs(x)
+        return torch.cat([self._outputs(part) for part in torch.split(x, self._rows_in_cache(), dim=-2)], dim=-1)
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        value = x
+        for _, layer in self.walk(x):
+            value = layer  # earlier layers are let go
+        return value
+
+    def _rows_in_cache(self) -> int:
+        """Blocks for which a hidden layer's values stay in a processor's cache: many times faster than through memory."""
+        units = max((activation.units.numel() for activation in self._activations()), default=1)
+        return max(16, CELLS_IN_CACHE // (self.num_members * units))
+
+    def work(self, rows: int) -> int:
+        """Values of hidden units that one step computes, by which it is decided whether to compile and how many threads to use.
+
+        Args:
+            rows: blocks of the step.
+        """
+        units = sum(activation.units.numel() for activation in self._activations())
+        per_block = units or sum(p.numel() for p in self.parameters()) // self.num_members
+        return self.num_members * per_block * rows
+
+    @property
+    def fuses(self) -> bool:
+        """Whether compiled code is faster: where every activation is arithmetic that a compiler can fuse."""
+        found = self._activations()
+        return bool(found) and all(activation.fuses for activation in found)
+
+    def _activations(self) -> list[activations.Activation]:
+        return [module for module in self.modules() if isinstance(module, activations.Activation)]
+
+    def __repr__(self) -> str:
+        """What was asked for and who the members are, in one line."""
+        initialisers = (cls.__dict__.get("__init__") for cls in type(self).__mro__)
+        signatures = [inspect.signature(initialiser).parameters for initialiser in initialisers if initialiser]
+        defaults = {name: p.default for parameters in reversed(signatures) for name, p in parameters.items()}
+        shown = [
+            f"{key}={value!r}"
+            for key, value in self.hparams.items()
+            if key in ALWAYS_SHOWN or value != defaults.get(key)
+        ]
+        trained = sum(p.numel() for p in self.parameters()) // self.num_members
+        count = f"{self.num_members} member{'s' if self.num_members > 1 else ''}"
+        return f"{type(self).__name__}({', '.join(shown)}): {count} of {trained} parameters"
+
+    def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            what = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"x is of type {what}; allowed: a tensor of floating-point numbers")
+        leading = (self.num_members,) if x.ndim == 3 else ()
+        if x.ndim not in (2, 3) or x.shape[-1] != self.block_size or x.shape[:-2] != leading:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; allowed: (N, {self.block_size}), one block a row, "
+                f"or ({self.num_members}, N, {self.block_size})"
+            )
+        if torch.compiler.is_compiling():
+            return
+        parameter = next(self.parameters())
+        if x.dtype != parameter.dtype and not _casts(x.device.type):
+            own, needed = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, parameter.dtype))
+            raise ValueError(
+                f"x has dtype {own}, the model {needed}; allowed: x.to(torch.{needed}) or model.to(torch.{own})"
+            )
+        if x.device != parameter.device:
+            raise ValueError(
+                f"x is on {x.device}, the model on {parameter.device}; "
+                f"allowed: x.to({str(parameter.device)!r}) or model.to({str(x.device)!r})"
+            )
+
+    # ---- training ------------------------------------------------------------------------------------------------
+
+    def configure_callbacks(self) -> list[Callback]:
+        """What measures a run of a :class:`~renorm.datamodules.CLTDataModule`: the same for a plain Trainer as for ``renorm``.
+
+        Callbacks of these kinds that the Trainer has already are kept as they are; one with ``every_n_epochs=0`` is off.
+        """
+        from ..callbacks import default_callbacks  # callbacks are made for models, and import them
+
+        return default_callbacks(self.trainer)
+
+    def setup(self, stage: str) -> None:
+        """Refuse a fit whose steps do not fit into memory.
+
+        Raises:
+            ValueError: with the estimate.
+        """
+        batch_size = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
+        device = self.trainer.strategy.root_device
+        # a GPU has memory of its own, and says itself when it is full
+        if stage == "fit" and isinstance(batch_size, int) and device.type == "cpu":
+            check_training(self.hparams, batch_size, *self.step_sizes(batch_size // self.trainer.world_size, device))
+
+    def step_sizes(self, rows: int, device: torch.device) -> tuple[int, int]:
+        """Bytes of the trained weights, and of the hidden units' values that a step on so many blocks keeps."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        hidden = self.work(rows) if keeps_hidden_values(self, device) else 0
+        size = next(self.parameters()).element_size()
+        return sum(parameter.numel() for parameter in trained) * size, hidden * size
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Sum over members of each one's mean loss, which trains every member as if alone."""
+        losses = self._member_losses(batch) * self._share(batch)
+        step = self.trainer.global_step
+        # Lightning writes to loggers after these steps; to log at others would show it a stale value
+        logs = (step + 1) % max(1, self.trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
+        if logs or losses.device.type == "cpu":
+            losses = self.divergence.watch(losses, step, self._agree if self.trainer.world_size > 1 else None)
+        if logs:
+            whole = self.trainer.strategy.reduce(losses.detach(), reduce_op="mean")
+            self._log_members("loss/train", self.divergence.exclude(whole))
+        return losses.sum()
+
+    def _agree(self, flags: Tensor) -> Tensor:
+        """Flags that are set on any process, which all must act on."""
+        total = self.trainer.strategy.reduce(flags.float(), reduce_op="sum")
+        return torch.as_tensor(total) > 0
+
+    def _member_losses(self, x: Tensor) -> Tensor:
+        if len(x) == 0:
+            nothing: Tensor = self(x).sum(dim=-1)
+            return nothing  # no rows for this process: no loss, but gradients to share
+        return self._training_losses(x, clt_map(x))
+
+    def losses(self, x: Tensor, target: Tensor) -> Tensor:
+        """Loss of every member on blocks ``(N, b)`` with targets ``(N,)``, shape ``(M,)``."""
+        # outputs come in half precision under autocast; differences are taken in the precision of the data
+        return self.loss(self(x).to(x.dtype), target)
+
+    def on_train_start(self) -> None:
+        """Compile the losses where that pays; here, because only now the model is on its device."""
+        data = getattr(self.trainer, "datamodule", None)
+        rows = getattr(data, "batch_size", 0) // self.trainer.world_size
+        self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        self.divergence.start(parameters, self.trainer.optimizers, self.trainer.global_step)
+        use_lean_steps(self)
+
+    def on_train_end(self) -> None:
+        """Let go of compiled code, which cannot be pickled."""
+        self.divergence.settle()
+        self.divergence.stop()
+        self._training_losses = self.losses
+
+    def on_validation_start(self) -> None:
+        """No weight that is not finite is measured."""
+        self.divergence.settle()
+
+    def _share(self, batch: Tensor) -> float:
+        """Weight of this process's rows: averaging over processes must give the mean over the whole batch."""
+        total = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
+        world = self.trainer.world_size
+        return 1.0 if world == 1 or total is None else len(batch) * world / total
+
+    def _log_members(self, name: str, values: Tensor, prog_bar: bool = True) -> None:
+        low, median, high = quantiles(values)
+        self.log(name, median, prog_bar=prog_bar, rank_zero_only=True)
+        self.log_dict({f"{name}_q10": low, f"{name}_q90": high}, rank_zero_only=True)
+
+    def validation_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Outputs and targets of one batch of one law; the loss of laws that training samples is kept."""
+        prediction, target = self._judged(batch), clt_map(batch)
+        if dataloader_idx < len(getattr(getattr(self.trainer, "datamodule", None), "train_laws", "1")):
+            self.val_loss.update(self.loss(prediction, target), len(batch))
+        return {"prediction": prediction, "target": target}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation loss: the median over members, which checkpoints are chosen by."""
+        losses = self.val_loss.compute()
+        self._log_members("loss/val", losses)
+        diverged = (~losses.isfinite()).sum().float()
+        self.log("members/diverged", diverged, rank_zero_only=True)
+        self.val_loss.reset()
+
+    def test_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        """Outputs and targets of one batch of one law."""
+        return {"prediction": self._judged(batch), "target": clt_map(batch)}
+
+    def _judged(self, batch: Tensor) -> Tensor:
+        """Outputs in the precision of the data; NaN for members that have diverged, which no median counts."""
+        return self.divergence.exclude(self(batch).to(batch.dtype))
+
+    def predict_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Outputs of all members, shape ``(M, N)``."""
+        outputs: Tensor = self(batch)
+        return outputs
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the recipe into the checkpoint: what ``renorm test`` and a resumed fit need to know, as primitives."""
+        checkpoint["renorm"] = {"version": __version__, "recipe": recipe_of(self)}
+        checkpoint["renorm"]["optimizer"] = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
+        checkpoint["renorm"]["origin"] = origin()
+        self.divergence.settle()  # the checkpoint's tensors are the parameters' own
+        checkpoint["renorm"]["diverged"] = {str(member): step for member, step in self.divergence.steps.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another recipe; take up which members had diverged: they stay frozen, and out of medians.
+
+        Raises:
+            ValueError: where the run is another than the checkpoint's.
+        """
+        known = checkpoint.get("renorm", {})
+        say_if_newer("the checkpoint", known.get("version"))
+        if self._trainer is not None:  # else the model is loaded by itself, from the checkpoint's own settings
+            check_same_recipe(known.get("recipe"), recipe_of(self), self.trainer)
+            schedules = checkpoint.get("lr_schedulers")
+            self._restored = known.get("optimizer"), None if schedules is None else bool(schedules)
+        diverged = known.get("diverged", {})
+        self.divergence.steps = {int(member): step for member, step in diverged.items()}
+
+    def _check_restored(self, optimizer: Optimizer) -> None:
+        """Refuse an optimiser or a schedule of another kind than the checkpoint's, into which Lightning would put its state."""
+        kinds, schedules = self._restored
+        self._restored = (None, None)
+        if kinds not in (None, [type(optimizer).__name__]):
+            raise ValueError(
+                f"model.optimizer={type(optimizer).__name__} contradicts the checkpoint; allowed: {kinds[0]}"
+            )
+        if schedules is not None and schedules != (self.lr_scheduler is not None):
+            had = "one, which its recipe does not know" if schedules else "none"
+            raise ValueError(
+                f"model.lr_scheduler contradicts the checkpoint, which has {had}; allowed: the same as trained with"
+            )
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and scheduler that were asked for, where they leave the members independent.
+
+        Raises:
+            ValueError: for an optimiser or scheduler that couples the members of a stack.
+        """
+        trained = [p for p in self.parameters() if p.requires_grad]
+        if not trained:
+            raise ValueError("model has no parameters that require gradients; allowed: after model.unfreeze()")
+        optimizer = self.optimizer(trained)
+        self._check_restored(optimizer)
+        if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
+            raise ValueError(
+                f"optimizer={type(optimizer).__name__} couples the members of a stack; allowed: element-wise ones "
+                "(Adam, AdamW, SGD, RMSprop, ...), or one member"
+            )
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            if self.num_members > 1:
+                raise ValueError(
+                    "lr_scheduler=ReduceLROnPlateau gives all members one learning rate that depends on all of them; "
+                    "allowed: schedules fixed in advance, or one member"
+                )
+            plateau = {"scheduler": scheduler, "monitor": "loss/val", "interval": "epoch"}
+            return {"optimizer": optimizer, "lr_scheduler": plateau}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_scheduler_interval},
+        }
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Let go of the gradients, without the bookkeeping of ``Optimizer.zero_grad``."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of each member's own gradient: a norm over the stack would couple the members."""
+        if not gradient_clip_val:
+            return
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+            return
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        squares = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients])
+        factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
+        for g in gradients:
+            g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+
+
+def check_stack(model: Any) -> None:
+    """Refuse what is not a stack.
+
+    Raises:
+        ValueError: naming its type and what is allowed.
+
+    Example:
+        >>> check_stack(nn.Linear(2, 1))
+        Traceback (most recent call last):
+        ...
+        ValueError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)
+    """
+    if not isinstance(model, StackedModel):
+        raise ValueError(
+            f"model is of type {type(model).__name__}; "
+            "allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)"
+        )
+
+
+def _casts(device: str) -> bool:
+    """Whether autocast would bring inputs of one precision to another."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

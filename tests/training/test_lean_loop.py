@@ -1,0 +1,146 @@
+"""Lean steps are Lightning's steps: the same weights, counters, checkpoints, hooks and logged values, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+
+from renorm.datamodules import CLTDataModule
+from renorm.training import stack as base
+from renorm.training.lean_loop import LeanEpochLoop
+from renorm.zoo import MLP
+
+
+class Witness(Callback):
+    """Note what the hooks around a step are told, and what they see of the run."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        progress = trainer.fit_loop.epoch_loop.batch_progress.current
+        self.seen.append(("start", batch_idx, float(batch.sum()), progress.ready, trainer.global_step))
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.seen.append(("end", batch_idx, float(outputs["loss"]), last, trainer.global_step, rate))
+
+
+class Inside(Callback):
+    """A hook inside a step, which only Lightning's own steps call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def on_after_backward(self, trainer: Trainer, pl_module: Any) -> None:
+        self.calls += 1
+
+
+def fit(folder: Path, *callbacks: Callback, model: MLP | None = None, **arguments: Any) -> Trainer:
+    options: dict[str, Any] = {"max_steps": 25, "log_every_n_steps": 5} | arguments
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=CSVLogger(folder, name="", version=""),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[*callbacks, ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=7)],
+        **options,
+    )
+    trainer.fit(model or MLP(replicas=3, compile=False), CLTDataModule(steps_per_epoch=10, val_samples=64))
+    return trainer
+
+
+def halving(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    return torch.optim.lr_scheduler.StepLR(optimizer, 4, gamma=0.5)
+
+
+MODELS: list[Callable[[], MLP]] = [
+    lambda: MLP(replicas=3, compile=False),
+    lambda: MLP(replicas=3, compile=False, lr_scheduler=halving, lr_scheduler_interval="step"),
+    lambda: MLP(replicas=2, compile=False, lr_scheduler=halving, optimizer=lambda p: torch.optim.SGD(p, 0.1, 0.9)),
+]
+
+
+@pytest.mark.parametrize("make", MODELS, ids=["adam", "schedule by step", "schedule by epoch"])
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_lean_steps_are_lightnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[], MLP], clip: float | None
+) -> None:
+    witnesses, checkpoints, tables = [], [], []
+    for name in ("lean", "full"):
+        if name == "full":
+            monkeypatch.setattr(base, "use_lean_steps", lambda model: None)
+        witness = Witness()
+        trainer = fit(tmp_path / name, witness, model=make(), gradient_clip_val=clip)
+        assert type(trainer.fit_loop.epoch_loop) is (LeanEpochLoop if name == "lean" else _TrainingEpochLoop)
+        witnesses.append(witness.seen)
+        files = sorted((tmp_path / name).glob("*.ckpt"))
+        checkpoints.append({file.name: torch.load(file, weights_only=True) for file in files})
+        tables.append((tmp_path / name / "metrics.csv").read_text())
+    assert len(witnesses[0]) == 50
+    assert witnesses[0] == witnesses[1]
+    assert tables[0] == tables[1]
+    assert len(checkpoints[0]) == 3
+    assert checkpoints[0].keys() == checkpoints[1].keys()
+    for name, lean in checkpoints[0].items():
+        assert_same(lean, checkpoints[1][name])
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            assert_same(a, b, f"{where}.{i}")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif "ModelCheckpoint" not in where:  # which has paths in it
+        assert one == other, where
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}, {"profiler": "simple"}, {"detect_anomaly": True}],
+    ids=str,
+)
+def test_runs_out_of_the_ordinary_take_lightnings_own_steps(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    trainer = fit(tmp_path, **arguments)
+    assert type(trainer.fit_loop.epoch_loop) is _TrainingEpochLoop
+
+
+def test_hooks_inside_a_step_are_called_at_every_step(tmp_path: Path) -> None:
+    inside = Inside()
+    fit(tmp_path, inside)
+    assert inside.calls == 25
+
+
+def test_an_optimiser_that_needs_a_closure_gets_one(tmp_path: Path) -> None:
+    model = MLP(replicas=1, compile=False, optimizer=lambda p: torch.optim.LBFGS(p, lr=0.1))
+    before = [p.detach().clone() for p in model.parameters()]
+    fit(tmp_path, model=model)
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_subclass_with_a_step_of_its_own_keeps_it(tmp_path: Path) -> None:
+    class Own(MLP):
+        steps = 0
+
+        def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+            Own.steps += 1
+            self.log("own", float(Own.steps))
+            return super().training_step(batch, batch_idx)
+
+    fit(tmp_path, model=Own(replicas=2, compile=False))
+    assert Own.steps == 25
+    assert "25.0" in (tmp_path / "metrics.csv").read_text()

@@ -1,0 +1,26 @@
+"""Activations: linear, quadratic, relu, leaky_relu, tanh, gelu, spline, and the user's own.
+
+Importing this package registers every activation; to add one, see :class:`Activation`.
+"""
+
+from .base import REGISTRY, Activation, Piecewise, check_contract, check_parameters, find, list_activations, parameters
+from .pointwise import GELU, LeakyReLU, Linear, Quadratic, ReLU, Tanh
+from .spline import Spline
+
+__all__ = [
+    "GELU",
+    "REGISTRY",
+    "Activation",
+    "LeakyReLU",
+    "Linear",
+    "Piecewise",
+    "Quadratic",
+    "ReLU",
+    "Spline",
+    "Tanh",
+    "check_contract",
+    "check_parameters",
+    "find",
+    "list_activations",
+    "parameters",
+]
