@@ -28,10 +28,10 @@ def test_judged_as_then(run: Path) -> None:
     assert main(["test", "--ckpt_path", str(run / "checkpoints" / "last.ckpt"), "--trainer.accelerator", "cpu"]) == 0
     now = json.loads(results.read_text())
     assert now.keys() == then.keys()
-    assert now["laws"].keys() == then["laws"].keys()
-    for law, metrics in then["laws"].items():
+    assert now["results"].keys() == then["results"].keys()
+    for law, metrics in then["results"].items():
         for name, values in metrics.items():
-            assert now["laws"][law][name] == pytest.approx(values, rel=1e-4, abs=1e-6), (law, name)
+            assert now["results"][law][name] == pytest.approx(values, rel=1e-4, abs=1e-6), (law, name)
 
 
 def test_resumed_as_then(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
