@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import check_at_least
+from ..maps import CentralLimit
 
-def check_block_size(block_size: int) -> None:
-    """Raise a ValueError unless ``block_size`` is a whole number and at least 2."""
-    if isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 2:
-        raise ValueError(f"block_size={block_size!r} is out of range; allowed: whole numbers >= 2")
+CENTRAL_LIMIT = CentralLimit()
 
 
 def clt_eigenvalues(order: int, block_size: int = 2) -> Tensor:
@@ -32,9 +31,8 @@ def clt_eigenvalues(order: int, block_size: int = 2) -> Tensor:
         >>> clt_eigenvalues(4)
         tensor([1.4142, 1.0000, 0.7071, 0.5000], dtype=torch.float64)
     """
-    check_block_size(block_size)
-    exponents = 1 - torch.arange(1, order + 1, dtype=torch.float64) / 2
-    return torch.tensor(block_size, dtype=torch.float64) ** exponents
+    check_at_least("block_size", block_size, 2)
+    return CENTRAL_LIMIT.spectrum(order, block_size)[1:]
 
 
 def clt_step(kappa: Tensor, block_size: int = 2) -> Tensor:
@@ -69,11 +67,9 @@ def clt_flow(kappa: Tensor, steps: int, block_size: int = 2) -> Tensor:
         >>> clt_flow(torch.tensor([0.0, 1.0, 2.0]), steps=2)[:, 2]
         tensor([2.0000, 1.4142, 1.0000], dtype=torch.float64)
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps={steps!r} is out of range; allowed: whole numbers >= 0")
-    eigenvalues = clt_eigenvalues(len(kappa), block_size).to(kappa.device)
-    factors = eigenvalues ** torch.arange(steps + 1, dtype=torch.float64, device=kappa.device)[:, None]
-    return factors.view(steps + 1, -1, *[1] * (kappa.ndim - 1)) * kappa.double()
+    check_at_least("steps", steps, 0)
+    check_at_least("block_size", block_size, 2)
+    return CENTRAL_LIMIT.flow(kappa, steps, block_size)
 
 
 def clt_fixed_point(kappa: Tensor) -> Tensor:
@@ -114,7 +110,7 @@ def clt_step_joint(joint: Sequence[Tensor]) -> Tensor:
     """
     shapes = [tuple(tensor.shape) for tensor in joint]
     b = shapes[0][0] if shapes and shapes[0] else 0
-    check_block_size(b)
+    check_at_least("block_size", b, 2)
     if shapes != [(b,) * n for n in range(1, len(joint) + 1)]:
         raise ValueError(f"joint has shapes {shapes}; allowed: (b,), (b, b), ..., with the same b")
     return torch.stack([tensor.double().sum() / b ** (n / 2) for n, tensor in enumerate(joint, start=1)])

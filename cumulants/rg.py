@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .clt import check_block_size
+from ..checks import check_at_least
+from ..maps import BlockMap, CentralLimit
 from .kstatistics import check_order, kstat
 
 MOST_NODES = 2**17
@@ -34,7 +35,13 @@ class RGFlowResult(NamedTuple):
 
 
 @torch.no_grad()
-def rg_flow(model: Any, x: Tensor, steps: int = 10, generator: torch.Generator | None = None) -> RGFlowResult:
+def rg_flow(
+    model: Any,
+    x: Tensor,
+    steps: int = 10,
+    generator: torch.Generator | None = None,
+    block_map: BlockMap = CentralLimit(),  # noqa: B008  (frozen, without state)
+) -> RGFlowResult:
     r"""Apply a learned map again and again to its own shuffled output, beside the exact map.
 
     At each step ``b`` shuffles of the sample are the ``b`` variables of its blocks, so that the sample keeps its size. All
@@ -45,6 +52,7 @@ def rg_flow(model: Any, x: Tensor, steps: int = 10, generator: torch.Generator |
         x: a sample of the law at the start, shape ``(N,)``, of mean 0: the mean of another grows without end.
         steps: number of steps, 1 or more.
         generator: source of the shuffles.
+        block_map: the map that was learned.
 
     Raises:
         ValueError: for a sample of another shape, or no steps.
@@ -60,8 +68,7 @@ def rg_flow(model: Any, x: Tensor, steps: int = 10, generator: torch.Generator |
     """
     if x.ndim != 1 or len(x) < 2 * ORDER:
         raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (N,) with N >= {2 * ORDER}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps={steps!r} is out of range; allowed: whole numbers >= 1")
+    check_at_least("steps", steps, 1)
     x = x.to(next(model.parameters()))
     b = model.block_size
     exact = x.double()
@@ -77,7 +84,7 @@ def rg_flow(model: Any, x: Tensor, steps: int = 10, generator: torch.Generator |
         if step < steps:
             shuffles = torch.stack([torch.randperm(len(x), generator=generator) for _ in range(b)], dim=1).to(x.device)
             learned = model(learned[:, shuffles])
-            exact = exact[shuffles].sum(dim=1) / math.sqrt(b)
+            exact = block_map(exact[shuffles])
     return RGFlowResult(torch.stack(k), torch.stack(exact_k), torch.stack(distance), torch.stack(exact_distance))
 
 
@@ -119,7 +126,7 @@ def rg_spectrum(model: Any, order: int = 6, nodes: int = 32) -> Tensor:
     """
     check_order(order, 20)
     b = model.block_size
-    check_block_size(b)
+    check_at_least("block_size", b, 2)
     if nodes < 1 or nodes**b > MOST_NODES:
         most = int(MOST_NODES ** (1 / b) + 1e-9)
         raise ValueError(f"nodes={nodes} is out of range; allowed for block_size={b}: 1 to {most}")

@@ -1,8 +1,27 @@
-"""Data for the CLT map: laws with exact cumulants and counter-based streams of blocks."""
+"""Data: laws with exact cumulants, and streams of blocks with the target of an RG map.
+
+Everything is imported on first use: laws know nothing of data modules.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if __name__ != "renorm.datamodules":
     raise ImportError("this folder is the package renorm.datamodules: import it by that name")
 
-from .blocks import CLTDataModule
+if TYPE_CHECKING:
+    from .blocks import Blocks, CLTDataModule
 
-__all__ = ["CLTDataModule"]
+__all__ = ["Blocks", "CLTDataModule"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module(".blocks", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

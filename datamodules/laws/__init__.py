@@ -4,7 +4,8 @@ Importing this module registers every law; :func:`parse` reads one, and ``str`` 
 :class:`Law`.
 """
 
-from .base import MAX_ORDER, Law, LawError, number, positive
+from ...expressions.fields import number, positive
+from .base import MAX_ORDER, Law, LawError
 from .composite import Mixture, Standardised
 from .discrete import Bernoulli, Poisson, Rademacher
 from .empirical import Empirical

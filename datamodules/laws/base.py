@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,13 +13,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ...own_code import is_same_definition
+from ...errors import InputError
+from ...expressions.expression import Expression
 from .exact import Number, quotient, root, to_float
 
 MAX_ORDER = 8
-# Within these bounds no cumulant up to order 8 of a law with rational cumulants leaves the range of float64.
-LARGEST = 1e30
-SMALLEST = 1e-30
 # A law whose parameters were rounded to doubles is standardised up to this much.
 ROUNDING = 2e-15
 
@@ -29,69 +25,11 @@ ROUNDING = 2e-15
 # precision. In doubles there is room for the rounding inside the formulas of the draws.
 RESOLVED = {torch.float32: 2.0**18, torch.float64: 2.0**42}
 
-REGISTRY: dict[str, type[Law]] = {}
-
-
-class LawError(ValueError):
-    """A law that cannot be: one line with the argument, its value and what is allowed."""
-
-    def __init__(self, problem: str, allowed: str) -> None:
-        super().__init__(f"{problem}; allowed: {allowed}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # the default would call __init__ with one argument in the parent of a worker process
-        return _law_error, (str(self),)
-
-
-def _law_error(message: str) -> LawError:
-    return LawError(*message.rsplit("; allowed: ", 1))
-
-
-def number(default: float, low: float = -LARGEST, high: float = LARGEST) -> Any:
-    """A dataclass field: a number in ``[low, high]``."""
-    return dataclasses.field(default=default, metadata={"low": low, "high": high})
-
-
-def positive(default: float, high: float = LARGEST) -> Any:
-    """A dataclass field: a number above zero."""
-    return number(default, SMALLEST, high)
-
-
-def kind(field: dataclasses.Field[Any]) -> str:
-    """What a field holds: ``number`` (unless its metadata says otherwise), ``text``, ``law`` or ``weighted`` laws."""
-    return str(field.metadata.get("kind", "number"))
-
-
-def checked_number(where: str, value: Any, low: float, high: float) -> float:
-    """A finite float in ``[low, high]``, without the sign of zero.
-
-    Raises:
-        LawError: for anything else.
-    """
-    allowed = f"{low:g} to {high:g}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise LawError(f"{where}={value!r} is not a number", allowed)
-    try:
-        result = float(value)
-    except OverflowError:
-        result = math.inf
-    if not low <= result <= high:
-        raise LawError(f"{where}={result!r} is out of range", allowed)
-    return result + 0.0  # -0.0 equals 0.0 but is written differently
-
-
-def write_number(value: float) -> str:
-    """Shortest decimal that reads back as the same double.
-
-    Example:
-        >>> write_number(3.0), write_number(0.1), write_number(1e-7)
-        ('3', '0.1', '1e-07')
-    """
-    return repr(value).removesuffix(".0")
+LawError = InputError  # the name of version 0.1
 
 
 @dataclass(frozen=True)
-class Law:
+class Law(Expression):
     r"""A one-dimensional probability law of the inputs, with exact cumulants.
 
     A new law is one frozen dataclass with a ``name`` and two methods, :meth:`draw` and :meth:`exact_cumulants`; its
@@ -112,35 +50,8 @@ class Law:
         tensor([ 2.,  4., 16.], dtype=torch.float64)
     """
 
-    name: ClassVar[str]
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "name" not in cls.__dict__:
-            return
-        known = REGISTRY.get(cls.name)
-        if known is not None and not is_same_definition(cls, known):
-            raise LawError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}", "a new name")
-        REGISTRY[cls.name] = cls
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if kind(field) == "number":
-                low, high = field.metadata.get("low", -LARGEST), field.metadata.get("high", LARGEST)
-                value = checked_number(f"{self.name}: {field.name}", getattr(self, field.name), low, high)
-                object.__setattr__(self, field.name, value)
-
-    def __str__(self) -> str:
-        """Canonical text, which :func:`~renorm.datamodules.laws.parse` reads back as an equal law."""
-        from .parser import write_argument
-
-        # a field that is brief is written only where it differs from its default
-        fields = [
-            field
-            for field in dataclasses.fields(self)
-            if not field.metadata.get("brief") or getattr(self, field.name) != field.default
-        ]
-        return f"{self.name}({', '.join(write_argument(self, field) for field in fields)})"
+    what, example = "law", "gaussian(mean=0, std=1)"
+    registry: ClassVar[dict[str, type[Law]]] = {}  # type: ignore[assignment]
 
     # --- what a law must define -------------------------------------------------------------------------------------
 
@@ -253,7 +164,7 @@ class Law:
             >>> laws.parse("gaussian(mean=1e8)").check_resolved(torch.float32)  # doctest: +ELLIPSIS
             Traceback (most recent call last):
             ...
-            renorm.datamodules.laws.base.LawError: law='gaussian(...' varies by 1 about 1e+08, which torch.float32 cannot ...
+            renorm.errors.InputError: law='gaussian(...' varies by 1 about 1e+08, which torch.float32 cannot ...
         """
         points = self.atoms()
         if points is not None:
@@ -366,3 +277,6 @@ def merge_atoms(atoms: Iterable[tuple[Fraction | float, Fraction]]) -> list[tupl
     for value, probability in atoms:
         merged[value] = merged.get(value, Fraction(0)) + probability
     return sorted((value, probability) for value, probability in merged.items() if probability > 0)
+
+
+REGISTRY = Law.registry

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .base import LARGEST, SMALLEST, Law, LawError, checked_number, mean_and_variance, merge_atoms
+from ...expressions.fields import LARGEST, SMALLEST, checked_number
+from .base import Law, LawError, mean_and_variance, merge_atoms
 from .exact import Number, cumulants_of, moments_of, product, quotient, root, shifted, to_float, total
 
 _Atoms = list[tuple[Fraction | float, Fraction]]

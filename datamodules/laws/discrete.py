@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Law, merge_atoms, number, positive
+from ...expressions.fields import number, positive
+from .base import Law, merge_atoms
 from .exact import Number, cumulants_of
 
 

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .base import LARGEST, MAX_ORDER, Law, LawError, check_rounding, merge_atoms
+from ...expressions.fields import LARGEST
+from .base import MAX_ORDER, Law, LawError, check_rounding, merge_atoms
 from .csv_column import ALL_DELIMITERS, DECIMALS, INFER, NO_HEADER, Format, read_column
 from .exact import Number, cumulants_of, shifted
 from .table_columns import position

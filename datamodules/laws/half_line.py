@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Law, number, positive
+from ...expressions.fields import number, positive
+from .base import Law
 from .draws import log_gamma, standard_gamma
 from .exact import Number, context, cumulants_of, to_mpf
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Law, number, positive
+from ...expressions.fields import number, positive
+from .base import Law
 from .draws import log_gamma, open_uniform, standard_gamma
 from .exact import Number, cumulants_of
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Law, LawError, number, positive
+from ...expressions.fields import number, positive
+from .base import Law, LawError
 from .draws import open_uniform
 from .exact import Number, cumulants_of, euler_gamma, product, shifted, to_float, total, zeta
 

@@ -1,12 +1,37 @@
-"""How a run says that it cannot go on, though nothing was wrong with what it was asked."""
+"""Errors by type: what is wrong with the input, and what keeps a run from going on."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from typing import Any
 
 # the disk, or what one may have of it, is full
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class InputError(ValueError):
+    """Bad input: one line with the argument, its value and what is allowed; exit code 2 of the command line.
+
+    Args:
+        problem: the argument, its value and what is wrong with it.
+        allowed: what may be given instead.
+
+    Example:
+        >>> str(InputError("seed=-1 is out of range", "whole numbers >= 0"))
+        'seed=-1 is out of range; allowed: whole numbers >= 0'
+    """
+
+    def __init__(self, problem: str, allowed: str) -> None:
+        super().__init__(f"{problem}; allowed: {allowed}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the default would call __init__ with one argument in the parent of a worker process
+        return _input_error, (str(self),)
+
+
+def _input_error(message: str) -> InputError:
+    return InputError(*message.rsplit("; allowed: ", 1))
 
 
 class RunError(RuntimeError):

@@ -1,0 +1,16 @@
+"""RG maps: steps that take a block of ``b`` variables to one, written as text such as ``central_limit()`` or ``maximum(xi=0)``.
+
+Importing this package registers every map; :func:`parse` reads one, and ``str`` writes it back. To add a map, see
+:class:`BlockMap`.
+"""
+
+if __name__ != "renorm.maps":
+    raise ImportError("this folder is the package renorm.maps: import it by that name")
+
+from ..expressions.fields import number, positive
+from .block_map import BlockMap, names, parse
+from .central_limit import CentralLimit
+from .maximum import Maximum
+from .stable import Stable
+
+__all__ = ["BlockMap", "CentralLimit", "Maximum", "Stable", "names", "number", "parse", "positive"]

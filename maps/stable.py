@@ -1,0 +1,62 @@
+"""Sums normalised so that a stable law is the fixed point: central limits without a variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..expressions.fields import positive
+from ..datamodules import laws
+from .block_map import BlockMap
+
+
+@dataclass(frozen=True)
+class Stable(BlockMap):
+    r"""A sum normalised for index :math:`\alpha`, :math:`y = b^{-1/\alpha} (x_1 + \dots + x_b)`.
+
+    It is linear, odd and permutation symmetric. On the logarithm of a characteristic function it is
+    :math:`\ln\varphi(k) \to b \ln\varphi(b^{-1/\alpha} k)`: the symmetric stable law of index :math:`\alpha` is fixed, and a
+    perturbation :math:`|k|^s` of :math:`\ln\varphi` is multiplied by :math:`b^{1 - s/\alpha}`.
+
+    Args:
+        alpha: index of stability, above 0, up to 2; 2 is the central-limit map, 1 the mean, whose fixed point is Cauchy's law.
+
+    Raises:
+        InputError: for an index out of range.
+
+    Source:
+        Gnedenko and Kolmogorov, Limit Distributions for Sums of Independent Random Variables (1954), section 34.
+
+    Example:
+        >>> Stable(alpha=1)(torch.tensor([[1.0, 2.0, 6.0]]))
+        tensor([3.])
+        >>> Stable(alpha=1).spectrum(3, block_size=2)
+        tensor([2.0000, 1.0000, 0.5000, 0.2500], dtype=torch.float64)
+    """
+
+    name, parity, permutation_symmetric = "stable", "odd", True
+    alpha: float = positive(1.5, 2)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The normalised sum."""
+        return x.sum(dim=-1) * x.shape[-1] ** (-1 / self.alpha)
+
+    def cumulants(self, kappa: Tensor, block_size: int) -> Tensor:
+        r""":math:`\kappa_n \to b^{1 - n/\alpha} \kappa_n`, float64; NaN where the law has no such cumulant."""
+        factors = self.spectrum(len(kappa), block_size)[1:].to(kappa.device)
+        return factors.view(-1, *[1] * (kappa.ndim - 1)) * kappa.double()
+
+    def spectrum(self, order: int, block_size: int) -> Tensor:
+        r""":math:`b^{1 - n/\alpha}`, for the perturbations :math:`|k|^n` of :math:`\ln\varphi`."""
+        exponents = 1 - torch.arange(order + 1, dtype=torch.float64) / self.alpha
+        return torch.tensor(block_size, dtype=torch.float64) ** exponents
+
+    def fixed_point(self, block_size: int) -> laws.Stable:
+        """The symmetric stable law of the same index."""
+        return laws.Stable(alpha=self.alpha)
+
+    def formula(self, block_size: int) -> str:
+        """A sum over a power."""
+        return rf"${block_size}^{{-1/{self.alpha:g}}} \sum_i x_i$"

@@ -1,0 +1,76 @@
+"""The base of laws and of maps: a frozen dataclass that is known by its name and written as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..errors import InputError
+from ..own_code import is_same_definition
+from .fields import LARGEST, checked_number, kind, write_number
+
+WORD = re.compile(r"[\w./\\:~%@+-]+")
+INTEGER = re.compile(r"\d+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A class with a ``name`` whose fields are its arguments; ``str`` writes it, and a reader of its family reads it back.
+
+    A family, such as the laws, is a subclass with a registry of its own; a class of the family registers itself by being
+    defined.
+
+    Raises:
+        InputError: for a name that is taken, or a number out of its field's range.
+    """
+
+    what: ClassVar[str]  # what messages call a thing of this family
+    example: ClassVar[str]  # of its text
+    registry: ClassVar[dict[str, type[Expression]]]
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            return
+        known = cls.registry.get(cls.name)
+        if known is not None and not is_same_definition(cls, known):
+            raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}", "a new name")
+        cls.registry[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if kind(field) == "number":
+                low, high = field.metadata.get("low", -LARGEST), field.metadata.get("high", LARGEST)
+                value = checked_number(f"{self.name}: {field.name}", getattr(self, field.name), low, high)
+                object.__setattr__(self, field.name, value)
+
+    def __str__(self) -> str:
+        """Canonical text, which the reader of the family reads back as an equal object."""
+        # a field that is brief is written only where it differs from its default
+        fields = [
+            field
+            for field in dataclasses.fields(self)
+            if not field.metadata.get("brief") or getattr(self, field.name) != field.default
+        ]
+        return f"{self.name}({', '.join(write_argument(self, field) for field in fields)})"
+
+
+def write_argument(thing: Expression, field: dataclasses.Field[Any]) -> str:
+    """One argument of the canonical text: numbers and texts by keyword, expressions by position."""
+    value = getattr(thing, field.name)
+    if kind(field) == "law":
+        return str(value)
+    if kind(field) == "weighted":
+        return " + ".join(f"{write_number(weight)}*{part}" for weight, part in value)
+    return f"{field.name}={write_number(value) if kind(field) == 'number' else _write_text(value)}"
+
+
+def _write_text(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    bare = WORD.fullmatch(value) and not INTEGER.fullmatch(value)
+    return value if bare else json.dumps(value, ensure_ascii=False)
