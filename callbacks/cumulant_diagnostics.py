@@ -10,12 +10,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..cumulants import clt_step, kstat
-from ..datamodules import CLTDataModule, laws
+from ..cumulants import kstat
+from ..datamodules import laws
+from ..datamodules.blocks import BlockData, Blocks, blocks_of
 from ..datamodules.laws.quadrature import law_rule
-from ..datamodules.sampling import draw_blocks
 from ..limits import check_samples
-from ..training.losses import clt_map
 from ..training.stack import StackedModel
 from .cumulant_figures import draw_flow, draw_history
 from .cumulant_table import write_table
@@ -27,7 +26,7 @@ METHODS = ("sampling", "quadrature")
 
 
 class CumulantDiagnostics(Callback):
-    r"""Measure the cumulants of every layer under chosen laws, against the exact recursion for ``out``.
+    r"""Measure the cumulants of every layer under chosen laws, against the exact ones for ``out`` where the map has them.
 
     Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles; for
     graphs ``k<n>_across_nodes`` is the sum of the joint cumulants between nodes, for every feature. A
@@ -73,7 +72,7 @@ class CumulantDiagnostics(Callback):
         self.figure_every_n_epochs = figure_every_n_epochs
         self.table = table
         self.results: dict[str, dict[str, LayerCumulants]] = {}
-        self._probes: dict[str, Tensor] = {}
+        self._probes: dict[str, Blocks] = {}
         # law -> one row an epoch measured: the epoch, then the medians of each layer and order
         self._history: dict[str, list[list[float]]] = {}
 
@@ -83,10 +82,12 @@ class CumulantDiagnostics(Callback):
         Raises:
             ValueError: for quadrature with blocks of more than two variables, or laws that it cannot integrate.
         """
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(pl_module, StackedModel) or not isinstance(data, CLTDataModule):
-            raise TypeError("CumulantDiagnostics needs a StackedModel and a CLTDataModule")
+        data = blocks_of(trainer, "CumulantDiagnostics")
+        if not isinstance(pl_module, StackedModel):
+            raise TypeError("CumulantDiagnostics needs a StackedModel")
         if self.method == "quadrature":
+            if not data.independent:
+                raise ValueError("method='quadrature' needs blocks of independent variables; allowed here: sampling")
             if data.block_size != 2:
                 raise ValueError(
                     f"method='quadrature' with block_size={data.block_size}; allowed: block_size=2, or sampling"
@@ -100,7 +101,7 @@ class CumulantDiagnostics(Callback):
         if not self.every_n_epochs or (epoch + 1) % self.every_n_epochs or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, StackedModel)
-        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data = blocks_of(trainer, "CumulantDiagnostics")
         self.results = {
             str(law): {
                 name: layer.without_diverged(pl_module) for name, layer in self.measure(pl_module, law, data).items()
@@ -112,19 +113,19 @@ class CumulantDiagnostics(Callback):
             medians = [value for layer in layers.values() for value in median_of_units(layer.k)]
             self._history.setdefault(law, []).append([epoch, *medians])
         if is_due(epoch, self.figure_every_n_epochs, trainer.max_epochs):
-            self._draw(trainer, pl_module, data.block_size)
+            self._draw(trainer, pl_module, data)
         folder = table_folder(trainer, "cumulants") if self.table else None
         if folder is not None:
-            write_table(folder, epoch, trainer.global_step, self.results, data.block_size)
+            exact = {law: data.target_cumulants(law) for law in self.results}
+            write_table(folder, epoch, trainer.global_step, self.results, exact)
 
-    def measure(self, model: StackedModel, law: laws.Law, data: CLTDataModule) -> dict[str, LayerCumulants]:
+    def measure(self, model: StackedModel, law: Any, data: BlockData) -> dict[str, LayerCumulants]:
         """Cumulants of every layer under one law, by name."""
         if self.method == "quadrature":
             return integrated_cumulants(model, law)
         if str(law) not in self._probes:
-            probe = draw_blocks([law], self.samples, data.block_size, seed=data.seed, split="probe", epoch=0, step=0)
-            self._probes[str(law)] = probe.to(next(model.parameters()))
-        return sampled_cumulants(model, self._probes[str(law)])
+            self._probes[str(law)] = data.probe(law, self.samples).to(next(model.parameters()))
+        return sampled_cumulants(model, self._probes[str(law)].x)
 
     def _log(self, trainer: Trainer) -> None:
         scalars: dict[str, float] = {}
@@ -138,14 +139,14 @@ class CumulantDiagnostics(Callback):
                         scalars |= mean_and_quantiles(f"{tag}_across_nodes", layer.across_nodes[n])
         log_scalars(trainer, scalars)
 
-    def _draw(self, trainer: Trainer, model: StackedModel, block_size: int) -> None:
+    def _draw(self, trainer: Trainer, model: StackedModel, data: BlockData) -> None:
         for law, layers in self.results.items():
             flow = {
                 group: {name: np.array(median_of_units(layer.k[:, positions])) for name, layer in layers.items()}
                 for group, positions in model.grid_groups().items()
             }
-            start = laws.parse(law).cumulants(ORDER)
-            exact = torch.stack([start, clt_step(start, block_size)]).numpy()
+            image = data.target_cumulants(law)
+            exact = None if image is None else torch.stack([laws.parse(law).cumulants(ORDER), image]).numpy()
             log_figure(
                 trainer,
                 f"cumulant_flow/{law}",
@@ -162,7 +163,7 @@ class CumulantDiagnostics(Callback):
         if law not in self._probes:
             return None
         probe = self._probes[law]
-        return torch.stack([kstat(probe.flatten(), ORDER), kstat(clt_map(probe), ORDER)]).cpu().numpy()
+        return torch.stack([kstat(probe.x.flatten(), ORDER), kstat(probe.y, ORDER)]).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """The history that figures show, so that a resumed run draws the same ones."""

@@ -17,7 +17,7 @@ ORDINALS = ("first", "second", "third", "fourth")
 
 def draw_flow(
     flow: Mapping[str, Mapping[str, NDArray[np.float64]]],
-    exact: NDArray[np.float64],
+    exact: NDArray[np.float64] | None,
     probe: NDArray[np.float64] | None,
     law: str,
 ) -> Figure:
@@ -25,7 +25,8 @@ def draw_flow(
 
     Args:
         flow: group -> layer -> median over its members and units of each order, shape ``(4,)``.
-        exact: exact cumulants of the law and of its image under the map, shape ``(2, 4)``.
+        exact: exact cumulants of the law and of its image under the map, shape ``(2, 4)``; None where there
+            are none.
         probe: those of the probe batch, which differ from the exact ones by its noise; None where nothing was sampled.
         law: for the title.
     """
@@ -34,15 +35,18 @@ def draw_flow(
         0.05, 0.18, 0.99, 0.82, wspace=0.25
     )  # a layout engine would take longer than all the drawing
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(flow)))
-    start = exact[0] if probe is None else probe[0]
+    known = probe if probe is not None else exact
+    start = np.full(len(ORDINALS), np.nan) if known is None else known[0]
     for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):
         for (group, layers), colour in zip(flow.items(), colours, strict=True):
             path = [start[n], *(values[n] for values in layers.values())]
             axes.plot(["in", *layers], path, marker=".", color=colour, label=group, linewidth=1)
         ends = ["in", list(next(iter(flow.values())))[-1]]
-        axes.plot(ends, exact[:, n], "k*--", linewidth=0.7, label="exact recursion")
+        if exact is not None:
+            axes.plot(ends, exact[:, n], "k*--", linewidth=0.7, label="exact recursion")
         if probe is not None:
-            axes.plot(ends, probe[:, n], "*", color="tab:red", markerfacecolor="none", label="exact map, this sample")
+            label = "target of this sample" if exact is None else "exact map, this sample"
+            axes.plot(ends, probe[:, n], "*", color="tab:red", markerfacecolor="none", label=label)
         axes.set_title(f"{ORDINALS[n]} cumulant", fontsize="medium")
         axes.tick_params(axis="x", rotation=45)
         axes.grid(alpha=0.3, linewidth=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..cumulants import clt_step
-from ..datamodules import laws
 from .layer_cumulants import ORDER, LayerCumulants
 from .tables import write_epoch
 
@@ -19,13 +18,18 @@ if TYPE_CHECKING:
 
 
 def write_table(
-    folder: Path, epoch: int, step: int, results: dict[str, dict[str, LayerCumulants]], block_size: int
+    folder: Path,
+    epoch: int,
+    step: int,
+    results: dict[str, dict[str, LayerCumulants]],
+    exact: Mapping[str, Tensor | None],
 ) -> Path:
     """Write one epoch's rows as ``epoch_00007.parquet``, whole or not at all; read all epochs by giving the folder.
 
     Columns: ``epoch, step, law, layer, member, unit``; ``k1 ... k4`` and their standard errors ``stderr1 ... stderr4``, those
     of k3 and k4 too small in typical samples of heavy-tailed laws (:func:`renorm.cumulants.kstat_stderr`);
-    ``exact1 ... exact4``, the exact recursion, for layer ``out``, else NaN; ``skewness``, ``excess_kurtosis``; and
+    ``exact1 ... exact4``, where the map has any, the exact cumulants of the target for layer ``out``, else NaN;
+    ``skewness``, ``excess_kurtosis``; and
     ``covariance``, the unit's row of the layer's matrix of second joint cumulants; and ``across_nodes2 ... across_nodes4``, the
     sum of the joint cumulants between the nodes of the unit's feature, NaN for layers without nodes.
 
@@ -34,22 +38,26 @@ def write_table(
         epoch: number of the epoch.
         step: number of the step.
         results: law -> layer -> cumulants.
-        block_size: number of variables in a block.
+        exact: law -> exact cumulants of the target, shape ``(4,)``; None where they are not known.
 
     Returns:
         The file.
     """
     import pyarrow as pa
 
+    any_known = any(known is not None for known in exact.values())
     tables = []
     for law, layers in results.items():
-        exact = clt_step(laws.parse(law).cumulants(ORDER), block_size).tolist()
         for name, layer in layers.items():
-            tables.append(_layer_table(epoch, step, law, name, layer, exact if name == "out" else [np.nan] * ORDER))
+            known = exact[law] if name == "out" else None
+            values = [np.nan] * ORDER if known is None else known.tolist()
+            tables.append(_layer_table(epoch, step, law, name, layer, values if any_known else None))
     return write_epoch(folder, epoch, pa.concat_tables(tables).unify_dictionaries())
 
 
-def _layer_table(epoch: int, step: int, law: str, name: str, layer: LayerCumulants, exact: list[float]) -> pa.Table:
+def _layer_table(
+    epoch: int, step: int, law: str, name: str, layer: LayerCumulants, exact: list[float] | None
+) -> pa.Table:
     import pyarrow as pa
 
     members, units = layer.k.shape[1:]
@@ -64,7 +72,7 @@ def _layer_table(epoch: int, step: int, law: str, name: str, layer: LayerCumulan
     }
     values = {"k": layer.k, "stderr": layer.stderr}
     columns |= {f"{key}{n + 1}": v[n].flatten().cpu().numpy() for key, v in values.items() for n in range(ORDER)}
-    columns |= {f"exact{n}": np.full(rows, value) for n, value in enumerate(exact, start=1)}
+    columns |= {f"exact{n}": np.full(rows, value) for n, value in enumerate(exact or [], start=1)}
     columns["skewness"] = layer.skewness.flatten().cpu().numpy()
     columns["excess_kurtosis"] = layer.excess_kurtosis.flatten().cpu().numpy()
     across = _across_by_unit(layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from ..datamodules import CLTDataModule
+from ..datamodules.blocks import has_blocks
 from .cumulant_diagnostics import CumulantDiagnostics
 from .generalization import Generalization
 from .results import TestReport
@@ -23,7 +23,7 @@ def default_callbacks(trainer: Trainer) -> list[Callback]:
         trainer: about to run.
     """
     kinds: list[type[Callback]] = [ChooseThreads]
-    if isinstance(getattr(trainer, "datamodule", None), CLTDataModule):
+    if has_blocks(trainer):
         kinds += _measuring(trainer)
     present = trainer.callbacks  # type: ignore[attr-defined]
     return [kind() for kind in kinds if not any(isinstance(callback, kind) for callback in present)]

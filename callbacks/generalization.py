@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from ..datamodules import CLTDataModule
+from ..datamodules.blocks import as_blocks, blocks_of
 from ..training.metrics import METRICS, law_metrics, quantiles, worst_law
 from ..training.stack import StackedModel
 from .figures import error_by_grid_point, log_figure
@@ -47,21 +47,18 @@ class Generalization(Callback):
         self._validations = 0
 
     def _start(self, trainer: Trainer) -> None:
-        if not isinstance(trainer.datamodule, CLTDataModule):  # type: ignore[attr-defined]
-            raise TypeError("Generalization needs a CLTDataModule, which knows the laws and their cumulants")
+        blocks_of(trainer, "Generalization")
         self.results, self._quantiles, self._pairs = {}, {}, []
 
     def _update(
-        self, trainer: Trainer, outputs: dict[str, Tensor], batch_idx: int, law_idx: int, batches: int
+        self, trainer: Trainer, outputs: dict[str, Tensor], batch_idx: int, law: str, batches: int
     ) -> dict[str, Tensor]:
         """Add a batch; after the last one of a law, the law's metrics as medians over members."""
-        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        law = str(data.laws[law_idx])
         self._pairs.append((outputs["prediction"].detach(), outputs["target"].detach()))
         if batch_idx + 1 < batches:
             return {}
         # one law at a time: the samples of all of them would not fit for thousands of members
-        self.results[law] = law_metrics(data.target_cumulants[law], self._pairs)
+        self.results[law] = law_metrics(blocks_of(trainer, "Generalization").existing_cumulants(law), self._pairs)
         self._quantiles[law] = {name: quantiles(values) for name, values in self.results[law].items()}
         self._pairs = []
         return {name: median for name, (_, median, _) in self._quantiles[law].items() if median.isfinite()}
@@ -81,13 +78,12 @@ class Generalization(Callback):
     ) -> None:
         """Add a batch; after the last one of a law, compute its metrics."""
         batches = int(trainer.num_val_batches[dataloader_idx])
-        found = self._update(trainer, outputs, batch_idx, dataloader_idx, batches)
+        law = as_blocks(batch).law
+        found = self._update(trainer, outputs, batch_idx, law, batches)
         if trainer.state.fn != TrainerFn.FITTING:
-            self._log_law(trainer, found, dataloader_idx)
+            self._log_law(trainer, found, law)
             return
-        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        law = data.laws[dataloader_idx]
-        kind = "generalization" if law in data.train_laws else "held_out"
+        kind = "generalization" if blocks_of(trainer, "Generalization").is_trained_on(law) else "held_out"
         # loggers get all laws at once, when the validation ends
         self._log_medians(trainer, {f"{kind}/{law}/{name}": value for name, value in found.items()}, logger=False)
 
@@ -117,20 +113,20 @@ class Generalization(Callback):
     ) -> None:
         """Add a batch; after the last one of a law, compute its metrics."""
         batches = int(trainer.num_test_batches[dataloader_idx])
-        found = self._update(trainer, outputs, batch_idx, dataloader_idx, batches)
-        self._log_law(trainer, found, dataloader_idx, prefix="test/")
+        law = as_blocks(batch).law
+        found = self._update(trainer, outputs, batch_idx, law, batches)
+        self._log_law(trainer, found, law, prefix="test/")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members."""
         self._log(trainer, prefix="test/")
         self._log_worst(trainer, prefix="test/")
 
-    def _log_law(self, trainer: Trainer, found: dict[str, Tensor], law_idx: int, prefix: str = "") -> None:
-        law = trainer.datamodule.laws[law_idx]  # type: ignore[attr-defined]
+    def _log_law(self, trainer: Trainer, found: dict[str, Tensor], law: str, prefix: str = "") -> None:
         self._log_medians(trainer, {f"{prefix}generalization/{law}/{name}": value for name, value in found.items()})
 
     def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
-        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data = blocks_of(trainer, "Generalization")
         for kind, laws in (("trained", data.train_laws), ("held_out", data.held_out_laws)):
             judged = [self.results[str(law)] for law in laws if str(law) in self.results]
             if judged:

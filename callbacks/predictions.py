@@ -11,9 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from ..datamodules import CLTDataModule
+from ..datamodules.blocks import as_blocks
 from ..files.whole import whole_file
-from ..training.losses import clt_map
 
 FORMATS = (".parquet", ".csv")
 
@@ -51,17 +50,17 @@ class WritePredictions(BasePredictionWriter):
         pl_module: LightningModule,
         prediction: Tensor,
         batch_indices: Sequence[int] | None,
-        batch: Tensor,
+        batch: Any,
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
         """Add one batch of one law."""
         import pyarrow as pa
 
-        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        columns: dict[str, Any] = {"law": [str(data.laws[dataloader_idx])] * len(batch)}
-        columns |= {f"x{i + 1}": column.cpu().numpy() for i, column in enumerate(batch.T)}
-        columns["target"] = clt_map(batch).cpu().numpy()
+        blocks = as_blocks(batch)
+        columns: dict[str, Any] = {"law": [blocks.law] * len(blocks.x)}
+        columns |= {f"x{i + 1}": column.cpu().numpy() for i, column in enumerate(blocks.x.T)}
+        columns["target"] = blocks.y.cpu().numpy()
         columns |= {f"member_{m}": row.float().cpu().numpy() for m, row in enumerate(prediction)}
         table = pa.table(columns)
         if self._writer is None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..console import print_whole
-from ..datamodules import CLTDataModule
+from ..datamodules.blocks import BlockData, blocks_of
 from ..files.whole import checksum, whole_file
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
@@ -62,9 +62,9 @@ class TestReport(Callback):
         if stage not in ("validate", "test"):
             return
         measured = [callback for callback in trainer.callbacks if isinstance(callback, Generalization)]  # type: ignore[attr-defined]
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not measured or not isinstance(pl_module, StackedModel) or not isinstance(data, CLTDataModule):
-            raise TypeError("TestReport needs a StackedModel, a CLTDataModule and the Generalization callback")
+        data = blocks_of(trainer, "TestReport")
+        if not measured or not isinstance(pl_module, StackedModel):
+            raise TypeError("TestReport needs a StackedModel and the Generalization callback")
         results = measured[0].results
         if not trainer.is_global_zero or not results:
             return
@@ -106,7 +106,7 @@ def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], tr
 
 
 def report(
-    model: StackedModel, data: CLTDataModule, results: dict[str, dict[str, Tensor]], checkpoint: str
+    model: StackedModel, data: BlockData, results: dict[str, dict[str, Tensor]], checkpoint: str
 ) -> dict[str, Any]:
     """All that a reader of the numbers needs: who the members are, which laws were trained on, every number."""
     laws = {
@@ -117,7 +117,7 @@ def report(
         "renorm": __version__,
         "checkpoint": Path(checkpoint).name,
         "model": {"class": type(model).__name__, **dict(model.hparams)},
-        "data": dict(data.hparams),
+        "data": dict(getattr(data, "hparams", {})),
         "members": model.member_table,
         "diverged": {str(member): step for member, step in model.divergence.steps.items()},
         "train_laws": [str(law) for law in data.train_laws],

@@ -16,12 +16,14 @@ from ..training.metrics import quantiles
 MOST_LABELS = 8
 
 
-def draw_flow(flow: RGFlowResult, exact: NDArray[np.float64], groups: Mapping[str, Sequence[int]], law: str) -> Figure:
-    """Cumulants and the distance to the Gaussian against steps: a line a grid point, the exact flow on top.
+def draw_flow(
+    flow: RGFlowResult, exact: NDArray[np.float64] | None, groups: Mapping[str, Sequence[int]], law: str
+) -> Figure:
+    """Cumulants and the distance to the fixed point against steps: a line a grid point, the map's own flow on top.
 
     Args:
         flow: of the learned map.
-        exact: the exact recursion's cumulants, shape ``(steps + 1, 4)``.
+        exact: the exact recursion's cumulants, shape ``(steps + 1, 4)``; by default those of the map on the same sample.
         groups: label -> members of each grid point.
         law: for the title.
     """
@@ -29,17 +31,24 @@ def draw_flow(flow: RGFlowResult, exact: NDArray[np.float64], groups: Mapping[st
     panels = figure.subplots(1, 5, sharex=True)
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(groups)))
     learned = [*(flow.k[:, n] for n in range(4)), flow.wasserstein]
-    references = [*exact.T, flow.exact_wasserstein.cpu().numpy()]
-    titles = ["mean", "variance", "third cumulant", "fourth cumulant", "Wasserstein-1 to Gaussian"]
+    curves, label = (flow.exact_k.cpu().numpy(), "the map, same sample") if exact is None else (exact, "exact map")
+    references = [*curves.T, flow.exact_wasserstein.cpu().numpy()]
+    titles = [
+        "mean",
+        "variance",
+        "third cumulant",
+        "fourth cumulant",
+        "Wasserstein-1 to fixed point" if exact is None else "Wasserstein-1 to Gaussian",
+    ]
     for axes, values, reference, title in zip(panels, learned, references, titles, strict=True):
         steps = np.arange(len(reference))
-        for (label, members), colour in zip(groups.items(), colours, strict=True):
+        for (group, members), colour in zip(groups.items(), colours, strict=True):
             rows = values[:, list(members)].cpu()
             low, median, high = (np.array([float(quantiles(row)[i]) for row in rows]) for i in range(3))
-            axes.plot(steps, median, color=colour, linewidth=1, marker=".", label=label)
+            axes.plot(steps, median, color=colour, linewidth=1, marker=".", label=group)
             if len(groups) <= MOST_LABELS:
                 axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(steps, reference, "k--", linewidth=1, label="exact map")
+        axes.plot(steps, reference, "k--", linewidth=1, label=label)
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("step")
         axes.grid(alpha=0.3, linewidth=0.5)

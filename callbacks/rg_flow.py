@@ -7,10 +7,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from ..cumulants import RGFlowResult, clt_eigenvalues, clt_flow, eigenvalues, rg_flow, rg_spectrum
-from ..datamodules import CLTDataModule, laws
+from ..cumulants import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
+from ..datamodules import laws
+from ..datamodules.blocks import BlockData, blocks_of
 from ..datamodules.sampling import stream
 from ..limits import check_samples
+from ..maps import BlockMap, CentralLimit
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
 from .figures import log_figure, shorten, verbatim
@@ -74,8 +76,9 @@ class RGFlow(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that this is a model and data that have a flow."""
-        if not isinstance(pl_module, StackedModel) or not isinstance(trainer.datamodule, CLTDataModule):  # type: ignore[attr-defined]
-            raise TypeError("RGFlow needs a StackedModel and a CLTDataModule")
+        blocks_of(trainer, "RGFlow")
+        if not isinstance(pl_module, StackedModel):
+            raise TypeError("RGFlow needs a StackedModel")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, log, draw and write, on the first process only: the sample is small and needs no sharing."""
@@ -83,50 +86,67 @@ class RGFlow(Callback):
         if not is_due(epoch, self.every_n_epochs, trainer.max_epochs) or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, StackedModel)
-        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        chosen = self.laws if self.laws is not None else [law for law in data.train_laws if has_variance(law)]
-        self.results = {str(law): self.flow(pl_module, law, data.seed) for law in map(standardised, chosen)}
+        data = blocks_of(trainer, "RGFlow")
         scalars: dict[str, float] = {}
+        self.results = self._flows(pl_module, data)
         for law, flow in self.results.items():
-            scalars |= self._flow_scalars(law, flow, data.block_size)
-            exact = clt_flow(laws.parse(law).cumulants(4), self.steps, data.block_size).numpy()
+            assert data.map is not None
+            exact = data.map.flow(laws.parse(law).cumulants(4), self.steps, data.block_size)
+            scalars |= self._flow_scalars(law, flow, exact is not None)
+            curves = None if exact is None else exact.numpy()
             log_figure(
-                trainer, f"rg_flow/{law}", draw_flow(flow, exact, pl_module.grid_groups(), verbatim(shorten(law)))
+                trainer, f"rg_flow/{law}", draw_flow(flow, curves, pl_module.grid_groups(), verbatim(shorten(law)))
             )
-        if data.block_size <= MOST_VARIABLES:
+        # the spectrum is measured in Hermite polynomials, at the Gaussian: of other maps it would say nothing
+        if data.map is not None and data.map.basis == "hermite" and data.block_size <= MOST_VARIABLES:
             spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
             self.spectrum = pl_module.divergence.exclude(spectrum)
-            found, exact = eigenvalues(self.spectrum), self._exact_eigenvalues(data.block_size)
+            found, known = eigenvalues(self.spectrum), data.map.spectrum(self.order, data.block_size)
             for n in range(self.order + 1):
                 scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", found[:, n])
-                scalars[f"rg/eigenvalue/{n}_exact"] = float(exact[n])
-            log_figure(trainer, "rg_spectrum", draw_spectrum(self.spectrum.cpu(), exact))
+                if known is not None:
+                    scalars[f"rg/eigenvalue/{n}_exact"] = float(known[n])
+            if known is not None:
+                log_figure(trainer, "rg_spectrum", draw_spectrum(self.spectrum.cpu(), known.numpy()))
         log_scalars(trainer, scalars)
         if self.table:
-            self._write(trainer, epoch)
+            self._write(trainer, epoch, data)
 
-    def flow(self, model: StackedModel, law: laws.Law, seed: int) -> RGFlowResult:
+    def _flows(self, model: StackedModel, data: BlockData) -> dict[str, RGFlowResult]:
+        """From each chosen law; from none where there is no map, or where blocks are not draws of laws."""
+        if data.map is None or not data.independent:
+            return {}
+        chosen = self.laws if self.laws is not None else [law for law in data.train_laws if has_variance(law)]
+        return {str(law): self.flow(model, law, data.seed, data.map) for law in map(standardised, chosen)}
+
+    def flow(
+        self,
+        model: StackedModel,
+        law: laws.Law,
+        seed: int,
+        block_map: BlockMap = CentralLimit(),  # noqa: B008  (frozen, without state)
+    ) -> RGFlowResult:
         """The flow from a law, always from the same sample and with the same shuffles."""
         generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
         x = law.sample(self.samples, generator=generator, dtype=torch.float64)
         # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
-        flow = rg_flow(model, (x - x.mean()) / x.std(), self.steps, generator)
+        flow = rg_flow(model, (x - x.mean()) / x.std(), self.steps, generator, block_map)
         exclude = model.divergence.exclude
         return flow._replace(k=exclude(flow.k, dim=2), wasserstein=exclude(flow.wasserstein, dim=1))
 
-    def _exact_eigenvalues(self, block_size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return np.concatenate([[float(block_size)], clt_eigenvalues(self.order, block_size).numpy()])
-
-    def _flow_scalars(self, law: str, flow: RGFlowResult, block_size: int) -> dict[str, float]:
+    def _flow_scalars(self, law: str, flow: RGFlowResult, exact: bool) -> dict[str, float]:
         scalars: dict[str, float] = {}
         for n in range(1, 5):
             scalars |= median_and_quantiles(f"rg/flow/{law}/k{n}", flow.k[-1, n - 1])
-            scalars[f"rg/flow/{law}/k{n}_exact"] = float(flow.exact_k[-1, n - 1])
-        scalars |= median_and_quantiles(f"rg/flow/{law}/wasserstein", flow.wasserstein[-1])
-        scalars[f"rg/flow/{law}/wasserstein_exact"] = float(flow.exact_wasserstein[-1])
+            if exact:
+                scalars[f"rg/flow/{law}/k{n}_exact"] = float(flow.exact_k[-1, n - 1])
+        if flow.exact_wasserstein.isfinite().all():
+            scalars |= median_and_quantiles(f"rg/flow/{law}/wasserstein", flow.wasserstein[-1])
+            if exact:
+                scalars[f"rg/flow/{law}/wasserstein_exact"] = float(flow.exact_wasserstein[-1])
         return scalars
 
-    def _write(self, trainer: Trainer, epoch: int) -> None:
+    def _write(self, trainer: Trainer, epoch: int, data: BlockData) -> None:
         folder = table_folder(trainer, "rg_flow")
         if folder is None or not self.results:
             return
@@ -134,6 +154,7 @@ class RGFlow(Callback):
 
         tables = []
         for law, flow in self.results.items():
+            exact = data.target_cumulants(law) is not None
             steps, _, members = flow.k.shape
             columns = {
                 "epoch": np.full(steps * members, epoch),
@@ -141,11 +162,13 @@ class RGFlow(Callback):
                 "t": np.repeat(np.arange(steps), members),
                 "member": np.tile(np.arange(members), steps),
                 "wasserstein": flow.wasserstein.flatten().cpu().numpy(),
-                "exact_wasserstein": flow.exact_wasserstein.repeat_interleave(members).cpu().numpy(),
             }
+            if exact:
+                columns["exact_wasserstein"] = flow.exact_wasserstein.repeat_interleave(members).cpu().numpy()
             for n in range(4):
                 columns[f"k{n + 1}"] = flow.k[:, n].flatten().cpu().numpy()
-                columns[f"exact_k{n + 1}"] = flow.exact_k[:, n].repeat_interleave(members).cpu().numpy()
+                if exact:
+                    columns[f"exact_k{n + 1}"] = flow.exact_k[:, n].repeat_interleave(members).cpu().numpy()
             tables.append(pa.table(columns))
         write_epoch(folder, epoch, pa.concat_tables(tables))
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ..datamodules import CLTDataModule
+from ..datamodules.blocks import BlockData, blocks_of, has_blocks
 from ..training.stack import StackedModel
 from .cumulant_diagnostics import CumulantDiagnostics
 from .figures import shorten
@@ -27,14 +27,15 @@ class ScalarLayout(Callback):
         """Write the layout, for those callbacks that are switched on."""
         if not trainer.is_global_zero or not isinstance(pl_module, StackedModel):
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        layout = scalar_layout(pl_module, data, trainer.callbacks) if isinstance(data, CLTDataModule) else {}  # type: ignore[attr-defined]
+        if not has_blocks(trainer):
+            return
+        layout = scalar_layout(pl_module, blocks_of(trainer, "ScalarLayout"), trainer.callbacks)  # type: ignore[attr-defined]
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_custom_scalars(layout)
 
 
-def scalar_layout(model: StackedModel, data: CLTDataModule, callbacks: Sequence[Callback]) -> dict[str, Charts]:
+def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Callback]) -> dict[str, Charts]:
     """Categories of charts; a band shows a median or mean between its 10% and 90% quantiles over members.
 
     Args:
@@ -64,6 +65,8 @@ def scalar_layout(model: StackedModel, data: CLTDataModule, callbacks: Sequence[
             }
             layout |= {"4 symmetry": charts} if charts else {}
         if isinstance(callback, RGFlow) and callback.every_n_epochs:
+            if data.map is None or data.map.basis != "hermite":
+                continue
             tags = [f"rg/eigenvalue/{n}" for n in range(callback.order + 1)]
             layout["5 spectrum"] = {
                 "eigenvalues, learned and exact": lines(*tags, *(f"{tag}_exact" for tag in tags)),

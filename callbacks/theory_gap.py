@@ -9,8 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ..cumulants import propagate
 from ..cumulants.propagation import Gap
 from ..cumulants.propagation.propagate import METHODS
-from ..datamodules import CLTDataModule, laws
-from ..datamodules.sampling import draw_blocks
+from ..datamodules import laws
+from ..datamodules.blocks import BlockData, blocks_of
 from ..limits import check_samples
 from ..training.stack import StackedModel
 from .figures import log_figure, shorten, verbatim
@@ -88,10 +88,12 @@ class TheoryGap(Callback):
         Raises:
             ValueError: for a model or a law that the method cannot do.
         """
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(pl_module, StackedModel) or not isinstance(data, CLTDataModule):
-            raise TypeError("TheoryGap needs a StackedModel and a CLTDataModule")
+        data = blocks_of(trainer, "TheoryGap")
+        if not isinstance(pl_module, StackedModel):
+            raise TypeError("TheoryGap needs a StackedModel")
         if self.every_n_epochs:
+            if not data.independent:
+                raise ValueError("theory_gap.every_n_epochs needs blocks of independent variables; allowed here: 0")
             for law in self._chosen_laws(data):
                 propagate(pl_module, law, ORDER, self.closure, self.method, members=[0])
 
@@ -101,7 +103,7 @@ class TheoryGap(Callback):
         if not self.every_n_epochs or (epoch + 1) % self.every_n_epochs or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, StackedModel)
-        data: CLTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data = blocks_of(trainer, "TheoryGap")
         self.results = {str(law): self.compare(pl_module, law, data) for law in self._chosen_laws(data)}
         log_scalars(trainer, self._scalars())
         if is_due(epoch, self.figure_every_n_epochs, trainer.max_epochs):
@@ -109,10 +111,10 @@ class TheoryGap(Callback):
                 log_figure(trainer, f"theory_gap/{law}", draw_gap(gaps, f"{verbatim(shorten(law))}, {self.method}"))
         self._write(trainer, pl_module, epoch)
 
-    def compare(self, model: StackedModel, law: laws.Law, data: CLTDataModule) -> dict[str, Gap]:
+    def compare(self, model: StackedModel, law: laws.Law, data: BlockData) -> dict[str, Gap]:
         """Predictions beside a sample's estimates, by layer."""
         chosen = self._chosen_members(model)
-        x = draw_blocks([law], self.samples, data.block_size, seed=data.seed, split="probe", epoch=0, step=0)
+        x = data.probe(law, self.samples).x
         with torch.no_grad():
             predicted = propagate(model, law, ORDER, self.closure, self.method, members=chosen)
             measured = sampled_cumulants(model, x.to(next(model.parameters())), members=chosen)
@@ -123,7 +125,7 @@ class TheoryGap(Callback):
         trained = [member for member in range(model.num_members) if member not in model.divergence.steps]
         return [trained[i] for i in evenly_spread(len(trained), self.members)]
 
-    def _chosen_laws(self, data: CLTDataModule) -> list[laws.Law]:
+    def _chosen_laws(self, data: BlockData) -> list[laws.Law]:
         if self.laws is not None:
             return self.laws
         return [law for law in data.train_laws if bool(law.cumulants(2).isfinite().all())]

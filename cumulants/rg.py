@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_at_least
+from ..datamodules.laws import Gaussian, Law
 from ..maps import BlockMap, CentralLimit
 from .kstatistics import check_order, kstat
 
@@ -23,8 +24,8 @@ class RGFlowResult(NamedTuple):
     Attributes:
         k: k-statistics of the members' outputs, shape ``(steps + 1, 4, M)``, float64.
         exact_k: those of the exact map's output, shape ``(steps + 1, 4)``.
-        wasserstein: Wasserstein-1 distance of the members' outputs to the Gaussian with the mean and variance of the fixed
-            point, shape ``(steps + 1, M)``.
+        wasserstein: Wasserstein-1 distance of the members' outputs to the map's fixed point (of the Gaussians, the one with the
+            sample's variance), shape ``(steps + 1, M)``; NaN where the map knows none.
         exact_wasserstein: that of the exact map's output, shape ``(steps + 1,)``; it ends at the noise of the sample.
     """
 
@@ -74,13 +75,13 @@ def rg_flow(
     exact = x.double()
     members = model.num_members
     learned = x.expand(members, -1)
-    normal = _normal_quantiles(exact)
+    fixed = _fixed_quantiles(exact, block_map.fixed_point(b))
     k, exact_k, distance, exact_distance = [], [], [], []
     for step in range(steps + 1):
         k.append(kstat(learned, ORDER, dim=1))
         exact_k.append(kstat(exact, ORDER))
-        distance.append((learned.double().sort(dim=1).values - normal).abs().mean(dim=1))
-        exact_distance.append((exact.sort().values - normal).abs().mean())
+        distance.append((learned.double().sort(dim=1).values - fixed).abs().mean(dim=1))
+        exact_distance.append((exact.sort().values - fixed).abs().mean())
         if step < steps:
             shuffles = torch.stack([torch.randperm(len(x), generator=generator) for _ in range(b)], dim=1).to(x.device)
             learned = model(learned[:, shuffles])
@@ -88,12 +89,20 @@ def rg_flow(
     return RGFlowResult(torch.stack(k), torch.stack(exact_k), torch.stack(distance), torch.stack(exact_distance))
 
 
-def _normal_quantiles(sample: Tensor) -> Tensor:
-    """Quantiles of the Gaussian of mean 0 and the sample's variance, at the middles of as many equal steps."""
+def _fixed_quantiles(sample: Tensor, law: Law | None) -> Tensor:
+    """Quantiles of the fixed point at the middles of as many equal steps as the sample has; NaN where they are not known.
+
+    A Gaussian is fixed whatever its variance: it is given the sample's.
+    """
     n = len(sample)
     levels = (torch.arange(n, dtype=torch.float64, device=sample.device) + 0.5) / n
-    quantiles: Tensor = torch.special.ndtri(levels) * sample.std()
-    return quantiles
+    if isinstance(law, Gaussian):
+        quantiles: Tensor = torch.special.ndtri(levels) * sample.std()
+        return quantiles
+    distribution = None if law is None or law.slow_density else law.scipy()
+    if distribution is None:
+        return torch.full_like(levels, torch.nan)
+    return torch.from_numpy(distribution.ppf(levels.cpu().numpy())).to(levels)
 
 
 @torch.no_grad()

@@ -1,17 +1,22 @@
-"""The one DataModule of the study: blocks of i.i.d. variables under training laws and held-out laws."""
+"""Blocks and their targets: what a batch is, what callbacks ask of data, and the DataModule that draws from laws."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch import Tensor
 
+from ..errors import InputError
 from ..limits import check_blocks, check_outputs
-from .laws import Law, parse
-from .sampling import BlockLoader, Split, draw_blocks, shard
+from ..maps import BlockMap
+from ..maps import parse as parse_map
+from .block_sources import parse_source
+from .laws import Law
+from .sampling import BlockLoader, Split, interleave, shard, stream
+from .source import Source
 
 DEFAULT_TRAIN_LAWS = ["uniform()"]
 DEFAULT_HELD_OUT_LAWS = [
@@ -25,11 +30,118 @@ DEFAULT_HELD_OUT_LAWS = [
 ]
 
 
+class Blocks(NamedTuple):
+    """A batch: blocks, the target of each, and the law that they come from.
+
+    Attributes:
+        x: blocks, shape ``(N, b)``.
+        y: targets, shape ``(N,)``.
+        law: the law's text; for a training batch the texts of all its laws, in the order of the rows, joined by ``" | "``.
+    """
+
+    x: Tensor
+    y: Tensor
+    law: str = ""
+
+    def to(self, *target: Any, **options: Any) -> Blocks:
+        """The batch with its tensors moved, as by ``Tensor.to``."""
+        return Blocks(self.x.to(*target, **options), self.y.to(*target, **options), self.law)
+
+
+def as_blocks(batch: Any) -> Blocks:
+    """A batch of any loader as blocks: ``Blocks``, or a pair ``(x, y)``.
+
+    Raises:
+        InputError: for anything else; a target is never guessed.
+
+    Example:
+        >>> as_blocks([torch.zeros(3, 2), torch.zeros(3)]).y.shape
+        torch.Size([3])
+    """
+    if isinstance(batch, Blocks):
+        return batch
+    if isinstance(batch, list | tuple) and len(batch) in (2, 3) and all(isinstance(part, Tensor) for part in batch[:2]):
+        return Blocks(*batch)
+    what = f"a tensor of shape {tuple(batch.shape)}" if isinstance(batch, Tensor) else f"a {type(batch).__name__}"
+    raise InputError(f"batch is {what}, without targets", "Blocks(x, y, law), or a pair (x, y)")
+
+
+@runtime_checkable
+class BlockData(Protocol):
+    """What the callbacks ask of a data module; :class:`CLTDataModule` and its subclasses have it.
+
+    Laws are anything whose ``str`` names them. What is exact is None unless the data module knows it.
+    """
+
+    block_size: int
+    batch_size: int
+    seed: int
+    map: BlockMap | None
+    train_laws: list[Any]
+    held_out_laws: list[Any]
+
+    @property
+    def laws(self) -> list[Any]:
+        """All laws in the order of the validation and test loaders."""
+        raise NotImplementedError
+
+    @property
+    def independent(self) -> bool:
+        """Whether the variables of a block are independent draws of its law."""
+        raise NotImplementedError
+
+    def probe(self, law: Any, rows: int) -> Blocks:
+        """Blocks of one law for diagnostics, the same ones each time."""
+        raise NotImplementedError
+
+    def is_trained_on(self, law: str) -> bool:
+        """Whether training samples a law, by its text."""
+        raise NotImplementedError
+
+    def target_cumulants(self, law: str) -> Tensor | None:
+        """Exact cumulants of the target under a law, shape ``(4,)``; None where they are not known."""
+        raise NotImplementedError
+
+    def existing_cumulants(self, law: str) -> Tensor:
+        """Numbers of shape ``(4,)``, NaN where the target has no such cumulant."""
+        raise NotImplementedError
+
+
+MEMBERS = tuple(name for name in {**BlockData.__annotations__, **vars(BlockData)} if not name.startswith("_"))
+
+
+def has_blocks(trainer: Trainer) -> bool:
+    """Whether a trainer's data module is one that the callbacks can ask."""
+    return isinstance(getattr(trainer, "datamodule", None), BlockData)
+
+
+def blocks_of(trainer: Trainer, who: str) -> BlockData:
+    """The data module of a trainer.
+
+    Args:
+        trainer: with a data module.
+        who: needs it, for the message.
+
+    Raises:
+        InputError: where it lacks what the callbacks ask, naming what.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if isinstance(data, BlockData):
+        return data
+    missing = [name for name in MEMBERS if not hasattr(data, name)]
+    what = "no datamodule" if data is None else f"datamodule {type(data).__name__} without {', '.join(missing)}"
+    raise InputError(
+        f"{who} has {what}", "a CLTDataModule, or a data module with what renorm.datamodules.BlockData lists"
+    )
+
+
 class CLTDataModule(LightningDataModule):
-    r"""Blocks ``x`` of shape ``(N, b)`` drawn on the fly; the target :math:`\sum_i x_i / \sqrt b` is the model's to compute.
+    r"""Blocks ``x`` of shape ``(N, b)`` drawn on the fly, with the target ``y`` of an RG map, as :class:`Blocks`.
 
     Nothing is stored: a batch is a function of ``(seed, split, epoch, step)``, and process ``r`` of ``R`` takes its own slice.
     ``batch_size`` is therefore the batch of all processes together, and the same run on more processes sees the same data.
+
+    For blocks that are not i.i.d. draws of a law, override :meth:`draw`; nothing is then taken to be exact.
 
     Args:
         block_size: number of variables ``b`` in a block, 2 or more.
@@ -42,15 +154,18 @@ class CLTDataModule(LightningDataModule):
         test_samples: blocks of each law in a test.
         eval_batch_size: blocks in a validation or test batch, over all processes.
         seed: seed of the data, 0 or more.
+        map: the map that is learned, see :mod:`renorm.maps`.
 
     Raises:
-        ValueError: for a value out of range, a law that is both trained on and held out, or one that torch's default
+        ValueError: for a value out of range, an unknown map or one that does not act on such blocks,
+            a law that is both trained on and held out, or one that torch's default
             floating-point type cannot resolve.
 
     Example:
         >>> data = CLTDataModule(block_size=4, train_laws=["gamma(shape=2)"], batch_size=32)
-        >>> data.batch("train", epoch=3, step=7).shape
-        torch.Size([32, 4])
+        >>> batch = data.batch("train", epoch=3, step=7)
+        >>> batch.x.shape, batch.y.shape, batch.law
+        (torch.Size([32, 4]), torch.Size([32]), 'gamma(shape=2, scale=1)')
     """
 
     def __init__(
@@ -64,6 +179,7 @@ class CLTDataModule(LightningDataModule):
         test_samples: int = 16384,
         eval_batch_size: int = 1024,
         seed: int = 0,
+        map: str = "central_limit()",
     ) -> None:
         super().__init__()
         train = DEFAULT_TRAIN_LAWS if train_laws is None else train_laws
@@ -76,7 +192,9 @@ class CLTDataModule(LightningDataModule):
             {"block_size": block_size, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
             | {"val_samples": val_samples, "test_samples": test_samples}
         )
-        self.train_laws = parse_laws("train_laws", train)
+        self.map: BlockMap = parse_map(map if isinstance(map, str) else str(map))
+        self.map.check_block_size(block_size)
+        self.train_laws: list[Any] = parse_laws("train_laws", train)
         if not self.train_laws:
             raise ValueError("train_laws=[] is empty; allowed: one or more laws")
         if held_out_laws is None:
@@ -84,11 +202,11 @@ class CLTDataModule(LightningDataModule):
         else:
             held_out = parse_laws("held_out_laws", held_out_laws)
         for law in [*self.train_laws, *held_out]:
-            law.check_resolved(torch.get_default_dtype())
+            law.check(block_size, torch.get_default_dtype())
         for law in held_out:
             if law in self.train_laws:
                 raise ValueError(f"held_out_laws={str(law)!r} is trained on; allowed: laws that are not in train_laws")
-        self.held_out_laws = held_out
+        self.held_out_laws: list[Any] = held_out
         self.block_size = block_size
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
@@ -98,6 +216,7 @@ class CLTDataModule(LightningDataModule):
         # strings in canonical form: what the checkpoint remembers is what the tags say
         # for checkpoints; loggers get them with a prefix: model and data may have seeds that differ
         self.save_hyperparameters(logger=False)
+        self.hparams["map"] = str(self.map)
         self.hparams["train_laws"] = [str(law) for law in self.train_laws]
         self.hparams["held_out_laws"] = [str(law) for law in self.held_out_laws]
 
@@ -105,14 +224,15 @@ class CLTDataModule(LightningDataModule):
         """What is drawn, in one line."""
         train, held_out = ([str(law) for law in laws] for laws in (self.train_laws, self.held_out_laws))
         return (
-            f"{type(self).__name__}(block_size={self.block_size}, train_laws={train}, held_out_laws={held_out}, "
+            f"{type(self).__name__}(map={str(self.map)!r}, block_size={self.block_size}, train_laws={train}, "
+            f"held_out_laws={held_out}, "
             f"batch_size={self.batch_size}, steps_per_epoch={self.steps_per_epoch}, seed={self.seed})"
         )
 
     __str__ = __repr__  # Lightning's asks every loader for a data set, which a stream does not have
 
     @property
-    def laws(self) -> list[Law]:
+    def laws(self) -> list[Any]:
         """All laws in the order of the validation and test loaders: those trained on, then those held out."""
         return [*self.train_laws, *self.held_out_laws]
 
@@ -130,9 +250,46 @@ class CLTDataModule(LightningDataModule):
             )
         check_outputs(getattr(model, "num_members", 1), self.hparams)
 
+    # ---- what a user's own data override ---------------------------------------------------------------------------
+
+    def draw(self, law: Source, rows: int, generator: torch.Generator) -> Tensor | tuple[Tensor, Tensor]:
+        """Blocks of one law, shape ``(rows, b)``; or blocks and their targets, which are then not the map's.
+
+        Override it for blocks that are not independent draws; ``generator`` must be their only source of randomness.
+        """
+        return law.blocks(rows, self.block_size, generator)
+
+    @property
+    def independent(self) -> bool:
+        """Whether blocks are independent draws of laws of one variable, as far as is known: not where ``draw`` is overridden."""
+        return type(self).draw is CLTDataModule.draw and all(isinstance(law, Law) for law in self.laws)
+
+    def target_cumulants(self, law: str) -> Tensor | None:
+        """Exact cumulants of the target under a law, shape ``(4,)``, float64; None where they are not known."""
+        found = self._named(law)
+        if type(self).draw is not CLTDataModule.draw or not isinstance(found, Law):
+            return None
+        return self.map.cumulants(found.cumulants(4), self.block_size)
+
+    def existing_cumulants(self, law: str) -> Tensor:
+        """Numbers of shape ``(4,)``, NaN where the target has no such cumulant: as far as is known, where its law has none."""
+        exact, found = self.target_cumulants(law), self._named(law)
+        if exact is not None:
+            return exact
+        return found.cumulants(4) if isinstance(found, Law) else torch.zeros(4, dtype=torch.float64)
+
+    # ---- batches ---------------------------------------------------------------------------------------------------
+
+    def is_trained_on(self, law: str) -> bool:
+        """Whether training samples a law, by its text."""
+        return law in map(str, self.train_laws)
+
+    def _named(self, law: str) -> Source:
+        return next((known for known in self.laws if str(known) == law), None) or parse_source(law)
+
     def batch(
-        self, split: Split, epoch: int, step: int, *, law: Law | None = None, rank: int = 0, world_size: int = 1
-    ) -> Tensor:
+        self, split: Split, epoch: int, step: int, *, law: Source | None = None, rank: int = 0, world_size: int = 1
+    ) -> Blocks:
         """Draw any batch again: the part of process ``rank``, of one law (or, by default, of the training laws mixed).
 
         Raises:
@@ -144,17 +301,41 @@ class CLTDataModule(LightningDataModule):
             raise ValueError(f"rank={rank} is out of range; allowed: 0 to {world_size - 1}")
         rows = self.batch_size if split == "train" else self._eval_rows(split, step)
         chosen = self.train_laws if law is None else [law]
-        x = draw_blocks(chosen, rows, self.block_size, seed=self.seed, split=split, epoch=epoch, step=step)
-        return x[shard(rows, rank, world_size)]
+        return self._blocks(chosen, rows, split, epoch, step, shard(rows, rank, world_size))
+
+    def probe(self, law: Source, rows: int) -> Blocks:
+        """Blocks of one law for diagnostics, the same ones each time."""
+        return self._blocks([law], rows, "probe", 0, 0, slice(None))
+
+    def _blocks(self, laws: list[Source], rows: int, split: Split, epoch: int, step: int, part: slice) -> Blocks:
+        """One batch; row ``i`` comes from law ``i % len(laws)``."""
+        drawn = [
+            self.draw(law, len(range(i, rows, len(laws))), stream(self.seed, split, str(law), epoch, step))
+            for i, law in enumerate(laws)
+        ]
+        x = interleave([found if isinstance(found, Tensor) else found[0] for found in drawn], rows)[part]
+        self._check_drawn(x)
+        if all(isinstance(found, Tensor) for found in drawn):
+            y = self.map(x)
+        else:
+            own = [self.map(found) if isinstance(found, Tensor) else found[1] for found in drawn]
+            y = interleave(own, rows)[part]
+        return Blocks(x, y, " | ".join(map(str, laws)))
+
+    def _check_drawn(self, x: Tensor) -> None:
+        if x.ndim != 2 or x.shape[-1] != self.block_size:
+            raise InputError(
+                f"{type(self).__name__}.draw gave blocks of shape {tuple(x.shape)}", f"(rows, {self.block_size})"
+            )
 
     def _eval_rows(self, split: Split, step: int) -> int:
         return min(self.eval_batch_size, self.eval_samples[split] - step * self.eval_batch_size)
 
-    def _loader(self, split: Split, law: Law | None) -> BlockLoader:
+    def _loader(self, split: Split, law: Source | None) -> BlockLoader:
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
 
-        def batch(epoch: int, step: int) -> Tensor:
+        def batch(epoch: int, step: int) -> Blocks:
             return self.batch(split, epoch, step, law=law, rank=rank, world_size=world_size)
 
         if split == "train":
@@ -184,14 +365,8 @@ class CLTDataModule(LightningDataModule):
         """One loader for each law, in the order of :attr:`laws`."""
         return [self._loader("predict", law) for law in self.laws]
 
-    @functools.cached_property
-    def target_cumulants(self) -> dict[str, Tensor]:
-        r"""Exact cumulants of the target for each law, :math:`b^{1-n/2} \kappa_n`, shape ``(4,)``, float64."""
-        orders = torch.arange(1, 5, dtype=torch.float64)
-        return {str(law): self.block_size ** (1 - orders / 2) * law.cumulants(4) for law in self.laws}
 
-
-def parse_laws(name: str, texts: Iterable[str] | str) -> list[Law]:
+def parse_laws(name: str, texts: Iterable[str] | str) -> list[Source]:
     """Read a law, or several, each once.
 
     Args:
@@ -207,7 +382,7 @@ def parse_laws(name: str, texts: Iterable[str] | str) -> list[Law]:
     """
     if not isinstance(texts, Iterable) or isinstance(texts, Mapping | bytes):
         raise ValueError(f'{name}={texts!r} is not a list of laws; allowed: one or more, such as ["gaussian()"]')
-    parsed = [parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    parsed = [parse_source(text) for text in ([texts] if isinstance(texts, str) else texts)]
     for law in parsed:
         if parsed.count(law) > 1:
             raise ValueError(f"{name}={str(law)!r} is listed twice; allowed: each law once")

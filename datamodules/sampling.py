@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,17 +37,30 @@ def stream(seed: int, split: Split, law: str, epoch: int, step: int) -> torch.Ge
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
 
+def interleave(parts: list[Tensor], rows: int) -> Tensor:
+    """Rows of several tensors by turns: row ``i`` is from part ``i % len(parts)``; one part is left as it is.
+
+    Example:
+        >>> interleave([torch.zeros(2), torch.ones(1)], rows=3)
+        tensor([0., 1., 0.])
+    """
+    if len(parts) == 1:
+        return parts[0]
+    mixed = parts[0].new_empty(rows, *parts[0].shape[1:])
+    for i, part in enumerate(parts):
+        mixed[i :: len(parts)] = part
+    return mixed
+
+
 def draw_blocks(
-    laws: list[Law], rows: int, block_size: int, *, seed: int, split: Split, epoch: int, step: int
+    laws: Sequence[Law], rows: int, block_size: int, *, seed: int, split: Split, epoch: int, step: int
 ) -> Tensor:
-    """One batch of blocks, shape ``(rows, block_size)``; row ``i`` comes from law ``i % len(laws)``."""
-    if len(laws) == 1:
-        return laws[0].sample((rows, block_size), generator=stream(seed, split, str(laws[0]), epoch, step))
-    x = torch.empty(rows, block_size)
-    for i, law in enumerate(laws):
-        part = x[i :: len(laws)]
-        part.copy_(law.sample(tuple(part.shape), generator=stream(seed, split, str(law), epoch, step)))
-    return x
+    """Blocks of independent variables, shape ``(rows, block_size)``; row ``i`` comes from law ``i % len(laws)``."""
+    drawn = [
+        law.blocks(len(range(i, rows, len(laws))), block_size, stream(seed, split, str(law), epoch, step))
+        for i, law in enumerate(laws)
+    ]
+    return interleave(drawn, rows)
 
 
 def shard(rows: int, rank: int, world_size: int) -> slice:
@@ -62,7 +75,7 @@ def shard(rows: int, rank: int, world_size: int) -> slice:
 
 @dataclass
 class BlockLoader:
-    """An iterable of batches of blocks, with the state that Lightning asks a resumable loader for.
+    """An iterable of batches, with the state that Lightning asks a resumable loader for.
 
     Args:
         batch: from ``(epoch, step)`` to this process's part of a batch.
@@ -70,14 +83,14 @@ class BlockLoader:
         position: the epoch and the batch to start from, asked when the first batch is drawn.
     """
 
-    batch: Callable[[int, int], Tensor]
+    batch: Callable[[int, int], Any]
     steps: int
     position: Callable[[], tuple[int, int]]
 
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Any]:
         epoch, start = self.position()
         for step in range(start, self.steps):
             yield self.batch(epoch, step)

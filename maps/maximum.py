@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..expressions.fields import number
 from ..datamodules.laws import Gumbel
+from ..expressions.fields import number
 from .block_map import BlockMap
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..expressions.fields import positive
 from ..datamodules import laws
+from ..expressions.fields import positive
 from .block_map import BlockMap
 
 
@@ -41,7 +42,7 @@ class Stable(BlockMap):
 
     def __call__(self, x: Tensor) -> Tensor:
         """The normalised sum."""
-        return x.sum(dim=-1) * x.shape[-1] ** (-1 / self.alpha)
+        return x.sum(dim=-1) * math.pow(x.shape[-1], -1 / self.alpha)
 
     def cumulants(self, kappa: Tensor, block_size: int) -> Tensor:
         r""":math:`\kappa_n \to b^{1 - n/\alpha} \kappa_n`, float64; NaN where the law has no such cumulant."""

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ...errors import InputError
-from ...expressions.expression import Expression
+from ..source import Source
 from .exact import Number, quotient, root, to_float
 
 MAX_ORDER = 8
@@ -29,7 +29,7 @@ LawError = InputError  # the name of version 0.1
 
 
 @dataclass(frozen=True)
-class Law(Expression):
+class Law(Source):
     r"""A one-dimensional probability law of the inputs, with exact cumulants.
 
     A new law is one frozen dataclass with a ``name`` and two methods, :meth:`draw` and :meth:`exact_cumulants`; its
@@ -141,6 +141,14 @@ class Law(Expression):
         x = torch.empty(shape, dtype=dtype, device=generator.device if generator is not None else "cpu")
         largest = torch.finfo(dtype).max
         return self.draw(x, generator).clamp_(-largest, largest)
+
+    def blocks(self, rows: int, block_size: int, generator: torch.Generator) -> Tensor:
+        """Blocks of independent variables, shape ``(rows, b)``."""
+        return self.sample((rows, block_size), generator=generator)
+
+    def check(self, block_size: int, dtype: torch.dtype) -> None:
+        """Blocks of any size; see :meth:`check_resolved` for the precision."""
+        self.check_resolved(dtype)
 
     def location_and_width(self) -> tuple[float, float]:
         """Mean and standard deviation, or median and distance of the quartiles where the variance is not finite."""

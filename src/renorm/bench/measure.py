@@ -123,7 +123,7 @@ def measure_parts(members: int, steps: int, budget: float) -> dict[str, float]:
     forward, optimizer = bare_forward(model, BATCH)
 
     def draw() -> Tensor:
-        return data.batch("train", 0, next(numbers))
+        return data.batch("train", 0, next(numbers)).x
 
     def update() -> None:
         draw()

@@ -17,7 +17,7 @@ from ..datamodules import CLTDataModule
 from ..datamodules.laws import Law
 from ..datamodules.sampling import Split
 from ..training.metrics import law_metrics
-from ..zoo import StackedModel, clt_map
+from ..zoo import StackedModel
 
 RESAMPLES = 1000
 SPECTRUM_ORDER = 6
@@ -68,7 +68,7 @@ def one_thread() -> Iterator[None]:
 def blocks_of(data: CLTDataModule, split: Split, law: Law) -> Tensor:
     """All blocks of one law in a validation or test, float64."""
     steps = -(-data.eval_samples[split] // data.eval_batch_size)
-    return torch.cat([data.batch(split, 0, step, law=law) for step in range(steps)]).double()
+    return torch.cat([data.batch(split, 0, step, law=law).x for step in range(steps)]).double()
 
 
 @torch.no_grad()
@@ -78,7 +78,7 @@ def member_metrics(model: StackedModel, data: CLTDataModule) -> dict[str, dict[s
     found = {}
     for law in data.laws:
         x = blocks_of(data, "test", law)
-        found[str(law)] = law_metrics(data.target_cumulants[str(law)], [(twin(x), clt_map(x))])
+        found[str(law)] = law_metrics(data.existing_cumulants(str(law)), [(twin(x), data.map(x))])
     return found
 
 
@@ -89,7 +89,7 @@ def validation_losses(model: StackedModel, data: CLTDataModule) -> Tensor:
     per_law = []
     for law in data.train_laws:
         x = blocks_of(data, "val", law)
-        per_law.append((twin(x) - clt_map(x)).square().mean(dim=-1))
+        per_law.append((twin(x) - data.map(x)).square().mean(dim=-1))
     return torch.stack(per_law).mean(dim=0).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 

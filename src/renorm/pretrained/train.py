@@ -148,7 +148,7 @@ def versions_of() -> dict[str, str]:
 @torch.no_grad()
 def stored_outputs(model: StackedModel, data: CLTDataModule) -> dict[str, Any]:
     """One block of every law and what the members make of it, for a check after loading."""
-    x = torch.cat([data.batch("test", 0, 0, law=law)[:1] for law in data.laws])
+    x = torch.cat([data.batch("test", 0, 0, law=law).x[:1] for law in data.laws])
     found: dict[str, Any] = shortened({"inputs": x.tolist(), "outputs": model(x).tolist()})
     return found
 

@@ -29,7 +29,7 @@ def gradient_alignment(settings: Mapping[str, Any]) -> dict[str, Any]:
     names = ("symmetry", "width", "negative_slope", "replicas", "seed")
     model = make_model("mlp_leaky_relu_free", **{name: settings[name] for name in names}, compile=False)
     data = CLTDataModule(seed=settings["seed"], eval_batch_size=settings["samples"], val_samples=settings["samples"])
-    x = data.batch("val", 0, 0, law=data.train_laws[0])
+    x = data.batch("val", 0, 0, law=data.train_laws[0]).x
     steps = recorded_steps(settings["steps"], settings["records"])
     path: list[tuple[Networks, Networks]] = []
     for _ in train(model, data, steps):

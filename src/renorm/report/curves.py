@@ -36,7 +36,7 @@ def loss_curves(settings: Mapping[str, Any]) -> dict[str, Any]:
     names = ("symmetry", "depth", "width", "negative_slope", "replicas", "seed")
     model = make_model("mlp_leaky_relu_free", **{name: settings[name] for name in names}, compile=False)
     data = CLTDataModule(seed=settings["seed"], eval_batch_size=settings["samples"], val_samples=settings["samples"])
-    x = data.batch("val", 0, 0, law=data.train_laws[0])
+    x = data.batch("val", 0, 0, law=data.train_laws[0]).x
     target = clt_map(x)
     steps = recorded_steps(settings["steps"], settings["records"])
     curves = []

@@ -62,7 +62,7 @@ def train(model: StackedModel, data: CLTDataModule, stops: Sequence[int], batch:
     step = 0
     for stop in stops:
         while step < stop:
-            x = data.batch("train", *divmod(step, data.steps_per_epoch)) if batch is None else batch
+            x = data.batch("train", *divmod(step, data.steps_per_epoch)).x if batch is None else batch
             optimizer.zero_grad(set_to_none=True)
             losses(x, clt_map(x)).sum().backward()  # type: ignore[no-untyped-call]
             optimizer.step()

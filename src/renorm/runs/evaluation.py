@@ -14,8 +14,8 @@ from ..checks import check_at_least
 from ..console import whole_text
 from ..datamodules import CLTDataModule
 from ..datamodules.blocks import parse_laws
-from ..training.losses import clt_map
 from ..training.metrics import law_metrics
+from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel, check_stack
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    model: StackedModel, laws: list[str] | str | None = None, samples: int = 16384, seed: int = 0
+    model: StackedModel,
+    laws: list[str] | str | None = None,
+    samples: int = 16384,
+    seed: int = 0,
+    map: str | None = None,
 ) -> Evaluation:
     """Measure every member's error under chosen laws, on the blocks that ``renorm test`` draws.
 
@@ -60,6 +64,8 @@ def evaluate(
         laws: law or laws; by default those that :class:`~renorm.datamodules.CLTDataModule` trains on and holds out.
         samples: blocks of each law, 4 or more.
         seed: of the blocks.
+        map: the map that the outputs are held against; by default the one that the model was trained on, or the
+            central-limit map.
 
     Returns:
         The numbers of every member, which print as a table.
@@ -81,7 +87,8 @@ def evaluate(
         raise ValueError("laws=[] is empty; allowed: one or more laws")
     check_at_least("samples", samples, 4)  # here it goes by this name
     train, held_out = (None, None) if chosen is None else (chosen[:1], chosen[1:])
-    data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed)
+    chosen_map = map or model.learned_map or BEFORE_MAPS
+    data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed, map=chosen_map)
     return Evaluation(model, {str(law): _judge(model, data, position) for position, law in enumerate(data.laws)})
 
 
@@ -91,7 +98,7 @@ def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str,
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(-(-data.eval_samples["test"] // data.eval_batch_size)):
-            x = data.batch("test", 0, step, law=law).to(parameter)
-            yield model.divergence.exclude(model(x)), clt_map(x)
+            x = data.batch("test", 0, step, law=law).x.to(parameter)
+            yield model.divergence.exclude(model(x)), data.map(x)
 
-    return law_metrics(data.target_cumulants[str(law)], pairs())
+    return law_metrics(data.existing_cumulants(str(law)), pairs())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -10,12 +9,13 @@ import torch
 from torch import Tensor
 
 from ..cumulants import kstat
+from ..maps import CentralLimit
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 def clt_map(x: Tensor) -> Tensor:
-    r"""The exact target of every network, one step of the central-limit map.
+    r"""One step of the central-limit map, :class:`renorm.maps.CentralLimit`.
 
     .. math:: y = (x_1 + \dots + x_b) / \sqrt b
 
@@ -29,7 +29,7 @@ def clt_map(x: Tensor) -> Tensor:
         >>> clt_map(torch.ones(1, 4))
         tensor([2.])
     """
-    return x.sum(dim=-1) / math.sqrt(x.shape[-1])
+    return CentralLimit()(x)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:

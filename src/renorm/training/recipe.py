@@ -17,7 +17,8 @@ Recipe = dict[str, Any]
 
 HOW_TO_COMPUTE = ("compile",)  # changes no number beyond rounding
 # what a test or a prediction must have in common with the training; the other data are the user's choice
-OF_TRAINING_DATA = ("block_size", "train_laws")
+OF_TRAINING_DATA = ("block_size", "train_laws", "map")
+BEFORE_MAPS = "central_limit()"  # the map of checkpoints that name none
 
 
 def recipe_of(model: StackedModel) -> Recipe:
@@ -32,6 +33,18 @@ def recipe_of(model: StackedModel) -> Recipe:
     path = f"{type(model).__module__}.{type(model).__qualname__}"
     data = dict(getattr(getattr(model.trainer, "datamodule", None), "hparams", {}))
     return {"model": {"class_path": path, "init_args": arguments}, "data": data}
+
+
+def of_today(recipe: Any) -> Recipe | None:
+    """A recipe from a checkpoint, with the settings that older versions did not have; None where there is none.
+
+    Example:
+        >>> of_today({"model": {}, "data": {"block_size": 2}})["data"]
+        {'map': 'central_limit()', 'block_size': 2}
+    """
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), dict):
+        return None
+    return recipe | {"data": {"map": BEFORE_MAPS} | recipe["data"]}
 
 
 def _training_arguments(trainer: Trainer) -> Recipe:
@@ -68,7 +81,7 @@ def _settings(thing: Any, values: dict[str, Any]) -> Recipe:
     return {"class_path": f"{module}.{cls.__name__}", "init_args": arguments}
 
 
-def check_same_recipe(remembered: Any, own: Recipe, trainer: Trainer) -> None:
+def check_same_recipe(remembered: Recipe | None, own: Recipe, trainer: Trainer) -> None:
     """Refuse to restore a checkpoint into a run of another recipe, whoever found the checkpoint.
 
     A job under SLURM takes up by itself what it finds in its root, which may be of another run.
@@ -81,7 +94,7 @@ def check_same_recipe(remembered: Any, own: Recipe, trainer: Trainer) -> None:
     Raises:
         ValueError: naming the setting, the run's value and the checkpoint's.
     """
-    if not isinstance(remembered, dict):
+    if remembered is None:
         return
     fitting = trainer.state.fn == TrainerFn.FITTING
     known, wanted = (_comparable(recipe, fitting) for recipe in (remembered, own))

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
 from ..checks import check_at_least, check_one_of, merge_parameters, primitive
+from ..datamodules.blocks import Blocks, as_blocks
 from ..limits import check_model, check_training
 from ..own_code import origin
 from ..versions import say_if_newer
@@ -25,9 +26,9 @@ from ..zoo.symmetry.orbits import Orbits
 from .compilation import Losses, compiled_losses, keeps_hidden_values
 from .divergence import Divergence
 from .lean_loop import use_lean_steps
-from .losses import LOSSES, clt_map
+from .losses import LOSSES
 from .metrics import MemberMean, quantiles
-from .recipe import check_same_recipe, recipe_of
+from .recipe import check_same_recipe, of_today, recipe_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of the standard library from Python 3.11 on
@@ -150,6 +151,7 @@ class StackedModel(LightningModule):
         self.divergence = Divergence(self.num_members)
         # of a checkpoint that is being restored: the optimisers' names, and whether there is a schedule
         self._restored: tuple[list[str] | None, bool | None] = (None, None)
+        self.learned_map: str | None = None  # text of the map that it was trained on, once it was
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -365,9 +367,15 @@ class StackedModel(LightningModule):
         size = next(self.parameters()).element_size()
         return sum(parameter.numel() for parameter in trained) * size, hidden * size
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+    def on_fit_start(self) -> None:
+        """Remember which map the data teach."""
+        learned = getattr(getattr(self.trainer, "datamodule", None), "map", None)
+        self.learned_map = None if learned is None else str(learned)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Sum over members of each one's mean loss, which trains every member as if alone."""
-        losses = self._member_losses(batch) * self._share(batch)
+        blocks = as_blocks(batch)
+        losses = self._member_losses(blocks) * self._share(blocks)
         step = self.trainer.global_step
         # Lightning writes to loggers after these steps; to log at others would show it a stale value
         logs = (step + 1) % max(1, self.trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
@@ -383,11 +391,11 @@ class StackedModel(LightningModule):
         total = self.trainer.strategy.reduce(flags.float(), reduce_op="sum")
         return torch.as_tensor(total) > 0
 
-    def _member_losses(self, x: Tensor) -> Tensor:
-        if len(x) == 0:
-            nothing: Tensor = self(x).sum(dim=-1)
+    def _member_losses(self, blocks: Blocks) -> Tensor:
+        if len(blocks.x) == 0:
+            nothing: Tensor = self(blocks.x).sum(dim=-1)
             return nothing  # no rows for this process: no loss, but gradients to share
-        return self._training_losses(x, clt_map(x))
+        return self._training_losses(blocks.x, blocks.y)
 
     def losses(self, x: Tensor, target: Tensor) -> Tensor:
         """Loss of every member on blocks ``(N, b)`` with targets ``(N,)``, shape ``(M,)``."""
@@ -413,23 +421,29 @@ class StackedModel(LightningModule):
         """No weight that is not finite is measured."""
         self.divergence.settle()
 
-    def _share(self, batch: Tensor) -> float:
+    def _share(self, blocks: Blocks) -> float:
         """Weight of this process's rows: averaging over processes must give the mean over the whole batch."""
         total = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
         world = self.trainer.world_size
-        return 1.0 if world == 1 or total is None else len(batch) * world / total
+        return 1.0 if world == 1 or total is None else len(blocks.x) * world / total
 
     def _log_members(self, name: str, values: Tensor, prog_bar: bool = True) -> None:
         low, median, high = quantiles(values)
         self.log(name, median, prog_bar=prog_bar, rank_zero_only=True)
         self.log_dict({f"{name}_q10": low, f"{name}_q90": high}, rank_zero_only=True)
 
-    def validation_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Outputs and targets of one batch of one law; the loss of laws that training samples is kept."""
-        prediction, target = self._judged(batch), clt_map(batch)
-        if dataloader_idx < len(getattr(getattr(self.trainer, "datamodule", None), "train_laws", "1")):
-            self.val_loss.update(self.loss(prediction, target), len(batch))
-        return {"prediction": prediction, "target": target}
+        blocks = as_blocks(batch)
+        prediction = self._judged(blocks.x)
+        if self._is_trained_on(blocks.law):
+            self.val_loss.update(self.loss(prediction, blocks.y), len(blocks.x))
+        return {"prediction": prediction, "target": blocks.y}
+
+    def _is_trained_on(self, law: str) -> bool:
+        """Whether a law counts in the validation loss; of data that know no laws, all do."""
+        asked = getattr(getattr(self.trainer, "datamodule", None), "is_trained_on", None)
+        return asked is None or bool(asked(law))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss: the median over members, which checkpoints are chosen by."""
@@ -439,17 +453,18 @@ class StackedModel(LightningModule):
         self.log("members/diverged", diverged, rank_zero_only=True)
         self.val_loss.reset()
 
-    def test_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Outputs and targets of one batch of one law."""
-        return {"prediction": self._judged(batch), "target": clt_map(batch)}
+        blocks = as_blocks(batch)
+        return {"prediction": self._judged(blocks.x), "target": blocks.y}
 
-    def _judged(self, batch: Tensor) -> Tensor:
+    def _judged(self, x: Tensor) -> Tensor:
         """Outputs in the precision of the data; NaN for members that have diverged, which no median counts."""
-        return self.divergence.exclude(self(batch).to(batch.dtype))
+        return self.divergence.exclude(self(x).to(x.dtype))
 
-    def predict_step(self, batch: Tensor, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Outputs of all members, shape ``(M, N)``."""
-        outputs: Tensor = self(batch)
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Outputs of all members, shape ``(M, N)``; blocks alone are enough."""
+        outputs: Tensor = self(batch if isinstance(batch, Tensor) else as_blocks(batch).x)
         return outputs
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -467,9 +482,11 @@ class StackedModel(LightningModule):
             ValueError: where the run is another than the checkpoint's.
         """
         known = checkpoint.get("renorm", {})
+        remembered = of_today(known.get("recipe"))
+        self.learned_map = None if remembered is None else remembered["data"].get("map")
         say_if_newer("the checkpoint", known.get("version"))
         if self._trainer is not None:  # else the model is loaded by itself, from the checkpoint's own settings
-            check_same_recipe(known.get("recipe"), recipe_of(self), self.trainer)
+            check_same_recipe(remembered, recipe_of(self), self.trainer)
             schedules = checkpoint.get("lr_schedulers")
             self._restored = known.get("optimizer"), None if schedules is None else bool(schedules)
         diverged = known.get("diverged", {})
