@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datamodules import laws
-from ..training.losses import clt_map
+from ..maps import BlockMap
+from ..maps import parse as parse_map
 from ..training.metrics import HIGH, LOW
+from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel, check_stack
 from .figures import shorten, verbatim
 
@@ -33,11 +35,12 @@ def plot_map(
     span: tuple[float, float] = (-3.0, 3.0),
     members: Sequence[int] | None = None,
     ax: Sequence[Axes] | None = None,
+    map: str | None = None,
 ) -> tuple[Figure, NDArray[Any]]:
-    r"""Draw the learned map beside the exact one, :math:`\sum_i x_i / \sqrt b`.
+    r"""Draw the learned map beside the exact one.
 
     For blocks of two, three panels: contour lines of the learned map, those of the exact map, and the difference in colour. For
-    larger blocks, two: outputs along the diagonal ``(t, ..., t)``, and along ``(t, -t, 0, ..., 0)``, where the exact map is 0.
+    larger blocks, two: outputs along the diagonal ``(t, ..., t)``, and along ``(t, -t, 0, ..., 0)``.
     Learned is the median over members at each point; bands are from their 10% to their 90% quantile.
 
     Args:
@@ -46,6 +49,7 @@ def plot_map(
             it has any mass.
         span: lowest and highest value of a variable, where no law is given.
         members: positions in the stack of the members that are drawn; by default all that have not diverged.
+        map: the map that is drawn as exact; by default the one that the model was trained on, or the central-limit map.
         ax: axes to draw into, as many as there are panels; a new figure by default.
 
     Returns:
@@ -61,15 +65,16 @@ def plot_map(
         ['learned, median of 3 members', 'exact, $(x_1 + x_2)/\\sqrt{2}$', 'learned − exact']
     """
     check_stack(model)
+    target = parse_map(map or model.learned_map or BEFORE_MAPS)
     chosen = _chosen(model, members)
     low, high = _range(law, span)
     count = 3 if model.block_size == 2 else 2
     figure, panels = _panels(ax, count)
     what = f"median of {len(chosen)} members" if len(chosen) > 1 else f"member {chosen[0]}"
     if model.block_size == 2:
-        _draw_plane(panels, model, chosen, (low, high), what)
+        _draw_plane(panels, model, target, chosen, (low, high), what)
     else:
-        _draw_lines(panels, model, chosen, (low, high), what)
+        _draw_lines(panels, model, target, chosen, (low, high), what)
     if ax is None:
         origin = "" if law is None else f", over {verbatim(shorten(str(law)))}"
         figure.suptitle(f"{type(model).__name__}, {model.hparams['activation']}{origin}", fontsize="medium")
@@ -115,26 +120,33 @@ def _panels(ax: Sequence[Axes] | None, count: int) -> tuple[Figure, NDArray[Any]
 
 
 @torch.no_grad()
-def _outputs(model: StackedModel, x: Tensor, members: list[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _outputs(
+    model: StackedModel, target: BlockMap, x: Tensor, members: list[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Low, median and high output of the members at each block, ``(3, N)``, and that of the exact map, ``(N,)``."""
     parameter = next(model.parameters())
     found = model(x.to(parameter))[members].double().cpu()
     levels = torch.tensor([LOW, 0.5, HIGH], dtype=torch.float64)
     learned = found.masked_fill(~found.isfinite(), torch.nan).nanquantile(levels, dim=0)
-    return learned.numpy(), clt_map(x).numpy()
+    return learned.numpy(), target(x).numpy()
 
 
 def _draw_plane(
-    panels: NDArray[Any], model: StackedModel, members: list[int], span: tuple[float, float], what: str
+    panels: NDArray[Any],
+    model: StackedModel,
+    target: BlockMap,
+    members: list[int],
+    span: tuple[float, float],
+    what: str,
 ) -> None:
     t = np.linspace(*span, SIDE)
     blocks = np.stack(np.meshgrid(t, t), axis=-1).reshape(-1, 2)
-    (_, learned, _), exact = _outputs(model, torch.from_numpy(blocks), members)
+    (_, learned, _), exact = _outputs(model, target, torch.from_numpy(blocks), members)
     learned, exact = (values.reshape(SIDE, SIDE) for values in (learned, exact))
     # the same lines and colours in both panels
     levels = MaxNLocator(LEVELS).tick_values(exact.min(), exact.max())
     colours = {"cmap": "RdBu_r", "vmin": exact.min(), "vmax": exact.max(), "alpha": 0.5}
-    titles = [f"learned, {what}", r"exact, $(x_1 + x_2)/\sqrt{2}$", "learned − exact"]
+    titles = [f"learned, {what}", f"exact, {target.formula(2)}", "learned − exact"]
     for panel, values, title in zip(panels, (learned, exact), titles, strict=False):
         panel.pcolormesh(t, t, values, rasterized=True, **colours)
         panel.clabel(panel.contour(t, t, values, levels=levels, colors="black", linewidths=1), fmt="%g")
@@ -153,18 +165,23 @@ def _draw_plane(
 
 
 def _draw_lines(
-    panels: NDArray[Any], model: StackedModel, members: list[int], span: tuple[float, float], what: str
+    panels: NDArray[Any],
+    model: StackedModel,
+    target: BlockMap,
+    members: list[int],
+    span: tuple[float, float],
+    what: str,
 ) -> None:
     t = np.linspace(*span, POINTS)
     across = np.zeros(model.block_size)
     across[0], across[1] = 1.0, -1.0
     directions = {"$(t, …, t)$": np.ones_like(across), "$(t, -t, 0, …, 0)$": across}
     for panel, (name, direction) in zip(panels, directions.items(), strict=True):
-        (low, median, high), exact = _outputs(model, torch.from_numpy(np.outer(t, direction)), members)
+        (low, median, high), exact = _outputs(model, target, torch.from_numpy(np.outer(t, direction)), members)
         if len(members) > 1:
             panel.fill_between(t, low, high, color="C0", alpha=0.25, linewidth=0, label="10% to 90% of members")
         panel.plot(t, median, color="C0", label=f"learned, {what}")
-        panel.plot(t, exact, "k--", linewidth=1, label=f"exact, $\\sum_i x_i/\\sqrt{{{model.block_size}}}$")
+        panel.plot(t, exact, "k--", linewidth=1, label=f"exact, {target.formula(model.block_size)}")
         panel.set_title(f"along {name}", fontsize="medium")
         panel.set_xlabel("$t$")
         panel.grid(alpha=0.3, linewidth=0.5)

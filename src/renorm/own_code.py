@@ -8,8 +8,10 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 OPTION = "--import"
+LIBRARIES = ("lightning", "torch", "renorm", "ray", "torchmetrics", "torch_geometric")
 VARIABLE = "RENORM_IMPORT"  # tells the processes that a command starts
 
 
@@ -78,6 +80,19 @@ def is_same_definition(one: type, other: type) -> bool:
 def _file(cls: type) -> Path | None:
     path = getattr(sys.modules.get(cls.__module__), "__file__", None)
     return None if path is None else Path(path).resolve()
+
+
+def loaded_subclasses(*bases: type[Any]) -> list[type[Any]]:
+    """Classes that the user's own program has defined or imported, of those that build on the given ones."""
+    found: dict[type[Any], None] = {}
+    left = list(bases)
+    while left:
+        for cls in left.pop().__subclasses__():
+            left.append(cls)
+            path = f"{cls.__module__}.{cls.__qualname__}"
+            if path.partition(".")[0] not in LIBRARIES and all(part.isidentifier() for part in path.split(".")):
+                found[cls] = None
+    return list(found)
 
 
 def script() -> str | None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..training.losses import clt_map
+from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel
 from ..zoo.gnn import GNN
 from ..zoo.mlp import MLP
@@ -108,6 +109,10 @@ def certify_grid(model: StackedModel | str | Path) -> dict[str, Certificate]:
         ['not representable', 'representable']
     """
     stack = model if isinstance(model, StackedModel) else read_model(model)
+    if stack.learned_map not in (None, BEFORE_MAPS):
+        raise ValueError(
+            f"model was trained on map={stack.learned_map!r}; allowed: models of {BEFORE_MAPS}, which these prove"
+        )
     groups = stack.grid_groups()
     return {label: _certify_member(stack, positions[0]) for label, positions in groups.items()}
 

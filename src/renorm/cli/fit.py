@@ -17,7 +17,7 @@ import torch
 from jsonargparse import Namespace, _loaders_dumpers
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import _get_rank
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -73,8 +73,9 @@ from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
 from ..runs.restoring import check_files, does_not_fit, is_restoring
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
-from ..training.recipe import class_name
+from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, class_name, class_path, own_data_class
 from ..zoo import StackedModel
+from .data_class import find_data_class, of_configs, take_data_class
 from .imports import FLAG, imports_restricted, take_flag
 from .interrupt import how_to_go_on
 from .main import refused
@@ -116,9 +117,10 @@ class RenormCLI(LightningCLI):
     Args:
         words: the command and its arguments.
         footprint: of what it writes.
+        everything: whether any module may be imported.
     """
 
-    def __init__(self, words: list[str], footprint: Footprint) -> None:
+    def __init__(self, words: list[str], footprint: Footprint, everything: bool = False) -> None:
         self.words = words
         self.footprint = footprint
         self.command = words[0]
@@ -129,19 +131,16 @@ class RenormCLI(LightningCLI):
         self.pretrained: str | None = None
         self.recipe: dict[str, Any] | None = None
         self.origin = ""  # where the classes of a checkpoint are defined, if not in renorm
-        data, _ = take_option(self.flags, "--data")
-        if data is not None and not data.startswith("{") and not Path(data).is_file():
-            raise ValueError(
-                f"data={data!r} is not a file; allowed: a YAML file of settings, or options such as --data.block_size"
-            )
+        asked, self.flags = take_data_class(self.flags)
         word, self.flags = take_option(self.flags, "--ckpt_path")
         word = self._take_pretrained(word)
         if word is not None:
             self._find_recipe(word)
+        self.data_class = self._find_data_class(asked, everything)
         super().__init__(
             model_class=StackedModel,
             subclass_mode_model=True,
-            datamodule_class=CLTDataModule,
+            datamodule_class=self.data_class,
             parser_class=Parser,
             save_config_callback=SaveConfig if self.command == "fit" else None,
             seed_everything_default=False,
@@ -207,6 +206,17 @@ class RenormCLI(LightningCLI):
         self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
+    def _find_data_class(self, asked: str | None, everything: bool) -> type[LightningDataModule]:
+        remembered = None if self.recipe is None else self.recipe.get(DATA_CLASS)
+        found = find_data_class(asked or of_configs(self.configs[1:]) or remembered, everything)
+        before = class_name(remembered or class_path(CLTDataModule))
+        if self.recipe is not None and self.command == "fit" and class_name(class_path(found)) != before:
+            raise ValueError(
+                f"data={class_path(found)!r} contradicts the checkpoint, which has {remembered or class_path(CLTDataModule)!r}; "
+                "allowed: the checkpoint's class, or a new run without --ckpt_path"
+            )
+        return found
+
     @property
     def _run(self) -> Path | None:
         """Folder of the run that goes on or is judged; None for a new one, and for a checkpoint that lies by itself."""
@@ -236,7 +246,8 @@ class RenormCLI(LightningCLI):
         if logger is not None:
             flags = with_places(flags, *self._places(logger))
         seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
-        return [self.command, *(f"--config={file}" for file in files), *seeds, *flags]
+        own = [] if self.data_class is CLTDataModule else [f"--{DATA_CLASS}={class_path(self.data_class)}"]
+        return [self.command, *(f"--config={file}" for file in files), *own, *seeds, *flags]
 
     def _places(self, logger: str) -> tuple[str, str]:
         """Folder and name for a logger that is not told of them."""
@@ -273,6 +284,9 @@ class RenormCLI(LightningCLI):
             "--name", type=str | None, default=None, help="folder of the run (default: the config's name)"
         )
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="a checkpoint, or 'last' or 'best'")
+        parser.add_argument(
+            f"--{DATA_CLASS}", type=str | None, default=None, help="class of the data; --data CLASS for short"
+        )
         # no setting, see take_flag: a config cannot give itself leave
         parser.epilog = f"{FLAG}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
 
@@ -303,7 +317,7 @@ class RenormCLI(LightningCLI):
                 )
             return
         asked = self._settings()
-        data_keys = None if self.command == "fit" else ("block_size", "train_laws")
+        data_keys = None if self.command == "fit" else OF_TRAINING_DATA
         found = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
         if found:
             key, remembered, wanted = found[0]
@@ -350,6 +364,7 @@ class RenormCLI(LightningCLI):
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)
+        self.model.recipe |= own_data_class(self.datamodule)
 
     # ---- where and how to run it ---------------------------------------------------------------------------------
 
@@ -524,7 +539,7 @@ def run(words: list[str]) -> None:
     try:
         threading.excepthook = _thread_failed
         with signals_handled(stop_at_once), imports_restricted(everything):
-            RenormCLI(words, footprint)
+            RenormCLI(words, footprint, everything)
     except Exception as error:
         if refused(error):
             footprint.take_back()

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from jsonargparse import _common, set_parsing_settings
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningDataModule
 from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..datamodules import CLTDataModule
+from ..own_code import loaded_subclasses
 from ..zoo import StackedModel
 
 FLAG = "--allow_imports"
@@ -35,7 +34,6 @@ ALLOWED = (
 )
 # a script of the user's own, which runs renorm.cli.main, is loaded already
 SCRIPT = "__main__"
-LIBRARIES = ("lightning", "torch", "renorm", "ray", "torchmetrics", "torch_geometric")
 
 
 def take_flag(words: list[str]) -> tuple[bool, list[str]]:
@@ -71,15 +69,8 @@ def take_flag(words: list[str]) -> tuple[bool, list[str]]:
 
 def loaded_classes() -> list[str]:
     """Import paths of the models, callbacks and so on that the user's own program has defined or imported."""
-    found: list[str] = []
-    left: list[type[Any]] = [StackedModel, CLTDataModule, Callback, Logger, Optimizer, LRScheduler]
-    while left:
-        for cls in left.pop().__subclasses__():
-            left.append(cls)
-            path = f"{cls.__module__}.{cls.__qualname__}"
-            if path.partition(".")[0] not in LIBRARIES and all(part.isidentifier() for part in path.split(".")):
-                found.append(path)
-    return found
+    bases = [StackedModel, LightningDataModule, Callback, Logger, Optimizer, LRScheduler]
+    return [f"{cls.__module__}.{cls.__qualname__}" for cls in loaded_subclasses(*bases)]
 
 
 @contextmanager

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .. import maps
+from ..datamodules.block_sources import parse_source
 from ..files.archive import check_archive, check_paths
 from ..files.untrusted import check_plain, read_yaml
 from ..limits import check_sizes
 from ..own_code import where_from
-from ..training.recipe import class_name, flatten
+from ..training.recipe import DATA_CLASS, class_name, flatten, of_today
 from ..versions import say_if_newer
 from ..zoo.registry import find_variant, list_models
 
@@ -121,8 +123,8 @@ def _check_contents(checkpoint: dict[str, Any], what: str) -> None:
 
 def recipe_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The settings of model and data that a checkpoint was trained with, in the form of a config."""
-    recipe = checkpoint[RECIPE_KEY]["recipe"]
-    return {"model": recipe["model"], "data": recipe["data"]}
+    recipe = of_today(checkpoint[RECIPE_KEY]["recipe"]) or {}
+    return {key: recipe[key] for key in ("model", "data", DATA_CLASS) if key in recipe}
 
 
 def laws_of_files(recipe: dict[str, Any]) -> dict[str, list[str]]:
@@ -135,7 +137,7 @@ def laws_of_files(recipe: dict[str, Any]) -> dict[str, list[str]]:
     found = {}
     for key, value in recipe["data"].items():
         laws = [law for law in (value if isinstance(value, list) else [value]) if isinstance(law, str)]
-        if reading := [law for law in laws if re.search(r"\bempirical\b", law)]:
+        if reading := [law for law in laws if re.search(r"\b(empirical|blocks)\b", law)]:
             found[key] = reading
     return found
 
@@ -233,8 +235,8 @@ def canonical(key: str, value: Any) -> Any:
         >>> canonical("train_laws", "gaussian()")
         ['gaussian(mean=0, std=1)']
     """
+    if key == "map" and isinstance(value, str):
+        return str(maps.parse(value))
     if not key.endswith("_laws") or value is None:
         return value
-    from ..datamodules.laws import parse
-
-    return [str(parse(text)) for text in ([value] if isinstance(value, str) else value)]
+    return [str(parse_source(text)) for text in ([value] if isinstance(value, str) else value)]

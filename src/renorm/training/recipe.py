@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from ..checks import primitive
+from ..datamodules import CLTDataModule
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -18,6 +19,7 @@ Recipe = dict[str, Any]
 HOW_TO_COMPUTE = ("compile",)  # changes no number beyond rounding
 # what a test or a prediction must have in common with the training; the other data are the user's choice
 OF_TRAINING_DATA = ("block_size", "train_laws", "map")
+DATA_CLASS = "data_class"  # entry of a recipe
 BEFORE_MAPS = "central_limit()"  # the map of checkpoints that name none
 
 
@@ -30,9 +32,19 @@ def recipe_of(model: StackedModel) -> Recipe:
     if model.recipe is not None:  # the command line's, which also knows the settings of an optimiser of one's own
         return model.recipe
     arguments = dict(model.hparams) | _training_arguments(model.trainer)
-    path = f"{type(model).__module__}.{type(model).__qualname__}"
-    data = dict(getattr(getattr(model.trainer, "datamodule", None), "hparams", {}))
-    return {"model": {"class_path": path, "init_args": arguments}, "data": data}
+    data = getattr(model.trainer, "datamodule", None)
+    settings = {"class_path": class_path(type(model)), "init_args": arguments}
+    return {"model": settings, "data": dict(getattr(data, "hparams", {}))} | own_data_class(data)
+
+
+def own_data_class(data: Any) -> Recipe:
+    """The entry of a recipe for data of a class of the user's own; empty for the package's."""
+    return {} if data is None or type(data) is CLTDataModule else {DATA_CLASS: class_path(type(data))}
+
+
+def class_path(cls: type[Any]) -> str:
+    """Where a class is imported from."""
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def of_today(recipe: Any) -> Recipe | None:
@@ -113,7 +125,8 @@ def _comparable(recipe: Recipe, fitting: bool) -> Recipe:
     arguments = {key: value for key, value in model.get("init_args", {}).items() if key not in HOW_TO_COMPUTE}
     name = class_name(str(model.get("class_path")))
     data = {key: value for key, value in recipe["data"].items() if fitting or key in OF_TRAINING_DATA}
-    return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data})
+    own = {DATA_CLASS: class_name(recipe[DATA_CLASS])} if fitting and DATA_CLASS in recipe else {}
+    return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data} | own)
 
 
 def class_name(path: str) -> str:

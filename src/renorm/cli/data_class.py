@@ -1,0 +1,82 @@
+"""Which class a command takes its data from: ``--data my_module.MyData``, what a config or a checkpoint says, or our own."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+
+from ..datamodules import CLTDataModule
+from ..files.untrusted import read_yaml
+from ..own_code import loaded_subclasses
+from .imports import FLAG
+from .options import take_option
+
+OPTION = "--data_class"
+OURS = "renorm.datamodules."
+
+
+def take_data_class(flags: list[str]) -> tuple[str | None, list[str]]:
+    """The class given as ``--data CLASS`` or ``--data_class CLASS``, and the other words; None where neither is given.
+
+    Raises:
+        ValueError: for a file that is not there.
+
+    Example:
+        >>> take_data_class(["--data", "my_module.MyData", "--data.block_size", "4"])
+        ('my_module.MyData', ['--data.block_size', '4'])
+    """
+    word, left = take_option(flags, "--data")
+    if word is None:
+        return take_option(flags, OPTION)
+    if word.startswith("{") or Path(word).is_file():
+        return None, flags  # settings
+    if not all(part.isidentifier() for part in word.split(".")):
+        raise ValueError(
+            f"data={word!r} is neither a file nor a class; allowed: a YAML file of settings, a class such as "
+            "my_module.MyData, or options such as --data.block_size"
+        )
+    return word, left
+
+
+def of_configs(configs: Iterable[str]) -> str | None:
+    """The class that the last of the user's configs to name one names."""
+    found = None
+    for config in configs:
+        content: Any = {} if config.startswith("{") else read_yaml(Path(config), f"config={config!r}")
+        found = (content or {}).get("data_class") or found
+    return found
+
+
+def find_data_class(path: str | None, everything: bool) -> type[LightningDataModule]:
+    """The class of a path; a name alone is enough for one that ``--import`` or the script has defined.
+
+    Args:
+        path: such as ``my_module.MyData``; None for the package's own.
+        everything: whether any module may be imported.
+
+    Raises:
+        ValueError: for a class that is not known, is not allowed, or is not a data module.
+    """
+    if path is None:
+        return CLTDataModule
+    loaded = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in loaded_subclasses(LightningDataModule)}
+    named = [cls for name, cls in loaded.items() if path in (name, cls.__name__)]
+    if len(named) == 1:
+        return named[0]
+    if not everything and not path.startswith(OURS):
+        known = ", ".join(loaded) or "none here"
+        raise ValueError(
+            f"data={path!r} is not imported; allowed: classes of modules that --import names ({known}), or {FLAG}"
+        )
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"data={path!r} cannot be imported ({error}); allowed: module.Class") from None
+    if not isinstance(found, type) or not issubclass(found, LightningDataModule):
+        raise ValueError(f"data={path!r} is not a data module; allowed: subclasses of LightningDataModule")
+    return found
