@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("folder", ["zoo", "datamodules", "callbacks", "cumulants"])
+@pytest.mark.parametrize("folder", ["zoo", "datamodules", "callbacks", "cumulants", "maps"])
 def test_a_folder_of_the_checkout_is_no_package_of_its_own(folder: str) -> None:
     command = [sys.executable, "-c", f"import {folder}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -80,7 +80,7 @@ def test_best_is_chosen_by_the_training_law(run_folder: Path) -> None:
     assert monitors == ["loss/val"]
     model = MLP.load_from_checkpoint(run_folder / "checkpoints" / "best.ckpt")
     data = CLTDataModule(val_samples=256)
-    x = torch.cat(list(data.val_dataloader()[0]))
+    x = torch.cat([batch.x for batch in data.val_dataloader()[0]])
     with torch.no_grad():
         losses = (model(x) - clt_map(x)).square().mean(dim=1)
     best = min(
@@ -102,7 +102,7 @@ def test_test_needs_nothing_but_the_checkpoint(run_folder: Path, capsys: pytest.
     # the numbers are those of an independent evaluation
     model, data = MLP.load_from_checkpoint(checkpoint), CLTDataModule(**results["data"])
     for loader, law in zip(data.test_dataloader(), data.laws, strict=True):
-        x = torch.cat(list(loader))
+        x = torch.cat([batch.x for batch in loader])
         with torch.no_grad():
             error = (model(x) - clt_map(x)).double().square().mean(dim=1)
         assert results["results"][str(law)]["mse"] == pytest.approx(error.tolist(), rel=1e-4)

@@ -63,7 +63,7 @@ def test_best_is_lowest_validation_loss(name: str) -> None:
     data, model = CLTDataModule(**entry["data"]), load_pretrained(name, "all")
     assert len(data.train_laws) == (3 if name.endswith("mixed") else 1)
     losses = torch.stack(
-        [torch.stack([model.losses(x, clt_map(x)).detach() for x in loader]).mean(dim=0)
+        [torch.stack([model.losses(batch.x, batch.y).detach() for batch in loader]).mean(dim=0)
          for loader in data.val_dataloader()[: len(data.train_laws)]]
     ).mean(dim=0)  # fmt: skip
     assert int(losses.argmin()) == entry["best_member"]

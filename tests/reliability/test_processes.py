@@ -152,7 +152,7 @@ def test_accumulated_gradients_are_the_mean_over_batches(tmp_path: Path) -> None
     model, data = MLP(**checkpoint["hyper_parameters"]).double(), CLTDataModule(batch_size=255, steps_per_epoch=20)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for step in range(0, 20, 4):
-        batches = [data.batch("train", 0, step + i).double() for i in range(4)]
+        batches = [data.batch("train", 0, step + i).x.double() for i in range(4)]
         optimizer.zero_grad()
         (sum(model.losses(x, clt_map(x)).sum() for x in batches) / 4).backward()  # type: ignore[union-attr]
         optimizer.step()

@@ -20,7 +20,7 @@ def test_curves_are_the_losses_of_a_plain_loop() -> None:
     assert found["steps"] == recorded_steps(40, 6)
     assert found["negative_slope"] == [0.5, 0.5, 0.9, 0.9]
     data = CLTDataModule(seed=3, val_samples=256, eval_batch_size=256)
-    x = data.batch("val", 0, 0, law=data.train_laws[0])
+    x = data.batch("val", 0, 0, law=data.train_laws[0]).x
     model = MLP(width=3, depth=2, symmetry="full", negative_slope=[0.5, 0.9], replicas=2, seed=3)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for step in range(found["steps"][-1]):
@@ -28,7 +28,7 @@ def test_curves_are_the_losses_of_a_plain_loop() -> None:
             loss = (model(x) - clt_map(x)).square().mean(dim=1) / clt_map(x).var(unbiased=False)
             recorded = [curve[found["steps"].index(step)] for curve in found["loss"]]
             assert recorded == pytest.approx(loss.tolist(), rel=1e-3)
-        batch = data.batch("train", 0, step)
+        batch = data.batch("train", 0, step).x
         optimizer.zero_grad()
         (model(batch) - clt_map(batch)).square().mean(dim=1).sum().backward()
         optimizer.step()

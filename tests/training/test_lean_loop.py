@@ -27,7 +27,7 @@ class Witness(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         progress = trainer.fit_loop.epoch_loop.batch_progress.current
-        self.seen.append(("start", batch_idx, float(batch.sum()), progress.ready, trainer.global_step))
+        self.seen.append(("start", batch_idx, float(batch.x.sum()), progress.ready, trainer.global_step))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch

@@ -36,7 +36,7 @@ def train(model: StackedModel, steps: int) -> StackedModel:
     optimizer = model.configure_optimizers()
     data = CLTDataModule(block_size=model.block_size, batch_size=32)
     for step in range(steps):
-        x = data.batch("train", epoch=0, step=step).to(next(model.parameters()).dtype)
+        x = data.batch("train", epoch=0, step=step).x.to(next(model.parameters()).dtype)
         optimizer.zero_grad()
         model.loss(model(x), clt_map(x)).sum().backward()
         optimizer.step()

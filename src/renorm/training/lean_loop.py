@@ -16,7 +16,7 @@ from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from ..datamodules.blocks import Blocks, as_blocks
+from ..datamodules.blocks import Blocks
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -48,7 +48,10 @@ class LeanEpochLoop(_TrainingEpochLoop):
         batch, _, _ = next(data_fetcher)
         batch_idx = self.batch_idx + 1
         progress.is_last_batch = data_fetcher.done
-        batch = as_blocks(batch).to(trainer.strategy.root_device, non_blocking=True)
+        if isinstance(batch, Blocks):  # past Lightning's search for tensors in all kinds of containers
+            batch = batch.to(trainer.strategy.root_device, non_blocking=True)
+        else:
+            batch = trainer.strategy.batch_to_device(batch)
         progress.increment_ready()
         trainer._logger_connector.on_batch_start(batch)
         self._call("on_train_batch_start", batch, batch_idx)
@@ -63,7 +66,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
         trainer._results.batch = None
         progress.increment_completed()
 
-    def _step(self, model: Any, batch: Blocks, batch_idx: int) -> torch.Tensor:
+    def _step(self, model: Any, batch: Any, batch_idx: int) -> torch.Tensor:
         trainer, counters = self.trainer, self.automatic_optimization.optim_progress.optimizer
         optimizer = trainer.optimizers[0]
         counters.step.increment_ready()

@@ -18,6 +18,7 @@ from .. import __version__
 from ..checks import check_at_least, check_one_of, merge_parameters, primitive
 from ..datamodules.blocks import Blocks, as_blocks
 from ..limits import check_model, check_training
+from ..maps import CentralLimit
 from ..own_code import origin
 from ..versions import say_if_newer
 from ..zoo import activations
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
 
+CENTRAL_LIMIT = CentralLimit()
 CELLS_IN_CACHE = 2**19  # 2 MiB of float32
 OWN_NAMES = ("StackedModel", "MLP", "GNN")  # of renorm's models
 ALWAYS_SHOWN = ("block_size", "activation", "symmetry", "width", "depth", "graph", "layer")  # of the hyperparameters
@@ -374,7 +376,7 @@ class StackedModel(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Sum over members of each one's mean loss, which trains every member as if alone."""
-        blocks = as_blocks(batch)
+        blocks = self._with_targets(batch)
         losses = self._member_losses(blocks) * self._share(blocks)
         step = self.trainer.global_step
         # Lightning writes to loggers after these steps; to log at others would show it a stale value
@@ -390,6 +392,12 @@ class StackedModel(LightningModule):
         """Flags that are set on any process, which all must act on."""
         total = self.trainer.strategy.reduce(flags.float(), reduce_op="sum")
         return torch.as_tensor(total) > 0
+
+    def _with_targets(self, batch: Any) -> Blocks:
+        """A batch with its targets; blocks alone, of plain loaders without a data module, teach the central-limit map."""
+        if isinstance(batch, Tensor) and getattr(self.trainer, "datamodule", None) is None:
+            return Blocks(batch, CENTRAL_LIMIT(batch))
+        return as_blocks(batch)
 
     def _member_losses(self, blocks: Blocks) -> Tensor:
         if len(blocks.x) == 0:
@@ -434,7 +442,7 @@ class StackedModel(LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Outputs and targets of one batch of one law; the loss of laws that training samples is kept."""
-        blocks = as_blocks(batch)
+        blocks = self._with_targets(batch)
         prediction = self._judged(blocks.x)
         if self._is_trained_on(blocks.law):
             self.val_loss.update(self.loss(prediction, blocks.y), len(blocks.x))
@@ -455,7 +463,7 @@ class StackedModel(LightningModule):
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Outputs and targets of one batch of one law."""
-        blocks = as_blocks(batch)
+        blocks = self._with_targets(batch)
         return {"prediction": self._judged(blocks.x), "target": blocks.y}
 
     def _judged(self, x: Tensor) -> Tensor:
