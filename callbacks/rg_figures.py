@@ -52,7 +52,8 @@ def draw_flow(
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("step")
         axes.grid(alpha=0.3, linewidth=0.5)
-    panels[4].set_yscale("log")
+    if np.isfinite(references[4]).any():  # where the fixed point is known
+        panels[4].set_yscale("log")
     for axes, reference in zip(panels[:4], references, strict=False):
         # a member that blows up must not hide the others
         span = max(float(np.ptp(reference)), 0.2)

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from ..datamodules import CLTDataModule
 from ..files.untrusted import read_yaml
 from ..own_code import loaded_subclasses
-from .imports import FLAG
+from .imports import FLAG, SCRIPT
 from .options import take_option
 
 OPTION = "--data_class"
@@ -64,7 +64,8 @@ def find_data_class(path: str | None, everything: bool) -> type[LightningDataMod
     if path is None:
         return CLTDataModule
     loaded = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in loaded_subclasses(LightningDataModule)}
-    named = [cls for name, cls in loaded.items() if path in (name, cls.__name__)]
+    wanted = path.removeprefix(f"{SCRIPT}.")  # a script's classes are in another module once --import has them
+    named = [cls for name, cls in loaded.items() if wanted in (name, cls.__name__)]
     if len(named) == 1:
         return named[0]
     if not everything and not path.startswith(OURS):
