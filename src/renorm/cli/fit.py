@@ -58,7 +58,6 @@ from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 from ..runs.configs import (
     BASE_CONFIG,
     RECIPE_KEY,
-    VARIANTS,
     canonical,
     conflicts,
     find_checkpoint,
@@ -75,6 +74,8 @@ from ..runs.trainer_checks import check_settings, check_strategy, refused_settin
 from ..training.divergence import AllDivergedError
 from ..training.recipe import class_name
 from ..zoo import StackedModel
+from ..zoo.architectures import class_path, find_architecture
+from ..zoo.registry import PREFIXES
 from .imports import FLAG, imports_restricted, take_flag
 from .interrupt import how_to_go_on
 from .main import refused
@@ -173,7 +174,7 @@ class RenormCLI(LightningCLI):
         given = (
             self.command != "fit"
             and model is not None
-            and ((model.islower() and "." not in model) or model.startswith(VARIANTS))
+            and ((model.islower() and "." not in model) or model.startswith(PREFIXES))
         )
         if given:
             if word is not None:
@@ -204,6 +205,10 @@ class RenormCLI(LightningCLI):
             self._check_name()
         checkpoint = load_checkpoint(self.checkpoint)
         self.recipe = recipe_of(checkpoint)
+        model = self.recipe["model"]
+        if class_name(model["class_path"]).startswith("own ") and (own := find_architecture(model["class_path"])):
+            # as this process knows it: a script that was run then may be a module that --import names now
+            self.recipe["model"] = model | {"class_path": class_path(own)}
         self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
