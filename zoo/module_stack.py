@@ -227,8 +227,8 @@ def find_maker(path: str) -> Make:
             break
     else:
         raise ValueError(
-            f"make={path!r} is not a function of a module that is imported; allowed: --import with its file or module, or "
-            "renorm.stack with the function itself, into which the weights of a checkpoint are restored"
+            f"make={path!r} is not a function of a module that is imported; allowed: --import with its file or module, or, "
+            "in Python, ModuleStack.load_from_checkpoint(path, make=the function itself)"
         )
     if not _gives_module(found):
         raise ValueError(
@@ -250,7 +250,13 @@ def _gives_module(found: Any) -> bool:
 def _built(make: Make, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = make()
+        try:
+            network = make()
+        except Exception as error:  # whatever the user's own code raises
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"make={path_of(make)!r} fails ({type(error).__name__}: {reason}); allowed: a function without arguments"
+            ) from error
     if not isinstance(network, nn.Module):
         raise ValueError(f"make={path_of(make)!r} builds a {type(network).__name__}; allowed: an nn.Module")
     return network
@@ -273,7 +279,9 @@ def _stacked(networks: list[nn.Module], make: str) -> nn.Module:
         raise ValueError(f"make={make!r} builds networks of several kinds ({reason}); allowed: one kind") from None
     network = copy.deepcopy(networks[0]).train()
     named = dict(network.named_parameters()), dict(network.named_buffers())
-    stacked: dict[int, Tensor] = {id(named[0][name]): nn.Parameter(p.detach(), p.requires_grad) for name, p in parameters.items()}
+    stacked: dict[int, Tensor] = {
+        id(named[0][name]): nn.Parameter(p.detach(), p.requires_grad) for name, p in parameters.items()
+    }
     stacked |= {id(named[1][name]): b for name, b in buffers.items()}
     for module in network.modules():
         for own in (module._parameters, module._buffers):
@@ -315,4 +323,3 @@ def _trial(network: nn.Module, block_size: int) -> tuple[bool, str | None]:
         if not torch.equal(buffer, before[name]):
             return draws, f"changes its buffer {name} in training, as BatchNorm does; allowed: LayerNorm or GroupNorm"
     return draws, None
-

@@ -74,7 +74,7 @@ from ..runs.trainer_checks import check_settings, check_strategy, refused_settin
 from ..training.divergence import AllDivergedError
 from ..training.recipe import class_name
 from ..zoo import StackedModel
-from ..zoo.architectures import class_path, find_architecture
+from ..zoo.architectures import class_path, find_architecture, known_names
 from ..zoo.registry import PREFIXES
 from .imports import FLAG, imports_restricted, take_flag
 from .interrupt import how_to_go_on
@@ -206,11 +206,19 @@ class RenormCLI(LightningCLI):
         checkpoint = load_checkpoint(self.checkpoint)
         self.recipe = recipe_of(checkpoint)
         model = self.recipe["model"]
-        if class_name(model["class_path"]).startswith("own ") and (own := find_architecture(model["class_path"])):
-            # as this process knows it: a script that was run then may be a module that --import names now
-            self.recipe["model"] = model | {"class_path": class_path(own)}
+        if class_name(model["class_path"]).startswith("own "):
+            self.recipe["model"] = model | {"class_path": self._own_class(model["class_path"])}
         self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
+
+    def _own_class(self, path: str) -> str:
+        """Where this process has a class: a script that was run then may be a module that ``--import`` names now."""
+        own = find_architecture(path)
+        if own is None and path.startswith("__main__."):  # which no parser can import
+            raise ValueError(
+                f"ckpt_path={str(self.checkpoint)!r} holds a {path}; allowed: {known_names()}{self.origin}"
+            )
+        return path if own is None else class_path(own)
 
     @property
     def _run(self) -> Path | None:

@@ -174,12 +174,14 @@ def _model(name: str) -> tuple[str, dict[str, Any]]:
 def _check_contradictions(
     model: str, fixed: dict[str, Any], settings: dict[str, Any], axes: dict[str, Any], points: list[dict[str, Any]]
 ) -> None:
+    from ..zoo.architectures import known_names
+
     for axis in [*axes, *(key for point in points for key in point)]:
         if axis in settings:
             raise ValueError(f"axes.{axis} contradicts settings.{axis}={settings[axis]!r}; allowed: one of the two")
         if axis in fixed:
             raise ValueError(
-                f"axes.{axis} contradicts model={model!r}, which has {axis}={fixed[axis]!r}; allowed: an architecture, such as MLP"
+                f"axes.{axis} contradicts model={model!r}, which has {axis}={fixed[axis]!r}; allowed: {known_names()}"
             )
     for key in settings.keys() & fixed.keys():
         raise ValueError(f"settings.{key}={settings[key]!r} contradicts model={model!r}; allowed: {key}={fixed[key]!r}")
@@ -201,7 +203,7 @@ def known_settings(model: str) -> list[str]:
     found = dict.fromkeys(TRAINING)
     chain = architectures()[model].__mro__  # what a class hands on to its base
     for cls in (*chain[: chain.index(StackedModel) + 1], CLTDataModule):
-        found |= dict.fromkeys(name for name in inspect.signature(cls.__init__).parameters if name not in NOT_SETTINGS)
+        found |= dict.fromkeys(name for name in inspect.signature(cls).parameters if name not in NOT_SETTINGS)
     return list(found)
 
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from .stack import StackedModel
 
 ROWS = 3  # blocks of a trial
-TOLERANCE = 1e-3  # of float32, relative to 1 + |output|: another order of summing is allowed, other members' numbers are not
+TOLERANCE = (
+    1e-3  # of float32, relative to 1 + |output|: another order of summing is allowed, other members' numbers are not
+)
 # method that an architecture may define -> what is left out without it
 OPTIONAL = {
     "walk": "cumulants of hidden layers",
@@ -38,7 +40,9 @@ def check_architecture(model: StackedModel) -> None:
     x = torch.linspace(-1, 1, ROWS * model.block_size).view(ROWS, -1).to(next(model.parameters()))
     shared, apart = (_tried(model, blocks) for blocks in (x, x.expand(members, -1, -1)))
     if not torch.allclose(shared, apart, TOLERANCE, TOLERANCE, equal_nan=True):
-        raise ValueError(f"{who} gives blocks (N, b) and (M, N, b) other outputs; allowed: the same for the same blocks")
+        raise ValueError(
+            f"{who} gives blocks (N, b) and (M, N, b) other outputs; allowed: the same for the same blocks"
+        )
 
 
 def _tried(model: StackedModel, x: Tensor) -> Tensor:

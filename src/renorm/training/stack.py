@@ -228,11 +228,11 @@ class StackedModel(LightningModule):
                 layer.reset_parameters(random)
                 layer.requires_grad_(self._weights == "trained")
         self._note_trained()
+        if not self._trained:
+            raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
 
     def _note_trained(self) -> None:
         self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
-        if not self._trained:
-            raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
 
     def unfreeze(self) -> Self:
         """Train on after ``freeze()``: weights and splines that are fixed stay so."""
