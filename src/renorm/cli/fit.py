@@ -205,10 +205,10 @@ class RenormCLI(LightningCLI):
             self._check_name()
         checkpoint = load_checkpoint(self.checkpoint)
         self.recipe = recipe_of(checkpoint)
+        self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         model = self.recipe["model"]
         if class_name(model["class_path"]).startswith("own "):
             self.recipe["model"] = model | {"class_path": self._own_class(model["class_path"])}
-        self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
     def _own_class(self, path: str) -> str:
