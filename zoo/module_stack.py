@@ -197,7 +197,7 @@ def path_of(make: Make) -> str:
 
     Example:
         >>> path_of(nn.Identity), path_of(lambda: nn.Identity())
-        ('torch.nn.modules.linear.Identity', 'doctest.<lambda>')
+        ('torch.nn.modules.linear.Identity', 'renorm.zoo.module_stack.<lambda>')
     """
     if not callable(make):
         raise ValueError(f"make={make!r} is a {type(make).__name__}; allowed: a function that builds an nn.Module")
