@@ -77,7 +77,8 @@ def plot_map(
         _draw_lines(panels, model, target, chosen, (low, high), what)
     if ax is None:
         origin = "" if law is None else f", over {verbatim(shorten(str(law)))}"
-        figure.suptitle(f"{type(model).__name__}, {model.hparams['activation']}{origin}", fontsize="medium")
+        kind = ", ".join(str(model.hparams[key]) for key in ("activation", "make") if key in model.hparams)
+        figure.suptitle(f"{type(model).__name__}, {kind}{origin}", fontsize="medium")
     return figure, panels
 
 

@@ -190,6 +190,10 @@ def asymmetries(
         >>> {layer: list(found) for layer, found in asymmetries(MLP(symmetry="full", width=3)).items()}
         {'pre0': ['input', 'hidden', 'full'], 'out': ['hidden']}
     """
+    if subspaces is None:
+        subspaces = subspaces_by_layer(model)
+    if not subspaces:  # of an architecture that may have no such weights at all
+        return {}
     with torch.no_grad():
         weights = model.tied_weights()
         named = dict(zip(layer_names(len(weights)), weights, strict=True))
@@ -198,7 +202,7 @@ def asymmetries(
                 symmetry: model.divergence.exclude(asymmetry(named[layer], orbits).cpu())
                 for symmetry, orbits in found.items()
             }
-            for layer, found in (subspaces_by_layer(model) if subspaces is None else subspaces).items()
+            for layer, found in subspaces.items()
         }
 
 

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from .activations import Activation, list_activations
     from .gnn import GNN
     from .mlp import MLP
+    from .module_stack import ModuleStack
 
-__all__ = ["GNN", "MLP", "Activation", "StackedModel", "clt_map", "list_activations"]
+__all__ = ["GNN", "MLP", "Activation", "ModuleStack", "StackedModel", "clt_map", "list_activations"]
 
 _HOMES = {"Activation": ".activations", "list_activations": ".activations", "clt_map": "..training.losses"}
-_HOMES |= {"StackedModel": "..training.stack", "MLP": ".mlp", "GNN": ".gnn"}
+_HOMES |= {"StackedModel": "..training.stack", "MLP": ".mlp", "GNN": ".gnn", "ModuleStack": ".module_stack"}
 
 
 def __getattr__(name: str) -> Any:

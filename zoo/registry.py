@@ -16,6 +16,8 @@ from .symmetry.orbits import SYMMETRIES
 if TYPE_CHECKING:
     from ..training.stack import StackedModel
 
+PREFIXES = ("mlp_", "gnn_")  # of the names
+
 
 @dataclass(frozen=True)
 class Variant:

@@ -189,7 +189,10 @@ def read_network(model: Any) -> Network:
         ValueError: for a model of another kind.
     """
     if not (hasattr(model, "dense") and hasattr(model, "activations")):
-        raise ValueError(f"model={type(model).__name__} has no dense layers; allowed: models such as renorm.zoo.MLP")
+        raise ValueError(
+            f"model={type(model).__name__} has no dense layers and activations; allowed: models that are a chain of them, "
+            "and define affine_layers and activations, such as renorm.zoo.MLP"
+        )
     affine = []
     for weight, bias in model.dense():
         shift = weight.new_zeros(weight.shape[:2]) if bias is None else bias

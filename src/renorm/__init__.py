@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from .certificates.certificate import certify
     from .pretrained.hub import load_pretrained
     from .runs.evaluation import evaluate
+    from .zoo.module_stack import stack
     from .zoo.registry import create_model, list_models
 
 _SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
 _FUNCTIONS = {"certify": "certificates.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
 _FUNCTIONS |= {"evaluate": "runs.evaluation", "load_pretrained": "pretrained.hub", "plot_map": "callbacks.map_figures"}
+_FUNCTIONS |= {"stack": "zoo.module_stack"}
 
 __all__ = [
     "__version__",
@@ -33,6 +35,7 @@ __all__ = [
     "list_models",
     "load_pretrained",
     "plot_map",
+    "stack",
     "zoo",
 ]
 

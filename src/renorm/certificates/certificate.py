@@ -17,6 +17,7 @@ from torch import Tensor
 from ..training.losses import clt_map
 from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel
+from ..zoo.architectures import find_architecture, known_names
 from ..zoo.gnn import GNN
 from ..zoo.mlp import MLP
 from ..zoo.registry import create_model
@@ -147,32 +148,34 @@ def build_model(section: dict[str, Any]) -> StackedModel:
     Raises:
         ValueError: for another class, or arguments that it does not take.
     """
-    name = str(section.get("class_path", "renorm.zoo.MLP")).rpartition(".")[2]
-    known: dict[str, type[StackedModel]] = {"MLP": MLP, "GNN": GNN}
-    if name not in known:
-        raise ValueError(
-            f"class_path={section.get('class_path')!r} is unknown; allowed: renorm.zoo.MLP, renorm.zoo.GNN"
-        )
+    path = str(section.get("class_path", "renorm.zoo.MLP"))
+    cls = find_architecture(path)
+    if cls is None:
+        raise ValueError(f"class_path={path!r} is unknown; allowed: {known_names()}")
     training = ("optimizer", "lr_scheduler", "lr_scheduler_interval")
     arguments = {key: value for key, value in (section.get("init_args") or {}).items() if key not in training}
     try:
-        return known[name](**arguments)
+        return cls(**arguments)
     except TypeError as error:
-        raise ValueError(f"init_args={sorted(arguments)} do not fit {name} ({error})") from None
+        raise ValueError(f"init_args={sorted(arguments)} do not fit {cls.__name__} ({error})") from None
 
 
 def _certify_member(stack: StackedModel, position: int) -> Certificate:
-    single = type(stack)(**{**stack.hparams, "members": [stack.member_table[position]["member"]]}).double()
+    if not (_computes_as(stack, GNN) or _computes_as(stack, MLP)):
+        raise ValueError(
+            f"model={type(stack).__name__} cannot be examined: arguments are known for the networks of MLP and GNN only; "
+            "allowed: MLP, GNN, and subclasses that compute what they do"
+        )
+    single = type(stack)(**{**stack.arguments(), "members": [stack.member_table[position]["member"]]}).double()
     single.load_state_dict({name: value[position : position + 1] for name, value in stack.state_dict().items()})
     bounded: tuple[tuple[float, float], ...] = ()
     if isinstance(single, GNN):
         architecture, finding = graph_line(single), examine_graph(single)
-    elif isinstance(single, MLP):
+    else:
+        assert isinstance(single, MLP)
         shape = Architecture.of(single)
         architecture, finding = str(shape), examine(shape, single)
         bounded = best_errors(shape) if finding.verdict == "not representable" else ()
-    else:
-        raise ValueError(f"model={type(single).__name__} cannot be examined; allowed: MLP, GNN")
     check = None
     if finding.verdict == "representable":
         check = largest_error(single)
@@ -180,6 +183,12 @@ def _certify_member(stack: StackedModel, position: int) -> Certificate:
             raise AssertionError(f"{architecture}: the weights that were found are wrong by {check}")
     weights = {n: p.detach()[0].clone() for n, p in single.named_parameters()} if check is not None else None
     return Certificate(finding.verdict, architecture, finding.derivation, finding.infimum, weights, check, bounded)
+
+
+def _computes_as(model: StackedModel, cls: type[StackedModel]) -> bool:
+    """Whether a model is of a class, or of a subclass that leaves alone what the layers are and compute."""
+    own = ("walk", "outputs", "forward", "affine_layers", "dense")
+    return isinstance(model, cls) and all(getattr(type(model), name) is getattr(cls, name) for name in own)
 
 
 def graph_line(model: GNN) -> str:

@@ -58,7 +58,6 @@ from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 from ..runs.configs import (
     BASE_CONFIG,
     RECIPE_KEY,
-    VARIANTS,
     canonical,
     conflicts,
     find_checkpoint,
@@ -75,6 +74,8 @@ from ..runs.trainer_checks import check_settings, check_strategy, refused_settin
 from ..training.divergence import AllDivergedError
 from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, class_name, class_path, own_data_class
 from ..zoo import StackedModel
+from ..zoo.architectures import find_architecture, known_names
+from ..zoo.registry import PREFIXES
 from .data_class import find_data_class, of_configs, take_data_class
 from .imports import FLAG, imports_restricted, take_flag
 from .interrupt import how_to_go_on
@@ -172,7 +173,7 @@ class RenormCLI(LightningCLI):
         given = (
             self.command != "fit"
             and model is not None
-            and ((model.islower() and "." not in model) or model.startswith(VARIANTS))
+            and ((model.islower() and "." not in model) or model.startswith(PREFIXES))
         )
         if given:
             if word is not None:
@@ -204,6 +205,9 @@ class RenormCLI(LightningCLI):
         checkpoint = load_checkpoint(self.checkpoint)
         self.recipe = recipe_of(checkpoint)
         self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
+        model = self.recipe["model"]
+        if class_name(model["class_path"]).startswith("own "):
+            self.recipe["model"] = model | {"class_path": self._own_class(model["class_path"])}
         check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
 
     def _find_data_class(self, asked: str | None, everything: bool) -> type[LightningDataModule]:
@@ -216,6 +220,15 @@ class RenormCLI(LightningCLI):
                 "allowed: the checkpoint's class, or a new run without --ckpt_path"
             )
         return found
+
+    def _own_class(self, path: str) -> str:
+        """Where this process has a class: a script that was run then may be a module that ``--import`` names now."""
+        own = find_architecture(path)
+        if own is None and path.startswith("__main__."):  # which no parser can import
+            raise ValueError(
+                f"ckpt_path={str(self.checkpoint)!r} holds a {path}; allowed: {known_names()}{self.origin}"
+            )
+        return path if own is None else class_path(own)
 
     @property
     def _run(self) -> Path | None:

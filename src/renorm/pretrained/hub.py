@@ -10,8 +10,10 @@ from torch import Tensor
 
 from ..checks import check_one_of
 from ..limits import check_sizes
+from ..training.recipe import class_path
 from ..training.stack import StackedModel
 from ..versions import say_if_newer
+from ..zoo.architectures import find_architecture, known_names
 from .manifest import FOLDER, find_entry, read_file, read_manifest
 
 MEMBERS = ("best", "all")
@@ -71,9 +73,7 @@ def build_entry(
     Raises:
         ValueError: where the manifest's arguments are none of the model's, or of another size than the weights.
     """
-    from ..zoo import GNN, MLP
-
-    classes: dict[str, type[StackedModel]] = {"MLP": MLP, "GNN": GNN}
+    cls = _class_of(name, entry)
     arguments = entry["arguments"]
     for key in OF_TRAINING:
         if key in arguments:
@@ -85,10 +85,17 @@ def build_entry(
     except ValueError as error:
         raise ValueError(f"manifest: the arguments of {name!r} are not those of its weights ({error})") from None
     try:
-        return classes[entry["class"]](**arguments, members=members)
+        return cls(**arguments, members=members)
     except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"manifest: the arguments of {name!r} fit no model ({reason})") from None
+
+
+def _class_of(name: str, entry: dict[str, Any]) -> type[StackedModel]:
+    found = find_architecture(entry["class"])
+    if found is None:
+        raise ValueError(f"manifest: {name!r} has class={entry['class']!r}; allowed: {known_names()}")
+    return found
 
 
 def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
@@ -181,7 +188,9 @@ def pretrained_recipe(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
         'renorm.zoo.MLP'
     """
     entry = find_entry(name, folder)
+    cls = _class_of(name, entry)
+    path = f"renorm.zoo.{cls.__name__}" if cls.__module__.startswith("renorm.") else class_path(cls)
     return {
-        "model": {"class_path": f"renorm.zoo.{entry['class']}", "init_args": dict(entry["arguments"])},
+        "model": {"class_path": path, "init_args": dict(entry["arguments"])},
         "data": dict(entry["data"]),
     }

@@ -17,9 +17,9 @@ from ..files.archive import check_archive, check_paths
 from ..files.untrusted import check_plain, read_yaml
 from ..limits import check_sizes
 from ..own_code import where_from
-from ..training.recipe import DATA_CLASS, class_name, flatten, of_today
+from ..training.recipe import DATA_CLASS, accepted_arguments, flatten, of_today
 from ..versions import say_if_newer
-from ..zoo.registry import find_variant, list_models
+from ..zoo.registry import PREFIXES, find_variant, list_models
 
 if TYPE_CHECKING:
     from ..training.stack import StackedModel
@@ -29,7 +29,6 @@ BASE_CONFIG = CONFIGS / "base.yaml"
 NO_FITS = ("sweep", "claims")  # folders of configs that 'renorm fit' does not read
 SECTIONS = ("model", "data", "trainer")  # of a config
 RECIPE_KEY = "renorm"  # of a checkpoint
-VARIANTS = ("mlp_", "gnn_")  # how names of the zoo start
 
 
 def config_names() -> dict[str, Path]:
@@ -146,18 +145,21 @@ def load_model(path: Path) -> StackedModel:
     """The model of a checkpoint, with its weights, on the CPU, in evaluation mode and without gradients.
 
     Raises:
-        ValueError: where the file is no checkpoint of renorm's, or its model is none of renorm's.
+        ValueError: where the file is no checkpoint of renorm's, or no architecture that is known, see
+            :func:`renorm.zoo.architectures.architectures`, is its model's.
     """
-    from .. import zoo
+    from ..zoo.architectures import find_architecture, known_names
 
     checkpoint = load_checkpoint(path)
     model, hint = recipe_of(checkpoint)["model"], where_from(checkpoint[RECIPE_KEY].get("origin"))
-    known: dict[str, type[StackedModel]] = {"MLP": zoo.MLP, "GNN": zoo.GNN}
-    cls = known.get(class_name(str(model["class_path"])))
+    cls = find_architecture(model["class_path"])
     if cls is None:
-        raise ValueError(f"ckpt_path={str(path)!r} holds a {model['class_path']}; allowed: renorm.zoo's MLP, GNN{hint}")
+        raise ValueError(f"ckpt_path={str(path)!r} holds a {model['class_path']}; allowed: {known_names()}{hint}")
     try:
-        loaded: StackedModel = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        # from what was checked: the file is not read again
+        loaded = cls(**accepted_arguments(cls, checkpoint.get("hyper_parameters", {})))
+        loaded.on_load_checkpoint(checkpoint)
+        loaded.load_state_dict(checkpoint["state_dict"])
     except Exception as error:  # hyperparameters and weights that contradict each other fail in any way they can
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason}){hint}") from None
@@ -172,7 +174,7 @@ def is_pretrained(word: str) -> bool:
         >>> is_pretrained("mlp_relu_free.uniform"), is_pretrained("mlp_relu_free/version_0/best.ckpt")
         (True, False)
     """
-    return word.startswith(VARIANTS) and not word.endswith(".ckpt") and not Path(word).exists()
+    return word.startswith(PREFIXES) and not word.endswith(".ckpt") and not Path(word).exists()
 
 
 def find_model(word: str, root: Path) -> StackedModel:

@@ -12,10 +12,9 @@ from typing import Any
 
 from ..files.untrusted import read_yaml
 from ..runs.configs import CONFIGS
-from ..zoo.registry import find_variant
+from ..zoo.registry import PREFIXES, find_variant
 
 KEYS = ("model", "settings", "axes", "points")
-CLASSES = ("MLP", "GNN")
 # of training; everything else is an argument of the model or of the data
 TRAINING: dict[str, Any] = {"steps": 3000, "lr": 0.01, "optimizer": "Adam"}
 OPTIMIZERS = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
@@ -29,7 +28,7 @@ class Point:
     """One fit: a stack of members at one choice of what cannot be stacked.
 
     Attributes:
-        model: ``MLP`` or ``GNN``.
+        model: name of an architecture, ``MLP``, ``GNN`` or one of your own.
         settings: all that was set, by name.
         axes: those of them that the sweep varies.
     """
@@ -162,10 +161,12 @@ def _mapping(content: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _model(name: str) -> tuple[str, dict[str, Any]]:
-    if name in CLASSES:
+    from ..zoo.architectures import architectures, known_names
+
+    if name in architectures():
         return name, {}
-    if not name.startswith(("mlp_", "gnn_")):
-        raise ValueError(f"model={name!r} is unknown; allowed: {', '.join(CLASSES)}, or a name of 'renorm zoo list'")
+    if not name.startswith(PREFIXES):
+        raise ValueError(f"model={name!r} is unknown; allowed: {known_names()}, or a name of 'renorm zoo list'")
     variant = find_variant(name)
     return variant.class_path.rpartition(".")[2], dict(variant.arguments)
 
@@ -173,12 +174,14 @@ def _model(name: str) -> tuple[str, dict[str, Any]]:
 def _check_contradictions(
     model: str, fixed: dict[str, Any], settings: dict[str, Any], axes: dict[str, Any], points: list[dict[str, Any]]
 ) -> None:
+    from ..zoo.architectures import known_names
+
     for axis in [*axes, *(key for point in points for key in point)]:
         if axis in settings:
             raise ValueError(f"axes.{axis} contradicts settings.{axis}={settings[axis]!r}; allowed: one of the two")
         if axis in fixed:
             raise ValueError(
-                f"axes.{axis} contradicts model={model!r}, which has {axis}={fixed[axis]!r}; allowed: MLP, GNN"
+                f"axes.{axis} contradicts model={model!r}, which has {axis}={fixed[axis]!r}; allowed: {known_names()}"
             )
     for key in settings.keys() & fixed.keys():
         raise ValueError(f"settings.{key}={settings[key]!r} contradicts model={model!r}; allowed: {key}={fixed[key]!r}")
@@ -192,13 +195,15 @@ def _where(key: str, settings: dict[str, Any], axes: dict[str, Any]) -> str:
 
 
 def known_settings(model: str) -> list[str]:
-    """Names of all that a sweep may set for ``MLP`` or ``GNN``."""
-    from .. import zoo
+    """Names of all that a sweep may set for an architecture."""
     from ..datamodules import CLTDataModule
+    from ..zoo import StackedModel
+    from ..zoo.architectures import architectures
 
     found = dict.fromkeys(TRAINING)
-    for cls in (getattr(zoo, model), zoo.StackedModel, CLTDataModule):
-        found |= dict.fromkeys(name for name in inspect.signature(cls.__init__).parameters if name not in NOT_SETTINGS)
+    chain = architectures()[model].__mro__  # what a class hands on to its base
+    for cls in (*chain[: chain.index(StackedModel) + 1], CLTDataModule):
+        found |= dict.fromkeys(name for name in inspect.signature(cls).parameters if name not in NOT_SETTINGS)
     return list(found)
 
 

@@ -18,7 +18,8 @@ from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..training.divergence import AllDivergedError
 from ..training.metrics import METRICS, worst_law
-from ..zoo import GNN, MLP, StackedModel
+from ..zoo import StackedModel
+from ..zoo.architectures import architectures
 from .config import OPTIMIZERS, TRAINING, Point
 
 Columns = dict[str, list[Any]]
@@ -42,7 +43,7 @@ def build(point: Point) -> tuple[StackedModel, CLTDataModule, int]:
     for_data = {name: value for name, value in point.settings.items() if name in of_data}
     only_data = set(of_data) - {"block_size", "seed"}
     for_model = {name: value for name, value in point.settings.items() if name not in {*only_data, *TRAINING}}
-    cls: type[StackedModel] = {"MLP": MLP, "GNN": GNN}[point.model]
+    cls = architectures()[point.model]
     try:
         make: Callable[..., Any] = getattr(torch.optim, optimizer)
         model = cls(**for_model, optimizer=lambda params: make(params, lr=lr))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Trainer
@@ -138,6 +139,21 @@ def class_name(path: str) -> str:
     """
     package, _, name = path.rpartition(".")
     return name if package.partition(".")[0] in ("", "renorm") else f"own {name}"
+
+
+def accepted_arguments(cls: type, settings: Mapping[str, Any]) -> Recipe:
+    """Those of a model's hyperparameters that its constructor takes: they also have what it handed to the base.
+
+    Example:
+        >>> class Narrow:
+        ...     def __init__(self, width: int) -> None: ...
+        >>> accepted_arguments(Narrow, {"width": 1, "depth": 2})
+        {'width': 1}
+    """
+    taken = inspect.signature(cls).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken.values()):
+        return {name: value for name, value in settings.items() if not name.startswith("_")}  # those of Lightning
+    return {name: value for name, value in settings.items() if name in taken}
 
 
 def flatten(settings: Recipe, prefix: str = "") -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,13 +24,14 @@ from ..own_code import origin
 from ..versions import say_if_newer
 from ..zoo import activations
 from ..zoo.layers import MemberRandom, StackedLinear
-from ..zoo.symmetry.orbits import Orbits
+from ..zoo.symmetry.orbits import Orbits, layer_orbits
 from .compilation import Losses, compiled_losses, keeps_hidden_values
+from .contract import check_architecture, left_out
 from .divergence import Divergence
 from .lean_loop import use_lean_steps
 from .losses import LOSSES
 from .metrics import MemberMean, quantiles
-from .recipe import check_same_recipe, of_today, recipe_of
+from .recipe import accepted_arguments, check_same_recipe, of_today, recipe_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of the standard library from Python 3.11 on
@@ -39,10 +41,12 @@ LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
 
 CENTRAL_LIMIT = CentralLimit()
 CELLS_IN_CACHE = 2**19  # 2 MiB of float32
-OWN_NAMES = ("StackedModel", "MLP", "GNN")  # of renorm's models
+OWN_NAMES = ("StackedModel", "MLP", "GNN", "ModuleStack")  # of renorm's models
 ALWAYS_SHOWN = ("block_size", "activation", "symmetry", "width", "depth", "graph", "layer")  # of the hyperparameters
 # these mix the elements of a tensor, or all tensors, in one update: members would no longer train as if alone
 COUPLING_OPTIMIZERS = ("LBFGS", "Adafactor", "Muon", "SparseAdam")
+
+log = logging.getLogger("renorm")
 
 
 class StackedModel(LightningModule):
@@ -50,6 +54,11 @@ class StackedModel(LightningModule):
 
     Members are grid points times replicas: member ``m`` has grid point ``m // replicas`` and replica ``m % replicas``. All see
     the same batches; the loss is the sum over members, so that under an element-wise optimiser each trains as if alone.
+
+    An architecture of your own builds its layers in ``__init__``, most easily by :meth:`linear` and :meth:`make_activation`,
+    ends it with :meth:`reset_parameters`, and computes :meth:`outputs`. All else is optional: :meth:`walk` in place of
+    ``outputs`` shows the hidden layers, ``affine_layers`` and ``symmetric_subspaces`` open them to theory and to
+    symmetry breaking. See ``docs/own_networks.md``.
 
     Args:
         block_size: number of variables ``b`` in a block, 2 or more.
@@ -199,6 +208,11 @@ class StackedModel(LightningModule):
             groups.setdefault(label, []).append(position)
         return groups
 
+    def linear(self, inputs: int, outputs: int, bias: bool = True) -> StackedLinear:
+        """An affine layer of every member with free weights, ``(inputs, N)`` or ``(M, inputs, N) -> (M, outputs, N)``."""
+        ((weight, offset),) = layer_orbits("free", [inputs, outputs])
+        return StackedLinear(self.num_members, weight, offset if bias else None)
+
     def make_activation(self, units: Tensor) -> activations.Activation:
         """The activation of one layer; ``units`` gives the orbit of each unit, shape ``(units,)``."""
         own = {
@@ -217,9 +231,12 @@ class StackedModel(LightningModule):
             else:
                 layer.reset_parameters(random)
                 layer.requires_grad_(self._weights == "trained")
-        self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        self._note_trained()
         if not self._trained:
             raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
+
+    def _note_trained(self) -> None:
+        self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def unfreeze(self) -> Self:
         """Train on after ``freeze()``: weights and splines that are fixed stay so."""
@@ -228,12 +245,20 @@ class StackedModel(LightningModule):
         return self.train()
 
     def initialised_layers(self) -> Iterator[Any]:
-        """The modules that draw initial values, in the order in which they draw."""
-        raise NotImplementedError(f"{type(self).__name__} must list its layers")
+        """The modules that draw initial values, in the order in which they draw; by default in that of their definition."""
+        for kind in (StackedLinear, activations.Activation):
+            yield from (module for module in self.modules() if isinstance(module, kind))
 
     def affine_layers(self) -> list[StackedLinear]:
-        """The affine layers from the input to the output."""
-        raise NotImplementedError(f"{type(self).__name__} must list its affine layers")
+        r"""The affine layers of a network :math:`W_L \phi(\dots \phi(W_0 x + b_0) \dots) + b_L`, from the input to the output.
+
+        Raises:
+            ValueError: for an architecture that does not define them: only a chain of layers has them.
+        """
+        raise ValueError(
+            f"model={type(self).__name__} has no affine_layers; allowed: architectures that are a chain of affine layers and "
+            "activations and define affine_layers, such as renorm.zoo.MLP"
+        )
 
     def dense(self) -> list[tuple[Tensor, Tensor | None]]:
         """Weight ``(M, out, in)`` and bias ``(M, out)`` of every affine layer, ties written out; differentiable."""
@@ -247,17 +272,24 @@ class StackedModel(LightningModule):
         """For each symmetry that the architecture can have, the orbits of each of :meth:`tied_weights`."""
         return {}
 
+    def arguments(self) -> dict[str, Any]:
+        """Constructor arguments with which the same members are built again, without what only training needs."""
+        return accepted_arguments(type(self), self.hparams)
+
     def double_copy(self) -> Self:
         """The same members in float64, for exact work; the model itself keeps its precision."""
-        twin = type(self)(**self.hparams).to(next(self.parameters()).device).double()
+        twin = type(self)(**self.arguments()).to(next(self.parameters()).device).double()
         twin.load_state_dict(self.state_dict())
         return twin
 
     # ---- what the members compute --------------------------------------------------------------------------------
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Name and value of every layer in turn: ``pre0, act0, pre1, ..., out``; ``out`` has shape ``(M, N)``."""
-        raise NotImplementedError(f"{type(self).__name__} must say how it computes its layers")
+        """Name and value of every layer in turn: ``pre0, act0, pre1, ..., out``; ``out`` has shape ``(M, N)``.
+
+        Hidden layers have shape ``(M, units, N)``, or ``(M, features, nodes, N)``. By default there is only ``out``.
+        """
+        yield "out", self.outputs(x)
 
     def trace(self, x: Tensor) -> dict[str, Tensor]:
         """Values of all layers on blocks, see :meth:`forward`: hidden ones ``(M, units, ..., N)``, ``out`` ``(M, N)``."""
@@ -268,10 +300,17 @@ class StackedModel(LightningModule):
         """Outputs of all members, ``(N, b) -> (M, N)``, also for one member; or ``(M, N, b)``, each member its own blocks."""
         self._check_input(x)
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type != "cpu":
-            return self._outputs(x)
-        return torch.cat([self._outputs(part) for part in torch.split(x, self._rows_in_cache(), dim=-2)], dim=-1)
+            return self.outputs(x)
+        return torch.cat([self.outputs(part) for part in torch.split(x, self._rows_in_cache(), dim=-2)], dim=-1)
 
-    def _outputs(self, x: Tensor) -> Tensor:
+    def outputs(self, x: Tensor) -> Tensor:
+        """What :meth:`forward` computes, on blocks that were checked; an architecture defines this, or :meth:`walk`.
+
+        Shapes:
+            ``(N, b) -> (M, N)``, or ``(M, N, b) -> (M, N)``.
+        """
+        if type(self).walk is StackedModel.walk:
+            raise NotImplementedError(f"{type(self).__name__} defines neither outputs nor walk")
         value = x
         for _, layer in self.walk(x):
             value = layer  # earlier layers are let go
@@ -351,21 +390,30 @@ class StackedModel(LightningModule):
         return default_callbacks(self.trainer)
 
     def setup(self, stage: str) -> None:
-        """Refuse a fit whose steps do not fit into memory.
+        """Refuse an architecture that breaks the contract, and a fit whose steps do not fit into memory; say what is left out.
 
         Raises:
-            ValueError: with the estimate.
+            ValueError: naming what is wrong, or with the estimate.
         """
+        check_architecture(self)
+        for line in self.notes() if stage == "fit" and self.trainer.is_global_zero else ():
+            log.info(line)
         batch_size = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
         device = self.trainer.strategy.root_device
         # a GPU has memory of its own, and says itself when it is full
         if stage == "fit" and isinstance(batch_size, int) and device.type == "cpu":
             check_training(self.hparams, batch_size, *self.step_sizes(batch_size // self.trainer.world_size, device))
 
+    def notes(self) -> list[str]:
+        """What is said of this model before it is trained, one line each."""
+        line = left_out(self)
+        return [] if line is None else [line]
+
     def step_sizes(self, rows: int, device: torch.device) -> tuple[int, int]:
         """Bytes of the trained weights, and of the hidden units' values that a step on so many blocks keeps."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        hidden = self.work(rows) if keeps_hidden_values(self, device) else 0
+        known = bool(self._activations())  # of other layers the sizes are not known, and no estimate may be too large
+        hidden = self.work(rows) if known and keeps_hidden_values(self, device) else 0
         size = next(self.parameters()).element_size()
         return sum(parameter.numel() for parameter in trained) * size, hidden * size
 

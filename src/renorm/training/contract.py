@@ -1,0 +1,76 @@
+"""What every architecture must do, checked before its first step, and what it may leave out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .stack import StackedModel
+
+ROWS = 3  # blocks of a trial
+TOLERANCE = (
+    1e-3  # of float32, relative to 1 + |output|: another order of summing is allowed, other members' numbers are not
+)
+# method that an architecture may define -> what is left out without it
+OPTIONAL = {
+    "walk": "cumulants of hidden layers",
+    "symmetric_subspaces": "symmetry breaking",
+    "affine_layers": "theory of the layers' cumulants",
+}
+
+
+def check_architecture(model: StackedModel) -> None:
+    """Refuse an architecture that does not do what every one must, on a few blocks.
+
+    Raises:
+        ValueError: naming the class, what it does and what is allowed.
+    """
+    who, members = f"model {type(model).__name__}", model.num_members
+    if not hasattr(model, "_trained"):
+        raise ValueError(f"{who} has no initial weights; allowed: self.reset_parameters() at the end of __init__")
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 0 or len(parameter) != members:
+            raise ValueError(
+                f"{who} has the parameter {name} of shape {tuple(parameter.shape)}; allowed: ({members}, ...), one row a "
+                "member, as those of self.linear(inputs, outputs); renorm.stack makes a stack of any nn.Module"
+            )
+    x = torch.linspace(-1, 1, ROWS * model.block_size).view(ROWS, -1).to(next(model.parameters()))
+    shared, apart = (_tried(model, blocks) for blocks in (x, x.expand(members, -1, -1)))
+    if not torch.allclose(shared, apart, TOLERANCE, TOLERANCE, equal_nan=True):
+        raise ValueError(
+            f"{who} gives blocks (N, b) and (M, N, b) other outputs; allowed: the same for the same blocks"
+        )
+
+
+def _tried(model: StackedModel, x: Tensor) -> Tensor:
+    who, wanted = f"model {type(model).__name__}", (model.num_members, ROWS)
+    training = model.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng():
+            found = model.eval()(x)
+    except Exception as error:  # whatever the user's own code raises
+        problem = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{who} fails on blocks of shape {tuple(x.shape)}: {type(error).__name__}: {problem}; allowed: outputs {wanted}"
+        ) from error
+    finally:
+        model.train(training)
+    if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
+        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ValueError(f"{who} turns blocks of shape {tuple(x.shape)} into {what}; allowed: {wanted}")
+    return found
+
+
+def left_out(model: StackedModel) -> str | None:
+    """What cannot be measured of an architecture for want of a method, in one line; None where nothing is missing."""
+    from .stack import StackedModel
+
+    cls = type(model)
+    missing = {name: what for name, what in OPTIONAL.items() if getattr(cls, name) is getattr(StackedModel, name)}
+    if not missing:
+        return None
+    parts = ", ".join(f"{what} (needs {name})" for name, what in missing.items())
+    return f"{cls.__name__}: left out {'is' if len(missing) == 1 else 'are'} {parts}"

@@ -1,0 +1,65 @@
+"""All architectures by name: those of renorm, and every ``StackedModel`` of your own, which is known by being defined."""
+
+from __future__ import annotations
+
+from ..own_code import is_same_definition
+from ..training.recipe import class_name, class_path
+from ..training.stack import OWN_NAMES, StackedModel
+from . import gnn, mlp, module_stack  # noqa: F401  # defined here, and so known
+
+RENORM = "renorm."
+
+
+def architectures() -> dict[str, type[StackedModel]]:
+    """Name and class of every architecture, renorm's own first; of two classes of one name, the one defined last.
+
+    Example:
+        >>> list(architectures())[:3]
+        ['MLP', 'GNN', 'ModuleStack']
+    """
+    found = {cls.__name__: cls for cls in _defined()}
+    return {name: found[name] for name in OWN_NAMES if name in found} | found
+
+
+def find_architecture(path: str) -> type[StackedModel] | None:
+    """The class that a config, a checkpoint or a manifest names; None where no such class is defined.
+
+    A class of your own is known by its name alone where no other has it: a script that is run, and the same script that
+    ``--import`` names, define one class in two modules.
+
+    Args:
+        path: ``MLP``, or with the module that a class was imported from or defined in, ``renorm.zoo.MLP``.
+
+    Raises:
+        ValueError: where several classes of your own have the name, and none of them the path.
+
+    Example:
+        >>> find_architecture("renorm.zoo.MLP").__name__, find_architecture("elsewhere.MLP")
+        ('MLP', None)
+    """
+    defined = _defined()
+    exact = [cls for cls in defined if path == class_path(cls)]
+    alike = exact or [cls for cls in defined if class_name(path) == class_name(class_path(cls))]
+    if not alike:  # one's own class by its name alone
+        alike = [cls for cls in defined if path == cls.__name__]
+    if not exact and any(not is_same_definition(cls, alike[-1]) for cls in alike):
+        paths = ", ".join(dict.fromkeys(map(class_path, alike)))
+        raise ValueError(f"model={path!r} is the name of several classes; allowed: {paths}")
+    return alike[-1] if alike else None
+
+
+def known_names() -> str:
+    """The names of all architectures, for messages."""
+    return ", ".join(architectures())
+
+
+def _defined() -> list[type[StackedModel]]:
+    """Every subclass, in the order of definition; a class that was refused for its name may linger, and does not count."""
+    found: list[type[StackedModel]] = []
+    left = [StackedModel]
+    while left:
+        for cls in left.pop(0).__subclasses__():
+            left.append(cls)
+            if cls.__name__ not in OWN_NAMES or cls.__module__.startswith(RENORM):
+                found.append(cls)
+    return found
