@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from .activations import Activation, list_activations
     from .gnn import GNN
     from .mlp import MLP
+    from .symmetry import Symmetry, list_symmetries
 
-__all__ = ["GNN", "MLP", "Activation", "StackedModel", "clt_map", "list_activations"]
+__all__ = ["GNN", "MLP", "Activation", "StackedModel", "Symmetry", "clt_map", "list_activations", "list_symmetries"]
 
 _HOMES = {"Activation": ".activations", "list_activations": ".activations", "clt_map": "..training.losses"}
+_HOMES |= {"Symmetry": ".symmetry", "list_symmetries": ".symmetry"}
 _HOMES |= {"StackedModel": "..training.stack", "MLP": ".mlp", "GNN": ".gnn"}
 
 

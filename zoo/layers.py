@@ -111,7 +111,7 @@ def project(tensor: Tensor, orbits: Orbits) -> Tensor:
         The projections, same shape.
 
     Example:
-        >>> from renorm.zoo.symmetry.orbits import layer_orbits
+        >>> from renorm.zoo.symmetry.symmetry import layer_orbits
         >>> project(torch.tensor([[[1.0, 3.0]]]), layer_orbits("input", [2, 1, 1])[0][0])
         tensor([[[2., 2.]]])
     """

@@ -15,7 +15,7 @@ from renorm import create_model, list_models
 from renorm.zoo import GNN, StackedModel, list_activations
 from renorm.zoo.registry import find_variant
 from renorm.zoo.symmetry.graphs import GRAPH_SYMMETRIES, HOPS, symmetries_of
-from renorm.zoo.symmetry.orbits import SYMMETRIES
+from renorm.zoo.symmetry.symmetry import list_symmetries
 
 CONVOLUTIONS = [(layer, symmetry) for layer in HOPS for symmetry in symmetries_of(layer)]
 
@@ -23,7 +23,7 @@ CONVOLUTIONS = [(layer, symmetry) for layer in HOPS for symmetry in symmetries_o
 def test_every_combination_is_named_once() -> None:
     names = list_models()
     assert len(set(names)) == len(names)
-    expected = {f"mlp_{a}_{s}" for a, s in itertools.product(list_activations(), SYMMETRIES)}
+    expected = {f"mlp_{a}_{s}" for a, s in itertools.product(list_activations(), list_symmetries())}
     expected |= {f"gnn_{layer}_{a}_{s}" for (layer, s), a in itertools.product(CONVOLUTIONS, list_activations())}
     fixed = {f"{name}_fixed_{what}" for name in expected if "_spline_" in name for what in ("weights", "spline")}
     assert set(names) == expected | fixed
@@ -53,7 +53,7 @@ def test_every_name_is_described_in_one_line(name: str) -> None:
     assert variant.name == name
     assert variant.description.strip()
     assert "\n" not in variant.description
-    meanings = GRAPH_SYMMETRIES if name.startswith("gnn") else SYMMETRIES
+    meanings = GRAPH_SYMMETRIES if name.startswith("gnn") else list_symmetries()
     assert meanings[variant.arguments["symmetry"]] in variant.description
     assert variant.arguments.get("layer", "") in variant.description
 
@@ -126,7 +126,7 @@ def saved(model: StackedModel, path: Path) -> Path:
     return path
 
 
-ROUND_TRIPS = [(f"mlp_{a}_{s}", {}) for a, s in itertools.product(list_activations(), SYMMETRIES)]
+ROUND_TRIPS = [(f"mlp_{a}_{s}", {}) for a, s in itertools.product(list_activations(), list_symmetries())]
 ROUND_TRIPS += [(f"gnn_{layer}_spline_{s}", {"depth": 2}) for layer, s in CONVOLUTIONS]
 ROUND_TRIPS += [
     ("gnn_gin_relu_free", {"graph": [[0, 2], [1, 2]], "block_size": 3, "replicas": 2}),

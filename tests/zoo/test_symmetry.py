@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from renorm.zoo.symmetry.orbits import SYMMETRIES, Orbits, SignedPermutation, layer_orbits, orbits, per_layer
+from renorm.zoo.symmetry.orbits import Orbits, SignedPermutation, orbits
+from renorm.zoo.symmetry.symmetry import layer_orbits, list_symmetries
 
 Ints = NDArray[np.int64]
 Axis = tuple[Ints, int]  # image of each position, and a sign
@@ -70,7 +71,7 @@ SHAPES += [(4, 2, 1), (2, 1, 1), (5, 3, 1), (2, 2, 3), (2, 3, 3)]
 
 CASES = [
     (symmetry, *shape)
-    for symmetry in SYMMETRIES
+    for symmetry in list_symmetries()
     for shape in SHAPES
     if not (symmetry.startswith("odd") and shape[1] % 2)
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..callbacks.symmetry_breaking import asymmetries
+from ..zoo.symmetry.order_parameter import asymmetries
 from ..datamodules import CLTDataModule
 from ..training.stack import StackedModel
 from .fits import errors_of, make_model, residuals, train

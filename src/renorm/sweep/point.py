@@ -12,7 +12,7 @@ import torch
 
 from .. import __version__
 from ..callbacks import Generalization
-from ..callbacks.symmetry_breaking import asymmetries
+from ..zoo.symmetry.order_parameter import asymmetries
 from ..datamodules import CLTDataModule
 from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
