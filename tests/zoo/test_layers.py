@@ -57,7 +57,7 @@ def test_readout_written_out(symmetry: str, theta: list[float], weight: list[lis
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("which", [0, 1], ids=["weight", "bias"])
 def test_gradient_of_theta_sums_over_its_orbit(symmetry: str, layer: int, which: int) -> None:
-    orbits = layer_orbits(symmetry, [3, 4, 4, 1])[layer][which]
+    orbits = layer_orbits(symmetry, [2, 4, 4, 1])[layer][which]
     if not orbits.count:
         assert (symmetry.startswith("odd"), layer, which) == (True, 2, 1), "only an odd network's output bias vanishes"
         assert StackedLinear(2, orbits, orbits).bias is None
@@ -77,10 +77,10 @@ def test_gradient_of_theta_sums_over_its_orbit(symmetry: str, layer: int, which:
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared_input", "input_of_each_member"])
 def test_layer_is_an_affine_map_of_each_member(symmetry: str, bias: bool, shared: bool) -> None:
-    weight, biases = layer_orbits(symmetry, [3, 4, 4, 1])[0 if shared else 1]
+    weight, biases = layer_orbits(symmetry, [2, 4, 4, 1])[0 if shared else 1]
     layer = StackedLinear(5, weight, biases if bias else None).double()
     layer.reset_parameters(MemberRandom(0, list(range(5))))
-    h = torch.randn(*([3, 7] if shared else [5, 4, 7]), dtype=torch.float64)
+    h = torch.randn(*([2, 7] if shared else [5, 4, 7]), dtype=torch.float64)
     z = layer(h)
     for m in range(5):
         offset = layer.bias()[m] if layer.bias is not None else None

@@ -20,7 +20,9 @@ from renorm.zoo.symmetry.symmetry import list_symmetries
 
 GRIDS: dict[str, dict[str, Any]] = {"quadratic": {"alpha": [0.2, 0.6]}, "leaky_relu": {"negative_slope": [0.1, 0.9]}}
 ACTIVATIONS = list_activations()
-PATHS = [*itertools.product(ACTIVATIONS, list_symmetries(), (1, 2, 3))]
+# on blocks of two, cyclic, dihedral and permutation are one group
+SYMMETRIES = [name for name in list_symmetries() if name not in ("cyclic", "dihedral")]
+PATHS = [*itertools.product(ACTIVATIONS, SYMMETRIES, (1, 2, 3))]
 PATHS += [("tanh", ("input", "hidden"), 2), ("relu", ("full", "free", "hidden"), 3), ("gelu", ("odd_input", "odd"), 2)]
 every_network = pytest.mark.parametrize(("activation", "symmetry", "depth"), PATHS)
 
@@ -354,7 +356,7 @@ def test_trace_names_every_layer(depth: int) -> None:
     torch.testing.assert_close(values["act0"], nn.functional.gelu(expected))
 
 
-@pytest.mark.parametrize("symmetry", list_symmetries())
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
 def test_dense_weights_are_written_out(symmetry: str) -> None:
     shapes = [
         (weight.shape, None if bias is None else bias.shape) for weight, bias in build("relu", symmetry, 2).dense()

@@ -250,11 +250,8 @@ def orbits_of(group: list[GroupElement], sizes: list[int]) -> list[tuple[Orbits,
     result = []
     for into in range(len(sizes) - 1):
         out = into + 1
-        both = [
-            tuple(moves(element, axis, sizes[axis]) for axis in (out, into))
-            for element in group
-            if {out, into} & set(element)
-        ]
+        acting = [element for element in group if out in element or into in element]
+        both = [(moves(element, out, sizes[out]), moves(element, into, sizes[into])) for element in acting]
         alone = [(element[out],) for element in group if out in element]
         result.append((orbits((sizes[out], sizes[into]), both), orbits((sizes[out],), alone)))
     return result

@@ -160,8 +160,8 @@ def family(name: str) -> str:
         >>> family("mlp_leaky_relu_odd_input"), family("gnn_graph_conv_spline_full_fixed_weights")
         ('mlp_leaky_relu', 'gnn_graph_conv')
     """
-    from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which programs that read the list should not wait for
     from ..zoo.symmetry import list_symmetries
+    from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which programs that read the list should not wait for
 
     found = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
     plain = re.sub("_fixed_(weights|spline)$", "", name)

@@ -12,13 +12,13 @@ import torch
 
 from .. import __version__
 from ..callbacks import Generalization
-from ..zoo.symmetry.order_parameter import asymmetries
 from ..datamodules import CLTDataModule
 from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..training.divergence import AllDivergedError
 from ..training.metrics import METRICS, worst_law
 from ..zoo import GNN, MLP, StackedModel
+from ..zoo.symmetry.order_parameter import asymmetries
 from .config import OPTIMIZERS, TRAINING, Point
 
 Columns = dict[str, list[Any]]
