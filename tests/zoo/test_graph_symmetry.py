@@ -103,5 +103,5 @@ def test_refuses_in_one_line(layer: str, symmetry: str | list[str], says: str) -
 
 
 def test_pairs_need_an_even_width() -> None:
-    with pytest.raises(ValueError, match=r"width=3 is odd; symmetry 'odd' pairs the units: allowed: even widths"):
+    with pytest.raises(ValueError, match=r"width=3 is odd, and symmetry='odd' pairs the units; allowed: even widths"):
         GNN(symmetry="odd", width=3)

@@ -127,7 +127,11 @@ def saved(model: StackedModel, path: Path) -> Path:
     return path
 
 
-ROUND_TRIPS = [(f"mlp_{a}_{s}", {}) for a, s in itertools.product(list_activations(), list_symmetries()) if s not in ("cyclic", "dihedral")]
+ROUND_TRIPS = [
+    (f"mlp_{a}_{s}", {})
+    for a, s in itertools.product(list_activations(), list_symmetries())
+    if s not in ("cyclic", "dihedral")
+]
 ROUND_TRIPS += [(f"gnn_{layer}_spline_{s}", {"depth": 2}) for layer, s in CONVOLUTIONS]
 ROUND_TRIPS += [
     ("gnn_gin_relu_free", {"graph": [[0, 2], [1, 2]], "block_size": 3, "replicas": 2}),

@@ -143,7 +143,9 @@ def test_free_parameters_are_counted_by_burnside(symmetry: str) -> None:
 
 
 @pytest.mark.parametrize("symmetry", BLOCK_GROUPS)
-@pytest.mark.parametrize("layers", [["{}"] * 2, ["{}", "free"], ["{}", "hidden"]], ids=["both", "then_free", "then_hidden"])
+@pytest.mark.parametrize(
+    "layers", [["{}"] * 2, ["{}", "free"], ["{}", "hidden"]], ids=["both", "then_free", "then_hidden"]
+)
 def test_networks_are_invariant_under_their_group_and_no_larger_one(symmetry: str, layers: list[str]) -> None:
     names = [name.format(symmetry) for name in layers]
     model = MLP(symmetry=names, width=8, depth=2, block_size=4, activation="gelu", replicas=2).double()
@@ -254,12 +256,15 @@ def test_one_name_is_spread_over_the_layers(symmetry: str, expected: list[str]) 
         ([], r"symmetry=\[\] names 0 layers"),
         (["free", "none"], r"symmetry='none' is unknown"),
         (["free", ["full"]], r"symmetry=\['full'\] is unknown"),
-        (["free", "input"], r"symmetry\[1\]='input' ties the columns of the block.*allowed here: free, hidden, odd"),
+        (["free", "input"], r"symmetry\[1\]='input' ties the columns of the block.*allowed: free, hidden, odd"),
         (["full", "full"], r"symmetry\[1\]='full' ties the columns"),
         (["odd", "odd_input"], r"symmetry\[1\]='odd_input' ties the columns"),
         (["odd", "hidden"], r"symmetry=\['odd', 'hidden'\] mixes odd layers .*allowed: odd in every layer or in none"),
         (["free", "odd"], r"symmetry=\['free', 'odd'\] mixes odd layers"),
-        (["free", "cyclic"], r"symmetry\[1\]='cyclic' moves its units along .* and symmetry\[0\]='free' does not; allowed"),
+        (
+            ["free", "cyclic"],
+            r"symmetry\[1\]='cyclic' moves its units along .* and symmetry\[0\]='free' does not; allowed",
+        ),
     ],
 )
 def test_refuses_in_one_line(symmetry: str | list[str], says: str) -> None:
@@ -270,7 +275,9 @@ def test_refuses_in_one_line(symmetry: str | list[str], says: str) -> None:
 
 @pytest.mark.parametrize("symmetry", ["odd", "odd_input"])
 def test_pairs_need_an_even_width(symmetry: str) -> None:
-    with pytest.raises(ValueError, match=rf"width=3 is odd; symmetry '{symmetry}' .*allowed: even widths"):
+    with pytest.raises(
+        ValueError, match=rf"width=3 is odd, and symmetry='{symmetry}' pairs the units; allowed: even widths"
+    ):
         layer_orbits(symmetry, [2, 3, 1])
 
 

@@ -180,7 +180,7 @@ def network_group(symmetry: str | list[str], sizes: list[int]) -> list[GroupElem
             later = ", ".join(name for name in REGISTRY if _may_come_later(name, sizes))
             raise ValueError(
                 f"symmetry[{position}]={names[position]!r} ties the columns of the block, which only the first hidden "
-                f"layer sees; allowed here: {later}"
+                f"layer sees; allowed: {later}"
             )
     return combine(groups, names, sizes)
 

@@ -57,7 +57,9 @@ class Odd(Symmetry):
         """One: the block and the output change sign, and the two units of every pair change places."""
         for width in sizes[1:-1]:
             if width % 2:
-                raise ValueError(f"width={width} is odd; symmetry {self.name!r} pairs the units: allowed: even widths")
+                raise ValueError(
+                    f"width={width} is odd, and symmetry={self.name!r} pairs the units; allowed: even widths"
+                )
         flip: GroupElement = {axis: pair_swap(sizes[axis]) for axis in range(1, len(sizes) - 1)}
         return [flip | {axis: SignedPermutation.identity(sizes[axis], sign=-1) for axis in (0, len(sizes) - 1)}]
 

@@ -177,7 +177,9 @@ class Architecture:
         carriers = tuple(Carriers.of(group, axis, width) for axis in range(1, depth + 1))
         signs = [(moves(e, 0, sizes[0]).sign, moves(e, depth + 1, 1).sign) for e in group]
         return Architecture(
-            symmetry=symmetry if isinstance(symmetry, str) else "/".join(symmetry),
+            symmetry="/".join(
+                [symmetry] if isinstance(symmetry, str) else symmetry[:1] if len(set(symmetry)) == 1 else symmetry
+            ),
             width=width,
             channels=channels,
             carriers=carriers,

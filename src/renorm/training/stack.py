@@ -240,7 +240,7 @@ class StackedModel(LightningModule):
             known = ", ".join(subspaces) or "none for this network"
             raise ValueError(f"penalised_symmetry={self._penalised_symmetry!r} does not fit; allowed: {known}")
         if self._weights == "fixed":
-            raise ValueError("symmetry_penalty acts on weights, and weights='fixed' trains none; allowed: 0")
+            raise ValueError("weights='fixed' leaves no weights to penalise; allowed: symmetry_penalty=0")
         return SymmetryPenalty(strengths, subspaces[self._penalised_symmetry])
 
     def unfreeze(self) -> Self:
