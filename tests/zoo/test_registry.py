@@ -127,11 +127,9 @@ def saved(model: StackedModel, path: Path) -> Path:
     return path
 
 
-ROUND_TRIPS = [
-    (f"mlp_{a}_{s}", {})
-    for a, s in itertools.product(list_activations(), list_symmetries())
-    if s not in ("cyclic", "dihedral")
-]
+# on blocks of two, cyclic, dihedral and permutation are one group
+SYMMETRIES = [name for name in list_symmetries() if name not in ("cyclic", "dihedral")]
+ROUND_TRIPS = [(f"mlp_{a}_{s}", {}) for a, s in itertools.product(list_activations(), SYMMETRIES)]
 ROUND_TRIPS += [(f"gnn_{layer}_spline_{s}", {"depth": 2}) for layer, s in CONVOLUTIONS]
 ROUND_TRIPS += [
     ("gnn_gin_relu_free", {"graph": [[0, 2], [1, 2]], "block_size": 3, "replicas": 2}),

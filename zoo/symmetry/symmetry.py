@@ -272,6 +272,9 @@ def layer_orbits(symmetry: str | list[str], sizes: list[int]) -> list[tuple[Orbi
     Returns:
         For each layer, the orbits of its weight and of its bias.
 
+    Raises:
+        ValueError: see :func:`network_group`, and for a symmetry that leaves a layer no weights.
+
     Example:
         >>> [(w.count, b.count) for w, b in layer_orbits("full", [2, 8, 1])]
         [(1, 1), (1, 1)]
@@ -280,7 +283,13 @@ def layer_orbits(symmetry: str | list[str], sizes: list[int]) -> list[tuple[Orbi
         >>> [(w.count, b.count) for w, b in layer_orbits("permutation", [4, 8, 1])]
         [(4, 2), (2, 1)]
     """
-    return orbits_of(network_group(symmetry, sizes), sizes)
+    layers = orbits_of(network_group(symmetry, sizes), sizes)
+    for position, (weight, _) in enumerate(layers):
+        if not weight.count:
+            raise DoesNotFitError(
+                f"symmetry={symmetry!r} forces all weights of layer {position} to be 0; allowed: one that leaves some free"
+            )
+    return layers
 
 
 def subspaces(sizes: list[int]) -> dict[str, list[Orbits]]:

@@ -22,6 +22,8 @@ from ..zoo.mlp import MLP
 from ..zoo.symmetry.orbits import GroupElement, Orbits, SignedPermutation, orbits
 from ..zoo.symmetry.symmetry import moves, network_group, orbits_of
 
+SMALL = 2.0**-10
+
 
 @dataclass(frozen=True)
 class Nonlinear:
@@ -294,10 +296,15 @@ def _pairs(architecture: Architecture, model: MLP) -> Finding:
     assert gain is not None
     _set_chain(architecture, model, ["pair"] * architecture.depth)
     lines = (
-        f"Two units carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {gain:g} z for all z.",
+        f"{_carriers(architecture)} carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {gain:g} z for all z.",
         "Opposite outgoing weights give z back, layer by layer; all other weights and all biases are 0.",
     )
     return Finding("representable", lines, "attained")
+
+
+def _carriers(architecture: Architecture) -> str:
+    pairs = [carriers.pair for carriers in architecture.carriers]
+    return "Two units" if all(pair is None or float(pair[0].sum()) == 1 for pair in pairs) else "Two groups of units"
 
 
 def _leaky(architecture: Architecture, model: MLP) -> Finding:
@@ -316,7 +323,9 @@ def _leaky(architecture: Architecture, model: MLP) -> Finding:
     _set_chain(architecture, model, modes)
     lines = []
     if "pair" in modes:
-        lines.append(f"Two units carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {1 + s:g} z for all z.")
+        lines.append(
+            f"{_carriers(architecture)} carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {1 + s:g} z for all z."
+        )
     if "single" in modes:
         lines.append(f"A single unit bends z, and a second one unbends it: phi(-phi(z)) = -{s:g} z for all z.")
     return Finding("representable", (*lines, "All other weights and all biases are 0."), "attained")
@@ -332,9 +341,11 @@ def _set_chain(architecture: Architecture, model: MLP, modes: list[str]) -> None
         if mode == "pair":
             assert carriers.pair is not None
             plus, minus = carriers.pair
-            matrices.append((plus - minus).unsqueeze(1) @ read)
+            # squares cancel to rounding only where several units are summed: small numbers have smaller squares
+            size = SMALL if phi.polynomial is not None and max(plus.sum(), minus.sum()) > 1 else 1.0
+            matrices.append(size * (plus - minus).unsqueeze(1) @ read)
             assert phi.odd_slope is not None
-            read = ((plus / plus.sum() - minus / minus.sum()) / phi.odd_slope).unsqueeze(0)
+            read = ((plus / plus.sum() - minus / minus.sum()) / (size * phi.odd_slope)).unsqueeze(0)
             continue
         assert carriers.single is not None
         # the second of two bends takes the first one's output with the opposite sign
