@@ -8,6 +8,7 @@ negative is zero. Everything else (which weights exist, how many are free, which
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -90,7 +91,7 @@ def copies(element: SignedPermutation, size: int) -> SignedPermutation:
     return SignedPermutation(first + element.image[np.arange(size) % block], element.sign)
 
 
-def orbits(shape: tuple[int, ...], actions: list[tuple[SignedPermutation, ...]]) -> Orbits:
+def orbits(shape: tuple[int, ...], actions: Sequence[tuple[SignedPermutation, ...]]) -> Orbits:
     r"""Orbits of the entries of a tensor under signed permutations of its axes.
 
     Args:
