@@ -11,10 +11,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..datamodules.blocks import BlockData, blocks_of, has_blocks
 from ..training.stack import StackedModel
+from ..zoo.symmetry.order_parameter import subspaces_by_layer
 from .cumulant_diagnostics import CumulantDiagnostics
 from .figures import shorten
 from .rg_flow import RGFlow
-from .symmetry_breaking import SymmetryBreaking, subspaces_by_layer
+from .symmetry_breaking import SymmetryBreaking
 from .tables import chart_tag
 
 Charts = dict[str, tuple[str, list[str]]]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-if TYPE_CHECKING:
-    from .symmetry_breaking import OrderParameter
+from ..zoo.symmetry.order_parameter import OrderParameter
 
 MOST_LABELS = 8
 
@@ -25,7 +23,8 @@ def draw_asymmetry_history(
         history: epoch -> layer -> symmetry -> mean over the members of each grid point.
         groups: labels of the grid points.
     """
-    layers = next(iter(history.values()))
+    unknown = [np.nan] * len(groups)
+    layers = list(history.values())[-1]  # an earlier part of the run may have known other symmetries
     columns = max(len(found) for found in layers.values())
     figure = Figure(figsize=(1.5 + 2.3 * columns, 0.8 + 2.0 * len(layers)), layout="constrained")
     grid = figure.subplots(len(layers), columns, sharex=True, sharey=True, squeeze=False)
@@ -34,7 +33,7 @@ def draw_asymmetry_history(
         for axes in row[len(found) :]:
             axes.set_axis_off()
         for axes, name in zip(row, found, strict=False):
-            lines = np.array([measured[layer][name] for measured in history.values()])
+            lines = np.array([measured[layer].get(name, unknown) for measured in history.values()])
             for line, colour, group in zip(lines.T, colours, groups, strict=True):
                 axes.plot(list(history), line, color=colour, marker=".", markersize=3, linewidth=1, label=group)
             axes.set_title(f"{layer}: distance to {name}", fontsize="small")

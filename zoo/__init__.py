@@ -16,11 +16,23 @@ if TYPE_CHECKING:
     from .gnn import GNN
     from .mlp import MLP
     from .module_stack import ModuleStack
+    from .symmetry import Symmetry, list_symmetries
 
-__all__ = ["GNN", "MLP", "Activation", "ModuleStack", "StackedModel", "clt_map", "list_activations"]
+__all__ = [
+    "GNN",
+    "MLP",
+    "Activation",
+    "ModuleStack",
+    "StackedModel",
+    "Symmetry",
+    "clt_map",
+    "list_activations",
+    "list_symmetries",
+]
 
 _HOMES = {"Activation": ".activations", "list_activations": ".activations", "clt_map": "..training.losses"}
-_HOMES |= {"StackedModel": "..training.stack", "MLP": ".mlp", "GNN": ".gnn", "ModuleStack": ".module_stack"}
+_HOMES |= {"Symmetry": ".symmetry", "list_symmetries": ".symmetry", "ModuleStack": ".module_stack"}
+_HOMES |= {"StackedModel": "..training.stack", "MLP": ".mlp", "GNN": ".gnn"}
 
 
 def __getattr__(name: str) -> Any:

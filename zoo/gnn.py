@@ -13,8 +13,9 @@ from ..training.stack import StackedModel
 from .activations import find
 from .graphs import adjacency, edge_list
 from .layers import StackedLinear
-from .symmetry.graphs import HOPS, ODD, graph_orbits, symmetries_of
+from .symmetry.graphs import HOPS, graph_orbits, symmetries_of
 from .symmetry.orbits import Orbits
+from .symmetry.symmetry import DoesNotFitError
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -133,14 +134,18 @@ class GNN(StackedModel):
         return [*(layer.linear for layer in hidden), self.readout]
 
     def symmetric_subspaces(self) -> dict[str, list[Orbits]]:
-        """Orbits of every layer's weight, for each symmetry but ``free``; odd ones need an even number of features."""
-        layer, width, depth = self.hparams["layer"], int(self.hparams["width"]), len(self.hidden)
-        names = [name for name in symmetries_of(layer) if name != "free" and not (name in ODD and width % 2)]
-        found = {}
-        for name in names:
-            layers, readout, _ = graph_orbits(layer, name, [1, *[width] * depth, 1])
-            found[name] = [*(conv.weight for conv in layers), readout]
-        return found
+        """Orbits of every layer's weight, for each symmetry that fits the features and ties anything."""
+        layer, sizes = self.hparams["layer"], [1, *[int(self.hparams["width"])] * len(self.hidden), 1]
+        subspaces = {}
+        for name in symmetries_of(layer):
+            try:
+                layers, readout, _ = graph_orbits(layer, name, sizes)
+            except DoesNotFitError:
+                continue
+            weights = [*(conv.weight for conv in layers), readout]
+            if not all(weight.is_free for weight in weights):
+                subspaces[name] = weights
+        return subspaces
 
     def dense(self) -> list[tuple[Tensor, Tensor | None]]:
         r"""Every layer as a dense affine map of all nodes' features, the readout included; differentiable.

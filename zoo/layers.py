@@ -100,6 +100,35 @@ class TiedTensor(nn.Module):
         return self.theta @ (selection * self.sign if self._signed else selection)
 
 
+class Projection(nn.Module):
+    """:func:`project` for one symmetry and many tensors.
+
+    Args:
+        orbits: orbits of the entries.
+
+    Shapes:
+        ``(M, *shape) -> (M, *shape)``.
+    """
+
+    def __init__(self, orbits: Orbits) -> None:
+        super().__init__()
+        index, sign = (torch.from_numpy(entries).flatten() for entries in (orbits.index, orbits.sign))
+        sizes = torch.zeros(orbits.count, dtype=torch.int64).index_add_(0, index[sign != 0], sign[sign != 0].square())
+        for name, buffer in (("index", index), ("sign", sign), ("sizes", sizes)):
+            self.register_buffer(name, buffer, persistent=False)
+        self.index: Tensor
+        self.sign: Tensor
+        self.sizes: Tensor
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        """The nearest tensors with the symmetry."""
+        if len(self.sizes) == 0:
+            return torch.zeros_like(tensor)
+        sign, sizes = self.sign.to(tensor), self.sizes.to(tensor)
+        sums = tensor.new_zeros(len(tensor), len(sizes)).index_add_(1, self.index, tensor.flatten(1) * sign)
+        return ((sums / sizes)[:, self.index] * sign).view_as(tensor)
+
+
 def project(tensor: Tensor, orbits: Orbits) -> Tensor:
     r"""Nearest tensor with a symmetry: the mean over each orbit, signs taken into account, and 0 where the sign is 0.
 
@@ -111,17 +140,12 @@ def project(tensor: Tensor, orbits: Orbits) -> Tensor:
         The projections, same shape.
 
     Example:
-        >>> from renorm.zoo.symmetry.orbits import layer_orbits
+        >>> from renorm.zoo.symmetry.symmetry import layer_orbits
         >>> project(torch.tensor([[[1.0, 3.0]]]), layer_orbits("input", [2, 1, 1])[0][0])
         tensor([[[2., 2.]]])
     """
-    if orbits.count == 0:
-        return torch.zeros_like(tensor)
-    index = torch.from_numpy(orbits.index).flatten().to(tensor.device)
-    sign = torch.from_numpy(orbits.sign).flatten().to(tensor)
-    sums = tensor.new_zeros(len(tensor), orbits.count).index_add_(1, index, tensor.flatten(1) * sign)
-    sizes = tensor.new_zeros(orbits.count).index_add_(0, index, sign.square())
-    return ((sums / sizes)[:, index] * sign).view_as(tensor)
+    nearest: Tensor = Projection(orbits).to(tensor.device)(tensor)
+    return nearest
 
 
 class StackedLinear(nn.Module):

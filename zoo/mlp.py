@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ..checks import check_at_least, check_bool, primitive
 from ..training.stack import StackedModel
 from .layers import StackedLinear
-from .symmetry.orbits import SYMMETRIES, Orbits, layer_orbits
+from .symmetry.orbits import Orbits
+from .symmetry.symmetry import layer_orbits, subspaces
 
 
 class MLP(StackedModel):
@@ -20,7 +21,8 @@ class MLP(StackedModel):
     Args:
         width: units in each hidden layer.
         depth: number of hidden layers.
-        symmetry: ``free``, ``input``, ``hidden``, ``full``, ``odd`` or ``odd_input``; a list gives one for each hidden layer.
+        symmetry: ``free``, ``input``, ``hidden``, ``full``, ``odd``, ``odd_input``, ``cyclic``, ``dihedral``, ``permutation`` or
+            one of your own, see :func:`renorm.zoo.list_symmetries`; a list gives one for each hidden layer.
         bias: whether layers have a bias.
         **kwargs: see :class:`renorm.zoo.StackedModel`.
 
@@ -70,12 +72,8 @@ class MLP(StackedModel):
         return [*self.hidden, self.readout]
 
     def symmetric_subspaces(self) -> dict[str, list[Orbits]]:
-        """Orbits of every layer's weight, for each symmetry but ``free``; odd ones need an even number of units."""
-        sizes = [layer.weight.shape[1] for layer in self.affine_layers()] + [1]
-        names = [name for name in SYMMETRIES if name != "free"]
-        if any(width % 2 for width in sizes[1:-1]):
-            names = [name for name in names if not name.startswith("odd")]
-        return {name: [weight for weight, _ in layer_orbits(name, sizes)] for name in names}
+        """Orbits of every layer's weight, for each symmetry that fits the sizes and ties anything."""
+        return subspaces([layer.weight.shape[1] for layer in self.affine_layers()] + [1])
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Name and value of every layer in turn, batch last."""

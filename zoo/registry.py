@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..pretrained import manifest
 from .symmetry.graphs import GRAPH_SYMMETRIES, HOPS, symmetries_of
-from .symmetry.orbits import SYMMETRIES
+from .symmetry.symmetry import describe, list_symmetries
 
 if TYPE_CHECKING:
     from ..training.stack import StackedModel
@@ -42,14 +42,16 @@ def _variants() -> dict[str, Variant]:
     found = []
     for activation in list_activations():
         summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
-        for symmetry, meaning in SYMMETRIES.items():
+        for symmetry in list_symmetries():
             arguments = {"activation": activation, "symmetry": symmetry}
-            found += _with_fixed_parts(f"mlp_{activation}_{symmetry}", "MLP", arguments, f"{summary}; {meaning}")
+            found += _with_fixed_parts(
+                f"mlp_{activation}_{symmetry}", "MLP", arguments, f"{summary}; {describe(symmetry)}"
+            )
     for layer, activation in itertools.product(HOPS, list_activations()):
         summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
         for symmetry in symmetries_of(layer):
             arguments = {"layer": layer, "activation": activation, "symmetry": symmetry}
-            meaning = f"{layer} on a pair of nodes; {summary}; {GRAPH_SYMMETRIES[symmetry]}"
+            meaning = f"{layer} on a pair of nodes; {summary}; {GRAPH_SYMMETRIES[symmetry].meaning}"
             found += _with_fixed_parts(f"gnn_{layer}_{activation}_{symmetry}", "GNN", arguments, meaning)
     return {variant.name: variant for variant in found}
 

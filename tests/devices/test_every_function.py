@@ -15,7 +15,6 @@ import renorm
 from renorm import callbacks, cumulants, datamodules, zoo
 from renorm.callbacks import CumulantDiagnostics, RGFlow, TheoryGap
 from renorm.callbacks.layer_cumulants import integrated_cumulants, sampled_cumulants
-from renorm.callbacks.symmetry_breaking import asymmetries, order_parameter
 from renorm.certificates.certificate import certify_grid
 from renorm.certificates.mlp import Architecture
 from renorm.cumulants import propagate, propagation
@@ -26,6 +25,7 @@ from renorm.training.metrics import MemberMean, generalization_metrics
 from renorm.zoo import GNN, MLP, StackedModel
 from renorm.zoo.gnn import blocks_of
 from renorm.zoo.layers import project
+from renorm.zoo.symmetry.order_parameter import asymmetries, order_parameter
 
 from .pretend_device import pretend_device
 

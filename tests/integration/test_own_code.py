@@ -14,6 +14,7 @@ from tests.conftest import QUICK, Run
 from renorm.cli import main
 from renorm.runs.configs import load_model
 from renorm.zoo import activations, list_activations
+from renorm.zoo.symmetry.symmetry import REGISTRY
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "own_activation.py"
 SINE = ["--model.activation", "sine", "--model.activation_args", "{frequency: [0.5, 1.0]}", "--trainer.max_epochs", "1"]
@@ -188,3 +189,56 @@ def test_only_an_unknown_name_is_answered_with_where_classes_are_defined(
     torch.save(checkpoint, path)
     assert main(["test", "--ckpt_path", str(path)]) == 2
     assert hint in capsys.readouterr().err
+
+
+SYMMETRY = SCRIPT.with_name("own_symmetry.py")
+
+
+def test_a_symmetry_of_ones_own_is_trained_judged_and_certified(renorm: Run, tmp_path: Path) -> None:
+    sizes = ["--model.symmetry", "halves", "--model.block_size", "4", "--data.block_size", "4"]
+    done = renorm("fit", *sizes, *QUICK, "--trainer.max_epochs", "1", "--name", "halves", cwd=tmp_path, script=SYMMETRY)
+    assert done.returncode == 0, done.stderr
+    done = renorm("test", "--ckpt_path", "last", "--import", SYMMETRY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = renorm("certify", "--config", "mlp_relu_free", *sizes[:4], "--import", SYMMETRY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "MLP 4-8-1, relu, halves: representable" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("image", "words", "says"),
+    [
+        (
+            "[0, 0]",
+            ["--model.symmetry", "mine"],
+            "symmetry='mine' takes axis 0 to image=[0, 0]; allowed: a permutation",
+        ),
+        ("[1, 0]", ["--model.symmetry", "[free, input]", "--model.depth", "2"], "symmetry[1]='input' ties the columns"),
+        (
+            "[1, 0]",
+            ["--model.symmetry", "odd", "--model.width", "3"],
+            "width=3 is odd, and symmetry='odd' pairs the units;",
+        ),
+    ],
+)
+def test_a_symmetry_that_does_not_act_is_refused(
+    image: str,
+    words: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = SYMMETRY.read_text().replace('"halves"', '"mine"').replace("Halves", "Mine")
+    body = f"        return [{{0: SignedPermutation(np.array({image}))}}]\n\n\n"
+    start, end = content.index("        if any("), content.index('if __name__ == "__main__"')
+    (tmp_path / f"own_group_{abs(hash(says))}.py").write_text(content[:start] + body + content[end:])
+    monkeypatch.chdir(tmp_path)
+    try:
+        assert main(["fit", *words, "--import", next(tmp_path.glob("own_group_*.py")).name]) == 2
+    finally:
+        REGISTRY.pop("mine", None)
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert says in line
+    assert len(line) < 300
+    assert not (tmp_path / "runs").exists()

@@ -13,7 +13,7 @@ from torch import Tensor
 from renorm import create_model, list_models
 from renorm.zoo import MLP, Activation, list_activations
 from renorm.zoo.activations import REGISTRY, Piecewise, find
-from renorm.zoo.symmetry.orbits import SYMMETRIES
+from renorm.zoo.symmetry.symmetry import list_symmetries
 
 Array = NDArray[np.float64]
 GRIDS: dict[str, dict[str, list[float]]] = {
@@ -148,7 +148,7 @@ def sine() -> Iterator[str]:
 
 def test_one_class_is_a_new_activation_everywhere(sine: str) -> None:
     assert sine in list_activations()
-    assert list_models(f"mlp_{sine}_*") == [f"mlp_{sine}_{symmetry}" for symmetry in SYMMETRIES]
+    assert list_models(f"mlp_{sine}_*") == [f"mlp_{sine}_{symmetry}" for symmetry in list_symmetries()]
     model = create_model(f"mlp_{sine}_odd", activation_args={"frequency": [0.5, 2.0]}, replicas=2)
     assert [m["frequency"] for m in model.member_table] == [0.5, 0.5, 2.0, 2.0]
     assert list(model.grid_groups()) == ["frequency=0.5", "frequency=2"]

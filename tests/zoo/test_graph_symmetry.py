@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from renorm.zoo import GNN
-from renorm.zoo.symmetry.graphs import GRAPH_SYMMETRIES, HOPS, graph_orbits, per_layer, symmetries_of
+from renorm.zoo.symmetry.graphs import GRAPH_SYMMETRIES, HOPS, graph_orbits, symmetries_of
 
 CASES = [(layer, symmetry) for layer in HOPS for symmetry in symmetries_of(layer)]
 
@@ -98,10 +98,10 @@ def test_which_symmetries_a_layer_can_have() -> None:
 )
 def test_refuses_in_one_line(layer: str, symmetry: str | list[str], says: str) -> None:
     with pytest.raises(ValueError, match=says) as error:
-        per_layer(layer, symmetry, 2)
+        graph_orbits(layer, symmetry, [1, 4, 4, 1])
     assert "\n" not in str(error.value)
 
 
 def test_pairs_need_an_even_width() -> None:
-    with pytest.raises(ValueError, match=r"width=3 is odd; symmetry 'odd' pairs the features: allowed: even widths"):
+    with pytest.raises(ValueError, match=r"width=3 is odd, and symmetry='odd' pairs the units; allowed: even widths"):
         GNN(symmetry="odd", width=3)

@@ -8,21 +8,31 @@ node in place of units: every node has the same weights, whatever the symmetry.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from .orbits import GroupElement, Orbits, SignedPermutation, orbits, pair_swap, symmetric_group
+from . import units as units  # its classes register themselves
+from .orbits import GroupElement, Orbits, orbits, symmetric_group
+from .symmetry import action, combine, is_odd, moves
 
-GRAPH_SYMMETRIES: dict[str, str] = {
-    "free": "no weights tied",
-    "tied": "a node and its neighbours weigh the same",
-    "hidden": "invariant under permuting the features of a hidden layer",
-    "full": "tied and hidden together",
-    "odd": "f(-x) = -f(x) through sign-flipped pairs of features",
-    "odd_tied": "odd and tied together",
+
+class GraphSymmetry(NamedTuple):
+    """A symmetry of a graph network: one of the features of a node, and whether its hops are tied too."""
+
+    features: str
+    ties_hops: bool
+    meaning: str
+
+
+GRAPH_SYMMETRIES: dict[str, GraphSymmetry] = {
+    "free": GraphSymmetry("free", False, "no weights tied"),
+    "tied": GraphSymmetry("free", True, "a node and its neighbours weigh the same"),
+    "hidden": GraphSymmetry("hidden", False, "invariant under permuting the features of a hidden layer"),
+    "full": GraphSymmetry("hidden", True, "tied and hidden together"),
+    "odd": GraphSymmetry("odd", False, "f(-x) = -f(x) through sign-flipped pairs of features"),
+    "odd_tied": GraphSymmetry("odd", True, "odd and tied together"),
 }
 # separate weights of each layer: neighbours and self, or one for both
 HOPS = {"graph_conv": 2, "gcn": 1, "sage": 2, "gin": 1, "edge_conv": 2, "gat": 1}
-TIED = ("tied", "full", "odd_tied")
-ODD = ("odd", "odd_tied")
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ def per_layer(layer: str, symmetry: str | list[str], depth: int) -> list[str]:
         depth: number of message-passing layers.
 
     Raises:
-        ValueError: for an unknown name, a list of the wrong length, odd layers mixed with others, or odd attention.
+        ValueError: for an unknown name, a list of the wrong length, or odd attention.
 
     Example:
         >>> per_layer("sage", "tied", 2)
@@ -63,8 +73,6 @@ def per_layer(layer: str, symmetry: str | list[str], depth: int) -> list[str]:
         raise ValueError(
             f"symmetry={symmetry} names {len(names)} layers; allowed: one name, or one for each of {depth}"
         )
-    if len({name in ODD for name in names}) > 1:
-        raise ValueError(f"symmetry={symmetry} mixes odd layers with others; allowed: odd in every layer or in none")
     for name in names:
         if name not in symmetries_of(layer):
             raise ValueError(
@@ -84,7 +92,12 @@ def symmetries_of(layer: str) -> list[str]:
         >>> symmetries_of("gat")
         ['free', 'tied', 'hidden', 'full']
     """
-    return [name for name in GRAPH_SYMMETRIES if layer != "gat" or name not in ODD]
+    smallest = [1, 2, 1]
+    return [
+        name
+        for name, symmetry in GRAPH_SYMMETRIES.items()
+        if layer != "gat" or not is_odd(action(symmetry.features, smallest), smallest)
+    ]
 
 
 def hop_axis(layer: int) -> int:
@@ -101,26 +114,13 @@ def generators(layer: str, symmetry: str | list[str], sizes: list[int]) -> list[
         sizes: features of a node in the input, in each hidden layer, and in the output.
 
     Raises:
-        ValueError: for an unknown symmetry, or an odd number of features where features come in pairs.
+        ValueError: for an unknown symmetry, odd layers mixed with others, or an odd number of features where they make pairs.
     """
-    depth = len(sizes) - 2
-    names = per_layer(layer, symmetry, depth)
-    group: list[GroupElement] = []
+    names = per_layer(layer, symmetry, len(sizes) - 2)
+    group = combine([action(GRAPH_SYMMETRIES[name].features, sizes) for name in names], names, sizes)
     for i, name in enumerate(names):
-        if name in TIED:
-            group += [{hop_axis(i): g} for g in symmetric_group(HOPS[layer])]
-        if name in ("hidden", "full"):
-            group += [{i + 1: g} for g in symmetric_group(sizes[i + 1])]
-    if names[0] in ODD:
-        for width in sizes[1:-1]:
-            if width % 2:
-                raise ValueError(
-                    f"width={width} is odd; symmetry {names[0]!r} pairs the features: allowed: even widths"
-                )
-        flip: GroupElement = {i: pair_swap(sizes[i]) for i in range(1, depth + 1)}
-        flip[0] = SignedPermutation.identity(sizes[0], sign=-1)
-        flip[depth + 1] = SignedPermutation.identity(sizes[-1], sign=-1)
-        group.append(flip)
+        if GRAPH_SYMMETRIES[name].ties_hops:
+            group += [{hop_axis(i): element} for element in symmetric_group(HOPS[layer])]
     return group
 
 
@@ -133,7 +133,7 @@ def graph_orbits(layer: str, symmetry: str | list[str], sizes: list[int]) -> tup
         sizes: features of a node in the input, in each hidden layer, and in the output.
 
     Raises:
-        ValueError: for an unknown symmetry, or an odd number of features where features come in pairs.
+        ValueError: for an unknown symmetry, odd layers mixed with others, or an odd number of features where they make pairs.
 
     Example:
         >>> layers, weight, bias = graph_orbits("sage", "full", [1, 8, 8, 1])
@@ -148,8 +148,7 @@ def graph_orbits(layer: str, symmetry: str | list[str], sizes: list[int]) -> tup
 
     def tied(*axes: int) -> Orbits:
         acting = [element for element in group if any(axis in element for axis in axes)]
-        identities = {axis: SignedPermutation.identity(size_of[axis]) for axis in axes}
-        actions = [tuple(element.get(axis, identities[axis]) for axis in axes) for element in acting]
+        actions = [tuple(moves(element, axis, size_of[axis]) for axis in axes) for element in acting]
         return orbits(tuple(size_of[axis] for axis in axes), actions)
 
     layers = []
@@ -157,5 +156,5 @@ def graph_orbits(layer: str, symmetry: str | list[str], sizes: list[int]) -> tup
         weight = tied(i + 1, hop_axis(i), i)
         flat = (sizes[i + 1], HOPS[layer] * sizes[i])
         weight = Orbits(weight.index.reshape(flat), weight.sign.reshape(flat), weight.representatives)
-        layers.append(ConvOrbits(weight, tied(i + 1), name in TIED))
+        layers.append(ConvOrbits(weight, tied(i + 1), GRAPH_SYMMETRIES[name].ties_hops))
     return layers, tied(len(sizes) - 1, len(sizes) - 2), tied(len(sizes) - 1)

@@ -8,6 +8,7 @@ negative is zero. Everything else (which weights exist, how many are free, which
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,19 +17,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-SYMMETRIES: dict[str, str] = {
-    "free": "no weights tied",
-    "input": "invariant under permuting the block",
-    "hidden": "invariant under permuting the units of a hidden layer",
-    "full": "input and hidden together",
-    "odd": "f(-x) = -f(x) through sign-flipped pairs of units",
-    "odd_input": "odd and input together",
-}
-
 
 @dataclass(frozen=True)
 class SignedPermutation:
-    """How one group element acts on one axis: element ``i`` goes to ``image[i]``, times ``sign``."""
+    """How one group element acts on one axis: element ``i`` goes to ``image[i]``, times ``sign``.
+
+    Attributes:
+        image: where each position goes, shape ``(size,)``.
+        sign: 1 or -1.
+    """
 
     image: NDArray[np.int64]
     sign: int = 1
@@ -82,7 +79,19 @@ def pair_swap(size: int) -> SignedPermutation:
     return SignedPermutation(np.arange(size) ^ 1)
 
 
-def orbits(shape: tuple[int, ...], actions: list[tuple[SignedPermutation, ...]]) -> Orbits:
+def copies(element: SignedPermutation, size: int) -> SignedPermutation:
+    """An element of the block's group on an axis that holds copies of the block, one after the other.
+
+    Example:
+        >>> copies(SignedPermutation(np.array([1, 2, 0])), 6).image.tolist()
+        [1, 2, 0, 4, 5, 3]
+    """
+    block = len(element.image)
+    first = block * (np.arange(size) // block)
+    return SignedPermutation(first + element.image[np.arange(size) % block], element.sign)
+
+
+def orbits(shape: tuple[int, ...], actions: Sequence[tuple[SignedPermutation, ...]]) -> Orbits:
     r"""Orbits of the entries of a tensor under signed permutations of its axes.
 
     Args:
@@ -129,105 +138,3 @@ def orbits(shape: tuple[int, ...], actions: list[tuple[SignedPermutation, ...]])
     same_side = positive == positive[representatives[index]]
     sign = np.where(vanishes, 0, np.where(same_side, 1, -1))
     return Orbits(np.where(vanishes, 0, index).reshape(shape), sign.reshape(shape), representatives)
-
-
-def per_layer(symmetry: str | list[str], depth: int) -> list[str]:
-    """One symmetry name for each hidden layer.
-
-    Args:
-        symmetry: one name for the whole network, or a list with one name for each hidden layer.
-        depth: number of hidden layers.
-
-    Raises:
-        ValueError: for an unknown name, a list of the wrong length, or a combination that means nothing.
-
-    Example:
-        >>> per_layer("full", 2)
-        ['full', 'hidden']
-    """
-    if isinstance(symmetry, str):
-        _check_known(symmetry)
-        # only the first layer sees the block; further layers take what is left of the symmetry
-        later = {"input": "free", "full": "hidden", "odd_input": "odd"}.get(symmetry, symmetry)
-        return [symmetry] + [later] * (depth - 1)
-    if not isinstance(symmetry, list | tuple):
-        raise ValueError(f"symmetry={symmetry!r} is unknown; allowed: {', '.join(SYMMETRIES)}, or a list of them")
-    names = list(symmetry)
-    if len(names) != depth:
-        raise ValueError(f"symmetry={names} names {len(names)} layers; allowed: one name, or one for each of {depth}")
-    for position, name in enumerate(names):
-        _check_known(name)
-        if position and name in ("input", "full", "odd_input"):
-            raise ValueError(
-                f"symmetry[{position}]={name!r} ties the columns of the block, which only the first hidden layer sees; "
-                "allowed here: free, hidden, odd"
-            )
-    is_odd = {name in ("odd", "odd_input") for name in names}
-    if is_odd == {True, False}:
-        raise ValueError(f"symmetry={names} mixes odd layers with others; allowed: odd in every layer or in none")
-    return names
-
-
-def _check_known(name: str) -> None:
-    if not isinstance(name, str) or name not in SYMMETRIES:
-        raise ValueError(f"symmetry={name!r} is unknown; allowed: {', '.join(SYMMETRIES)}")
-
-
-def generators(symmetry: str | list[str], sizes: list[int]) -> list[GroupElement]:
-    """Generators of a network's symmetry group.
-
-    Args:
-        symmetry: one name, or one for each hidden layer.
-        sizes: length of every axis: block, hidden layers, output.
-
-    Raises:
-        ValueError: for an unknown symmetry, or an odd number of units where units come in pairs.
-    """
-    depth = len(sizes) - 2
-    names = per_layer(symmetry, depth)
-    group: list[GroupElement] = []
-    if names[0] in ("input", "full", "odd_input"):
-        group += [{0: g} for g in symmetric_group(sizes[0])]
-    for layer, name in enumerate(names, start=1):
-        if name in ("hidden", "full"):
-            group += [{layer: g} for g in symmetric_group(sizes[layer])]
-    if names[0] in ("odd", "odd_input"):
-        for width in sizes[1:-1]:
-            if width % 2:
-                raise ValueError(f"width={width} is odd; symmetry {names[0]!r} pairs the units: allowed: even widths")
-        flip: GroupElement = {layer: pair_swap(sizes[layer]) for layer in range(1, depth + 1)}
-        flip[0] = SignedPermutation.identity(sizes[0], sign=-1)
-        flip[depth + 1] = SignedPermutation.identity(sizes[-1], sign=-1)
-        group.append(flip)
-    return group
-
-
-def layer_orbits(symmetry: str | list[str], sizes: list[int]) -> list[tuple[Orbits, Orbits]]:
-    """Orbits of the weight ``(out, in)`` and the bias ``(out,)`` of every layer.
-
-    Args:
-        symmetry: one name, or one for each hidden layer.
-        sizes: length of every axis: block, hidden layers, output.
-
-    Returns:
-        For each layer, the orbits of its weight and of its bias.
-
-    Example:
-        >>> [(w.count, b.count) for w, b in layer_orbits("full", [2, 8, 1])]
-        [(1, 1), (1, 1)]
-        >>> [(w.count, b.count) for w, b in layer_orbits("odd", [2, 8, 1])]
-        [(8, 4), (4, 0)]
-    """
-    group = generators(symmetry, sizes)
-    result = []
-    for layer in range(len(sizes) - 1):
-        out, into = layer + 1, layer
-
-        def action(element: GroupElement, axis: int) -> SignedPermutation:
-            return element.get(axis, SignedPermutation.identity(sizes[axis]))
-
-        acting = [g for g in group if out in g or into in g]
-        weight = orbits((sizes[out], sizes[into]), [(action(g, out), action(g, into)) for g in acting])
-        bias = orbits((sizes[out],), [(action(g, out),) for g in group if out in g])
-        result.append((weight, bias))
-    return result

@@ -34,7 +34,7 @@ def best_errors(architecture: Architecture) -> tuple[tuple[float, float], ...]:
         Pairs of a bound and :math:`E|f - y|^2 / \mathrm{Var}\,y`; empty where nothing is known.
     """
     phi = _function(architecture)
-    if phi is None or architecture.depth > 1:
+    if phi is None or architecture.depth > 1 or architecture.opposite_signs:
         return ()
     return tuple((bound, _least(architecture, phi, bound)) for bound in BOUNDS)
 

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..zoo.activations.spline import Spline
 from ..zoo.gnn import GNN
-from ..zoo.symmetry.graphs import TIED, per_layer
-from .mlp import Finding, Nonlinear
+from ..zoo.symmetry.graphs import ConvOrbits, generators, graph_orbits
+from ..zoo.symmetry.symmetry import is_odd
+from .mlp import Finding, Nonlinear, count_channels
 
 STARTS = 20
 RESIDUAL = 1e-12
@@ -47,9 +48,9 @@ def examine_graph(model: GNN) -> Finding:
     if phi.slope == -1:
         lines = ("phi(z) = |z|: along any line all nodes grow alike on both sides, and so does f; S changes sign.",)
         return Finding("not representable", lines, "unknown")
-    names = per_layer(layer, model.hparams["symmetry"], len(model.hidden))
-    width = int(model.hparams["width"])
-    one_channel = width == 1 or any(name in ("hidden", "full") for name in names)
+    sizes = [1, *[int(model.hparams["width"])] * len(model.hidden), 1]
+    ties, _, _ = graph_orbits(layer, model.hparams["symmetry"], sizes)
+    one_channel = any(count_channels(one.weight, one.bias) == 1 for one in ties)
     straight = (
         phi.is_affine and phi.polynomial is not None and phi.polynomial[0] == 0
     ) or phi.trained_spline == "affine"
@@ -57,10 +58,11 @@ def examine_graph(model: GNN) -> Finding:
         return _one_feature(model, phi)
     if not straight and phi.odd_slope is None:
         return Finding("undecided", (f"no argument is known for {phi.name} on graphs",), "unknown")
-    scalars = hop_weights(model, names)
+    scalars = hop_weights(model, ties)
     if scalars is None:
         return Finding("undecided", ("no weights of the hops were found that give (1, ..., 1)/sqrt(b)",), "unknown")
-    return _hand_on(model, phi, names, scalars, straight)
+    odd = is_odd(generators(layer, model.hparams["symmetry"], sizes), sizes)
+    return _hand_on(model, phi, odd, scalars, straight)
 
 
 def unseen_nodes(model: GNN) -> list[int]:
@@ -103,11 +105,11 @@ def readout_row(model: GNN) -> Array:
     return np.full(nodes, 1 / nodes if model.readout_kind == "mean" else 1.0)
 
 
-def hop_weights(model: GNN, names: list[str]) -> list[Array] | None:
+def hop_weights(model: GNN, ties: list[ConvOrbits]) -> list[Array] | None:
     """Numbers for the hops of every layer that make the map; None where none are found."""
     from scipy.optimize import least_squares
 
-    hops = [[h.double().numpy() for h in hop_matrices(model, i, name in TIED)] for i, name in enumerate(names)]
+    hops = [[h.double().numpy() for h in hop_matrices(model, i, one.tied)] for i, one in enumerate(ties)]
     counts = [len(matrices) for matrices in hops]
     splits = np.cumsum(counts)[:-1]
     target = np.full(model.block_size, 1 / math.sqrt(model.block_size))
@@ -126,10 +128,9 @@ def hop_weights(model: GNN, names: list[str]) -> list[Array] | None:
     return None
 
 
-def _hand_on(model: GNN, phi: Nonlinear, names: list[str], scalars: list[Array], straight: bool) -> Finding:
+def _hand_on(model: GNN, phi: Nonlinear, odd: bool, scalars: list[Array], straight: bool) -> Finding:
     """Carry a number at every node from layer to layer: by straight lines, or by a pair of features."""
     width = int(model.hparams["width"])
-    odd = any(name.startswith("odd") for name in names)
     signs = torch.tensor([(-1.0) ** i for i in range(width)], dtype=torch.float64)
     if straight:
         carry = signs if odd else torch.ones(width, dtype=torch.float64)

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..training.stack import StackedModel
 from ..zoo.activations.spline import Spline
 from ..zoo.mlp import MLP
-from ..zoo.symmetry.orbits import per_layer
+from ..zoo.symmetry.orbits import GroupElement, Orbits, SignedPermutation, orbits
+from ..zoo.symmetry.symmetry import moves, network_group, orbits_of
+
+SMALL = 2.0**-10
 
 
 @dataclass(frozen=True)
@@ -87,22 +92,78 @@ class Nonlinear:
 
 
 @dataclass(frozen=True)
+class Carriers:
+    """How the units of a hidden layer can carry z = S/sqrt(b), or -z, so that every symmetry of the network is kept.
+
+    Units of one orbit carry the same, up to the sign by which the symmetry takes one to the other.
+
+    Attributes:
+        orbit: which orbit each unit belongs to, shape ``(width,)``.
+        sign: 1, -1, or 0 for a unit that can carry nothing, shape ``(width,)``.
+    """
+
+    orbit: NDArray[np.int64]
+    sign: NDArray[np.int64]
+
+    @staticmethod
+    def of(group: list[GroupElement], axis: int, width: int) -> Carriers:
+        """Of the layer at ``axis``; the sum of a block changes its sign where the block does."""
+        elements = [moves(element, axis, width) for element in group]
+        signs = [element[0].sign if 0 in element else 1 for element in group]
+        carried = [SignedPermutation(e.image, e.sign * s) for e, s in zip(elements, signs, strict=True)]
+        found = orbits((width,), [(element,) for element in carried])
+        return Carriers(found.index, found.sign)
+
+    @property
+    def pair(self) -> tuple[Tensor, Tensor] | None:
+        """Units for z and units for -z, as masks: of one orbit that has both signs, or of two orbits; None without."""
+        numbers = np.unique(self.orbit[self.sign != 0])
+        if not len(numbers):
+            return None
+        first = self.orbit == numbers[0]
+        if (self.sign[first] < 0).any():
+            return _mask(first & (self.sign > 0)), _mask(first & (self.sign < 0))
+        return (_mask(first), _mask(self.orbit == numbers[1])) if len(numbers) > 1 else None
+
+    @property
+    def single(self) -> Tensor | None:
+        """Units for z alone, as a mask; None where the symmetry allows none."""
+        same = self.sign > 0
+        first = same & (self.orbit == self.orbit[same].min(initial=len(same)))
+        return _mask(first) if first.any() and not (self.sign < 0).any() else None
+
+
+def _mask(units: NDArray[np.bool_]) -> Tensor:
+    return torch.from_numpy(units.astype(np.float64))
+
+
+def count_channels(weight: Orbits, bias: Orbits) -> int:
+    """How many units of a layer may differ: 1 where all have the same weights and the same bias."""
+    columns = (weight.index, weight.sign, bias.index[:, None], bias.sign[:, None])
+    return len(np.unique(np.concatenate(columns, axis=1), axis=0))
+
+
+@dataclass(frozen=True)
 class Architecture:
     """What an argument needs to know of a network.
 
     Attributes:
-        symmetries: of each hidden layer.
+        symmetry: what to call it.
         width: units of a hidden layer.
         channels: how many of them may differ, for each layer: 1 where all are tied.
+        carriers: how the units of each layer can hand a number on.
+        opposite_signs: whether the symmetry changes the sign of the block, or of the output, without the other.
         bias: whether layers have a bias.
         block_size: number of variables.
         nonlinear: the activation.
         fixed_weights: whether the weights stay at their initial values.
     """
 
-    symmetries: tuple[str, ...]
+    symmetry: str
     width: int
     channels: tuple[int, ...]
+    carriers: tuple[Carriers, ...]
+    opposite_signs: bool
     bias: bool
     block_size: int
     nonlinear: Nonlinear
@@ -111,17 +172,30 @@ class Architecture:
     @staticmethod
     def of(model: MLP) -> Architecture:
         """Read it from a model."""
-        names = per_layer(model.hparams["symmetry"], int(model.hparams["depth"]))
-        width = int(model.hparams["width"])
-        channels = tuple(1 if name in ("hidden", "full") else width for name in names)
-        fixed = model.hparams["weights"] == "fixed"
-        bias = bool(model.hparams["bias"])
-        return Architecture(tuple(names), width, channels, bias, model.block_size, Nonlinear.of(model), fixed)
+        symmetry, width, depth = model.hparams["symmetry"], int(model.hparams["width"]), int(model.hparams["depth"])
+        sizes = [model.block_size, *[width] * depth, 1]
+        group = network_group(symmetry, sizes)
+        channels = tuple(count_channels(*layer) for layer in orbits_of(group, sizes)[:-1])
+        carriers = tuple(Carriers.of(group, axis, width) for axis in range(1, depth + 1))
+        signs = [(moves(e, 0, sizes[0]).sign, moves(e, depth + 1, 1).sign) for e in group]
+        return Architecture(
+            symmetry="/".join(
+                [symmetry] if isinstance(symmetry, str) else symmetry[:1] if len(set(symmetry)) == 1 else symmetry
+            ),
+            width=width,
+            channels=channels,
+            carriers=carriers,
+            opposite_signs=any(block != output for block, output in signs),
+            bias=bool(model.hparams["bias"]),
+            block_size=model.block_size,
+            nonlinear=Nonlinear.of(model),
+            fixed_weights=model.hparams["weights"] == "fixed",
+        )
 
     @property
     def depth(self) -> int:
         """Number of hidden layers."""
-        return len(self.symmetries)
+        return len(self.channels)
 
     @property
     def is_single_channel(self) -> bool:
@@ -135,11 +209,10 @@ class Architecture:
             detail = f"(alpha={(*phi.polynomial, 0.0, 0.0)[2]:g})"
         elif phi.name == "leaky_relu":
             detail = f"(negative_slope={1.0 if phi.slope is None else phi.slope:g})"
-        symmetry = self.symmetries[0] if len(set(self.symmetries)) == 1 else "/".join(self.symmetries)
         shape = "-".join(map(str, [self.block_size, *[self.width] * self.depth, 1]))
         notes = [] if self.bias else ["no bias"]
         notes += ["fixed weights"] if self.fixed_weights else []
-        return ", ".join([f"MLP {shape}", phi.name + detail, symmetry, *notes])
+        return ", ".join([f"MLP {shape}", phi.name + detail, self.symmetry, *notes])
 
 
 @dataclass(frozen=True)
@@ -160,6 +233,8 @@ def activation_argument(model: StackedModel, name: str, default: object) -> obje
 def examine(architecture: Architecture, model: MLP) -> Finding:
     """Find weights, which are then left in ``model``, or a reason why there are none, or neither."""
     phi = architecture.nonlinear
+    if architecture.opposite_signs:
+        return _opposite_signs()
     if architecture.fixed_weights:
         return _fixed_weights(architecture, model)
     if phi.bounded:
@@ -172,9 +247,16 @@ def examine(architecture: Architecture, model: MLP) -> Finding:
         return _leaky(architecture, model)
     if min(architecture.channels) == 1:
         return _one_channel(architecture)
-    if phi.odd_slope is not None:
+    if phi.odd_slope is not None and all(carriers.pair is not None for carriers in architecture.carriers):
         return _pairs(architecture, model)
-    return Finding("undecided", (f"no argument is known for {phi.name} with {architecture.width} units",), "unknown")
+    return _no_argument(architecture)
+
+
+def _no_argument(architecture: Architecture) -> Finding:
+    what = f"{architecture.nonlinear.name} with {architecture.width} units"
+    if any(carriers.pair is None for carriers in architecture.carriers):
+        what += f" under {architecture.symmetry}"
+    return Finding("undecided", (f"no argument is known for {what}",), "unknown")
 
 
 # ---- representable ---------------------------------------------------------------------------------------------------
@@ -195,13 +277,15 @@ def _through_identity(architecture: Architecture, model: MLP) -> Finding:
         constant, gain = architecture.nonlinear.polynomial
     if constant:
         return Finding("undecided", ("no argument is known for activations that are not 0 at 0",), "unknown")
-    odd = any(name.startswith("odd") for name in architecture.symmetries)
-    b, width = architecture.block_size, architecture.width
-    # odd symmetry pairs the units with opposite signs
-    sign = torch.tensor([(-1.0) ** i if odd else 1.0 for i in range(width)], dtype=torch.float64)
-    matrices = [sign.unsqueeze(1).expand(-1, b) / math.sqrt(b)]
-    matrices += [torch.outer(sign, sign) / (width * gain)] * (architecture.depth - 1)
-    matrices.append(sign.unsqueeze(0) / (width * gain))
+    # where the symmetry takes a unit to another with the opposite sign, they carry opposite numbers
+    signs = [torch.from_numpy(carriers.sign).double() for carriers in architecture.carriers]
+    counts = [int(sign.abs().sum()) for sign in signs]
+    if not all(counts):
+        return _no_argument(architecture)
+    matrices = [signs[0].unsqueeze(1).expand(-1, architecture.block_size) / math.sqrt(architecture.block_size)]
+    for before, after, count in zip(signs, signs[1:], counts, strict=False):
+        matrices.append(torch.outer(after, before) / (count * gain))
+    matrices.append(signs[-1].unsqueeze(0) / (counts[-1] * gain))
     set_weights(model, matrices)
     return Finding("representable", tuple(lines), "attained")
 
@@ -212,50 +296,61 @@ def _pairs(architecture: Architecture, model: MLP) -> Finding:
     assert gain is not None
     _set_chain(architecture, model, ["pair"] * architecture.depth)
     lines = (
-        f"Two units carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {gain:g} z for all z.",
+        f"{_carriers(architecture)} carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {gain:g} z for all z.",
         "Opposite outgoing weights give z back, layer by layer; all other weights and all biases are 0.",
     )
     return Finding("representable", lines, "attained")
+
+
+def _carriers(architecture: Architecture) -> str:
+    pairs = [carriers.pair for carriers in architecture.carriers]
+    return "Two units" if all(pair is None or float(pair[0].sum()) == 1 for pair in pairs) else "Two groups of units"
 
 
 def _leaky(architecture: Architecture, model: MLP) -> Finding:
     """Slopes between 0 and 1, or above 1: two single channels undo each other, and so does a pair."""
     s = architecture.nonlinear.slope
     assert s is not None
-    single = [count == 1 for count in architecture.channels]
-    modes = ["single" if alone else "pair" for alone in single]
-    if sum(single) % 2 and not all(single):
-        modes[single.index(False)] = "single"
-    if modes.count("single") % 2:
+    can_pair = [carriers.pair is not None for carriers in architecture.carriers]
+    modes = ["pair" if can else "single" for can in can_pair]
+    if modes.count("single") % 2 and any(can_pair):
+        modes[can_pair.index(True)] = "single"
+    if modes.count("single") % 2 and architecture.is_single_channel:
         return _odd_number_of_kinks(architecture)
+    singles = [carriers.single for carriers, mode in zip(architecture.carriers, modes, strict=True) if mode == "single"]
+    if len(singles) % 2 or any(single is None for single in singles):
+        return _no_argument(architecture)
     _set_chain(architecture, model, modes)
     lines = []
     if "pair" in modes:
-        lines.append(f"Two units carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {1 + s:g} z for all z.")
+        lines.append(
+            f"{_carriers(architecture)} carry z and -z, where z = S/sqrt(b): phi(z) - phi(-z) = {1 + s:g} z for all z."
+        )
     if "single" in modes:
         lines.append(f"A single unit bends z, and a second one unbends it: phi(-phi(z)) = -{s:g} z for all z.")
     return Finding("representable", (*lines, "All other weights and all biases are 0."), "attained")
 
 
 def _set_chain(architecture: Architecture, model: MLP, modes: list[str]) -> None:
-    """Hand a number on by a pair of units in some layers, and by one unit, or all that are tied to it, in others."""
-    phi, width, b = architecture.nonlinear, architecture.width, architecture.block_size
+    """Hand a number on by two groups of units with opposite signs in some layers, and by one group in others."""
+    phi, b = architecture.nonlinear, architecture.block_size
     # reads the number that a layer carries from its units' outputs
     read = torch.full((1, b), 1 / math.sqrt(b), dtype=torch.float64)
     matrices, bent = [], False
-    for mode, count in zip(modes, architecture.channels, strict=True):
-        out = torch.zeros(width, 1, dtype=torch.float64)
+    for mode, carriers in zip(modes, architecture.carriers, strict=True):
         if mode == "pair":
-            out[0], out[1] = 1.0, -1.0
-            matrices.append(out @ read)
+            assert carriers.pair is not None
+            plus, minus = carriers.pair
+            # squares cancel to rounding only where several units are summed: small numbers have smaller squares
+            size = SMALL if phi.polynomial is not None and max(plus.sum(), minus.sum()) > 1 else 1.0
+            matrices.append(size * (plus - minus).unsqueeze(1) @ read)
             assert phi.odd_slope is not None
-            read = out.T / phi.odd_slope
+            read = ((plus / plus.sum() - minus / minus.sum()) / (size * phi.odd_slope)).unsqueeze(0)
             continue
-        carriers = width if count == 1 else 1
-        out[:carriers] = 1.0
+        assert carriers.single is not None
         # the second of two bends takes the first one's output with the opposite sign
-        matrices.append(out @ (-read if bent else read))
-        read = out.T / carriers
+        matrices.append(carriers.single.unsqueeze(1) @ (-read if bent else read))
+        read = (carriers.single / carriers.single.sum()).unsqueeze(0)
         if bent:
             assert phi.slope is not None
             read = -read / phi.slope
@@ -308,6 +403,14 @@ def _fixed_weights(architecture: Architecture, model: MLP) -> Finding:
 
 
 # ---- not representable -----------------------------------------------------------------------------------------------
+
+
+def _opposite_signs() -> Finding:
+    lines = (
+        "The symmetry moves the block to one whose sum is S or -S, and leaves the output with the other sign:",
+        "f(gx) = -f(x) where S(gx) = S(x), or f(gx) = f(x) where S(gx) = -S(x). The map does not.",
+    )
+    return Finding("not representable", lines, "positive")
 
 
 def _bounded(architecture: Architecture) -> Finding:

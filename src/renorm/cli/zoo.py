@@ -160,12 +160,12 @@ def family(name: str) -> str:
         >>> family("mlp_leaky_relu_odd_input"), family("gnn_graph_conv_spline_full_fixed_weights")
         ('mlp_leaky_relu', 'gnn_graph_conv')
     """
+    from ..zoo.symmetry import list_symmetries
     from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which programs that read the list should not wait for
-    from ..zoo.symmetry.orbits import SYMMETRIES
 
     found = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
     plain = re.sub("_fixed_(weights|spline)$", "", name)
-    ends = sorted((f"_{symmetry}" for symmetry in SYMMETRIES if plain.endswith(f"_{symmetry}")), key=len)
+    ends = sorted((f"_{symmetry}" for symmetry in list_symmetries() if plain.endswith(f"_{symmetry}")), key=len)
     return found or plain.removesuffix(ends[-1] if ends else "")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..callbacks.symmetry_breaking import order_parameter
+from ..zoo.symmetry.order_parameter import order_parameter
 from .collapse import Numbers, collapse_exponent, over_members
 
 NEARLY_LINEAR = 0.15  # distance from slope 1 up to which times are compared with the theory's leading order

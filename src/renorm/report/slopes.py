@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..callbacks.symmetry_breaking import asymmetries
 from ..datamodules import CLTDataModule
 from ..training.stack import StackedModel
+from ..zoo.symmetry.order_parameter import asymmetries
 from .fits import errors_of, make_model, residuals, train
 from .kinks import Units, initial_rate, kink_energy, lattice, slide, units_of
 

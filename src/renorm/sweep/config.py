@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ TRAINING: dict[str, Any] = {"steps": 3000, "lr": 0.01, "optimizer": "Adam"}
 OPTIMIZERS = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
 # set by the sweep itself
 NOT_SETTINGS = ("self", "kwargs", "optimizer", "lr_scheduler", "lr_scheduler_interval", "members")
-STACKED = ("alpha", "negative_slope")  # axes that become the grid of one fit
+STACKED = ("alpha", "negative_slope", "symmetry_penalty")  # axes that become the grid of one fit
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Point:
         own = self.settings
         grid = [len(own[name]) for name in STACKED if isinstance(own.get(name), list)]
         width, depth = _at_least(own.get("width"), 8), _at_least(own.get("depth"), 1)
-        members = _at_least(own.get("replicas"), 1) * max([1, *grid])
+        members = _at_least(own.get("replicas"), 1) * math.prod(grid)
         variables = _at_least(own.get("block_size"), 2)
         weights = width * (variables + 1 + width * (depth - 1)) * (variables if self.model == "GNN" else 1)
         return float(_at_least(own.get("steps"), TRAINING["steps"]) * (200 + members * weights))

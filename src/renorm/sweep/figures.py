@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..callbacks.figures import shorten, verbatim
-from ..callbacks.symmetry_breaking import order_parameter
+from ..zoo.symmetry.order_parameter import order_parameter
 
 Table = dict[str, NDArray[Any]]
 Numbers = NDArray[np.float64]

@@ -12,7 +12,6 @@ import torch
 
 from .. import __version__
 from ..callbacks import Generalization
-from ..callbacks.symmetry_breaking import asymmetries
 from ..datamodules import CLTDataModule
 from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
@@ -20,6 +19,7 @@ from ..training.divergence import AllDivergedError
 from ..training.metrics import METRICS, worst_law
 from ..zoo import StackedModel
 from ..zoo.architectures import architectures
+from ..zoo.symmetry.order_parameter import asymmetries
 from .config import OPTIMIZERS, TRAINING, Point
 
 Columns = dict[str, list[Any]]

@@ -24,7 +24,9 @@ from ..own_code import origin
 from ..versions import say_if_newer
 from ..zoo import activations
 from ..zoo.layers import MemberRandom, StackedLinear
-from ..zoo.symmetry.orbits import Orbits, layer_orbits
+from ..zoo.symmetry.orbits import Orbits
+from ..zoo.symmetry.penalty import SymmetryPenalty, check_strength
+from ..zoo.symmetry.symmetry import layer_orbits
 from .compilation import Losses, compiled_losses, keeps_hidden_values
 from .contract import check_architecture, left_out
 from .divergence import Divergence
@@ -72,6 +74,10 @@ class StackedModel(LightningModule):
         spline: activation ``spline``: ``trained`` or ``fixed``.
         activation_args: parameters of an activation of your own, by name.
         weights: ``trained``, or ``fixed`` at their initial values.
+        symmetry_penalty: how strongly training draws each weight to the subspace of ``penalised_symmetry``: the loss of a
+            member has this number times the squared distance added, see
+            :class:`~renorm.zoo.symmetry.penalty.SymmetryPenalty`; a list is a grid. Biases are left free.
+        penalised_symmetry: one of the names of :meth:`symmetric_subspaces`.
         replicas: members at each grid point, differing by their initial weights.
         members: keep only these members of the stack, by number; all by default.
         seed: seed of the initial weights, 0 or more.
@@ -108,6 +114,8 @@ class StackedModel(LightningModule):
         spline: str | None = None,
         activation_args: dict[str, Any] | None = None,
         weights: Literal["trained", "fixed"] = "trained",
+        symmetry_penalty: float | list[float] = 0.0,
+        penalised_symmetry: str | None = None,
         replicas: int = 1,
         members: list[int] | None = None,
         seed: int = 0,
@@ -157,6 +165,10 @@ class StackedModel(LightningModule):
             activation_args,
         )
         activations.check_parameters(self._activation_class, self._activation_parameters)
+        self._penalty_strength = primitive("symmetry_penalty", symmetry_penalty)
+        check_strength(self._penalty_strength)
+        self._penalised_symmetry = penalised_symmetry
+        self.symmetry_penalty: SymmetryPenalty | None = None
         self._find_members(replicas, primitive("members", members))
         self.val_loss = MemberMean(self.num_members)
         self.divergence = Divergence(self.num_members)
@@ -177,6 +189,8 @@ class StackedModel(LightningModule):
     def _find_members(self, replicas: int, chosen: Any) -> None:
         given = self._activation_parameters
         axes = {key: given[key] for key in self._activation_class.grid if isinstance(given.get(key), list)}
+        if isinstance(self._penalty_strength, list):
+            axes["symmetry_penalty"] = self._penalty_strength
         check_model(self.hparams, math.prod(len(values) for values in axes.values()) * replicas)
         points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
         table = [{"member": m, **points[m // replicas], "replica": m % replicas} for m in range(len(points) * replicas)]
@@ -234,6 +248,19 @@ class StackedModel(LightningModule):
         self._note_trained()
         if not self._trained:
             raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
+        self.symmetry_penalty = self._make_penalty()
+
+    def _make_penalty(self) -> SymmetryPenalty | None:
+        strengths = [float(member.get("symmetry_penalty", self._penalty_strength)) for member in self.member_table]
+        if not any(strengths):
+            return None
+        subspaces = self.symmetric_subspaces()
+        if self._penalised_symmetry not in subspaces:
+            known = ", ".join(subspaces) or "none for this network"
+            raise ValueError(f"penalised_symmetry={self._penalised_symmetry!r} does not fit; allowed: {known}")
+        if self._weights == "fixed":
+            raise ValueError("weights='fixed' leaves no weights to penalise; allowed: symmetry_penalty=0")
+        return SymmetryPenalty(strengths, subspaces[self._penalised_symmetry])
 
     def _note_trained(self) -> None:
         self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
@@ -451,7 +478,10 @@ class StackedModel(LightningModule):
         if len(blocks.x) == 0:
             nothing: Tensor = self(blocks.x).sum(dim=-1)
             return nothing  # no rows for this process: no loss, but gradients to share
-        return self._training_losses(blocks.x, blocks.y)
+        losses = self._training_losses(blocks.x, blocks.y)
+        if self.symmetry_penalty is not None:
+            losses = losses + self.symmetry_penalty(self.tied_weights()).to(losses.dtype)
+        return losses
 
     def losses(self, x: Tensor, target: Tensor) -> Tensor:
         """Loss of every member on blocks ``(N, b)`` with targets ``(N,)``, shape ``(M,)``."""
