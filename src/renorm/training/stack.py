@@ -24,7 +24,6 @@ from ..zoo.layers import MemberRandom, StackedLinear
 from ..zoo.symmetry.orbits import Orbits
 from .compilation import Losses, compiled_losses, keeps_hidden_values
 from .divergence import Divergence
-from .lean_loop import use_lean_steps
 from .losses import LOSSES, clt_map
 from .metrics import MemberMean, quantiles
 from .recipe import check_same_recipe, recipe_of
@@ -401,7 +400,6 @@ class StackedModel(LightningModule):
         self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self.divergence.start(parameters, self.trainer.optimizers, self.trainer.global_step)
-        use_lean_steps(self)
 
     def on_train_end(self) -> None:
         """Let go of compiled code, which cannot be pickled."""
