@@ -10,7 +10,7 @@ from ..certificates.certificate import build_model, certify_grid
 from ..files.untrusted import parse_yaml, read_yaml
 from ..runs.configs import find_config, find_model
 from ..training.stack import StackedModel
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 PREFIX = "--model."
 

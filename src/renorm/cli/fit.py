@@ -68,18 +68,17 @@ from ..runs.configs import (
     recipe_of,
     run_folder,
 )
-from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, where_to_look, with_places
+from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, where_to_look
 from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
 from ..runs.restoring import check_files, does_not_fit, is_restoring
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
 from ..training.recipe import class_name
 from ..zoo import StackedModel
-from .imports import FLAG, imports_restricted, take_flag
+from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
-from .options import split_configs, take_option
-from .words import condense, is_missing_package
+from .options import ALLOW_IMPORTS, condense, is_missing_package, take_all, take_flag, take_option, with_places
 
 
 class Parser(LightningArgumentParser):
@@ -122,7 +121,7 @@ class RenormCLI(LightningCLI):
         self.words = words
         self.footprint = footprint
         self.command = words[0]
-        configs, self.flags = split_configs(words[1:])
+        configs, self.flags = take_all(words[1:], "-c", "--config")
         self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
         self.run_name = Path(configs[-1]).stem if configs else "mlp"
         self.checkpoint: Path | None = None
@@ -274,7 +273,9 @@ class RenormCLI(LightningCLI):
         )
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="a checkpoint, or 'last' or 'best'")
         # no setting, see take_flag: a config cannot give itself leave
-        parser.epilog = f"{FLAG}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
+        parser.epilog = (
+            f"{ALLOW_IMPORTS}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
+        )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The core callbacks, registered here because a second config would replace those of a YAML list."""
@@ -519,7 +520,7 @@ def run(words: list[str]) -> None:
         # where nothing is saved, it does not matter where checkpoints were
         warnings.filterwarnings("ignore", "The dirpath has changed from")
     show_log()
-    everything, words = take_flag(words)
+    everything, words = take_flag(words, ALLOW_IMPORTS)
     footprint = Footprint()
     try:
         threading.excepthook = _thread_failed

@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
+from ..checks import check_at_least, check_one_of
 from ..console import print_whole
 from ..cumulants import Propagation, merge, power_sums, propagate
 from ..cumulants.propagation.network import read_network
@@ -24,7 +25,7 @@ from ..datamodules.sampling import draw_blocks
 from ..runs import configs as recipes
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 ORDER = 4
 CHUNK = 2**16  # blocks that are drawn at a time
@@ -75,11 +76,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for values out of range, before anything is read."""
     if not 2 * ORDER <= arguments.samples <= 10**9:
         raise ValueError(f"samples={arguments.samples} is out of range; allowed: {2 * ORDER} to {10**9}")
-    if arguments.seed < 0:
-        raise ValueError(f"seed={arguments.seed} is out of range; allowed: whole numbers >= 0")
+    check_at_least("seed", arguments.seed, 0)
     for method in arguments.methods or []:
-        if method not in METHODS:
-            raise ValueError(f"methods={method!r} is unknown; allowed: {', '.join(METHODS)}")
+        check_one_of("methods", method, METHODS)
     if arguments.json is not None and not Path(arguments.json).resolve().parent.is_dir():
         raise ValueError(f"json={arguments.json!r} lies in no folder; allowed: a file in a folder that exists")
 

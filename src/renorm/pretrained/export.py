@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..checks import check_one_of
 from ..files.whole import whole_file
 from ..zoo import StackedModel
 from .hub import build_entry, load_pretrained
@@ -45,8 +46,7 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     Raises:
         ValueError: for an unknown name or format, a file that exists, a missing extra, or outputs that differ.
     """
-    if kind not in WRITERS:
-        raise ValueError(f"format={kind!r} is unknown; allowed: {', '.join(WRITERS)}")
+    check_one_of("format", kind, WRITERS)
     if kind == "onnx":
         check_extra()
     check_out(out, overwrite)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..checks import did_you_mean
 from ..files.archive import check_archive, check_paths
 from ..files.untrusted import check_plain, read_yaml
 from ..limits import check_sizes
@@ -54,8 +54,7 @@ def find_config(name: str) -> str:
     if name in models:
         variant = find_variant(name)
         return json.dumps({"model": {"class_path": variant.class_path, "init_args": variant.arguments}})
-    close = difflib.get_close_matches(name, [*configs, *models], n=3)
-    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(name, [*configs, *models])
     raise ValueError(
         f"config={name!r} is neither a file nor a known name; allowed: a YAML file, {', '.join(configs)}, "
         f"or a model of 'renorm zoo list'{hint}"
