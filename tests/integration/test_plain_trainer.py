@@ -17,7 +17,7 @@ import renorm as package
 from renorm.callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.runs.configs import load_model
+from renorm.runs.checkpoint import load_model
 from renorm.runs.quiet_trainer import quieten
 from renorm.training.metrics import METRICS
 from renorm.zoo import MLP

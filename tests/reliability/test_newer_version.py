@@ -20,7 +20,7 @@ from renorm.callbacks.results import SEAL, report, seal
 from renorm.cli.plot import read_results
 from renorm.datamodules import CLTDataModule
 from renorm.pretrained.manifest import MANIFEST
-from renorm.runs.configs import load_checkpoint, load_model
+from renorm.runs.checkpoint import load_checkpoint, load_model
 from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.sweep import plot as plot_command
 from renorm.zoo import MLP

@@ -55,22 +55,23 @@ from ..files.footprint import Footprint
 from ..files.whole import LOCK, one_writer
 from ..own_code import command_line, where_from
 from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
-from ..runs.configs import (
-    BASE_CONFIG,
+from ..runs.checkpoint import (
     RECIPE_KEY,
     VARIANTS,
     canonical,
+    check_files,
     conflicts,
+    does_not_fit,
     find_checkpoint,
-    find_config,
     is_pretrained,
+    is_restoring,
     load_checkpoint,
     recipe_of,
     run_folder,
 )
+from ..runs.configs import BASE_CONFIG, find_config
 from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, where_to_look
 from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
-from ..runs.restoring import check_files, does_not_fit, is_restoring
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
 from ..training.recipe import class_name

@@ -22,7 +22,7 @@ from ..cumulants.propagation.network import read_network
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import laws
 from ..datamodules.sampling import draw_blocks
-from ..runs import configs as recipes
+from ..runs import checkpoint
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
 from .options import OneLineParser
@@ -89,8 +89,10 @@ def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
         model = create_model(arguments.model)
         return model, f"{arguments.model}, untrained, seed {model.hparams['seed']}"
     word = arguments.model or arguments.ckpt_path
-    source = f"{word}, pretrained" if recipes.is_pretrained(word) else str(recipes.find_checkpoint(word, Path("runs")))
-    return recipes.find_model(word, Path("runs")), source
+    source = (
+        f"{word}, pretrained" if checkpoint.is_pretrained(word) else str(checkpoint.find_checkpoint(word, Path("runs")))
+    )
+    return checkpoint.find_model(word, Path("runs")), source
 
 
 @contextlib.contextmanager
