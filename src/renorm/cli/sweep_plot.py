@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import check_one_of
-from ..cli.options import OneLineParser
-from ..cli.plot import FORMATS
+from ..sweep.figures import draw_heat_map, draw_lines, draw_transition
+from ..sweep.table import RESULTS_FILE, read_description, read_table
 from ..versions import say_if_newer
-from .figures import draw_heat_map, draw_lines, draw_transition
-from .table import RESULTS_FILE, read_description, read_table
+from .options import OneLineParser
+from .plot import FORMATS
 
 KINDS = {"heatmap": draw_heat_map, "lines": draw_lines, "transition": draw_transition}
 VALUES = {"heatmap": "held_out/relative_mse", "lines": "held_out/relative_mse", "transition": "asymmetry/pre0/full"}
