@@ -54,6 +54,7 @@ from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
 from ..files.whole import LOCK, one_writer
 from ..own_code import command_line, where_from
+from ..pretrained.exported import is_exported
 from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 from ..runs.checkpoint import (
     RECIPE_KEY,
@@ -63,6 +64,8 @@ from ..runs.checkpoint import (
     conflicts,
     does_not_fit,
     find_checkpoint,
+    find_model,
+    find_settings,
     is_pretrained,
     is_restoring,
     load_checkpoint,
@@ -80,6 +83,9 @@ from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
 from .options import ALLOW_IMPORTS, condense, is_missing_package, take_all, take_flag, take_option, with_places
+
+# settings of a model that a run which starts from trained weights may choose anew
+OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))
 
 
 class Parser(LightningArgumentParser):
@@ -134,6 +140,8 @@ class RenormCLI(LightningCLI):
             raise ValueError(
                 f"data={data!r} is not a file; allowed: a YAML file of settings, or options such as --data.block_size"
             )
+        self.start: dict[str, Any] | None = None  # settings of the model whose weights a new run starts from
+        self._take_start()
         word, self.flags = take_option(self.flags, "--ckpt_path")
         word = self._take_pretrained(word)
         if word is not None:
@@ -173,7 +181,7 @@ class RenormCLI(LightningCLI):
         given = (
             self.command != "fit"
             and model is not None
-            and ((model.islower() and "." not in model) or model.startswith(VARIANTS))
+            and ((model.islower() and "." not in model) or model.startswith(VARIANTS) or is_exported(model))
         )
         if given:
             if word is not None:
@@ -184,8 +192,50 @@ class RenormCLI(LightningCLI):
         if self.command == "fit":
             raise ValueError(f"ckpt_path={word!r} is no checkpoint of a fit; allowed: a file, 'last' or 'best'")
         self.recipe = pretrained_recipe(word)
+        if self.recipe["data"] is None:
+            raise ValueError(f"model={word!r} does not say on which laws it was trained; allowed: to export it again")
+        check_files(self.recipe, f"model={word!r}", self.configs[1:], self.flags)
         self.pretrained = word
         return None
+
+    def _take_start(self) -> None:
+        """Lay the architecture of ``--init_from`` under the flags."""
+        word, flags = take_option(self.flags, "--init_from")
+        if word is None or self.command != "fit":
+            return
+        checkpoint, _ = take_option(flags, "--ckpt_path")
+        if checkpoint is not None:
+            raise ValueError(
+                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, a run that goes on; allowed: one of the two"
+            )
+        if word in ("last", "best"):
+            word = str(find_checkpoint(word, Path(self._root)))  # the config is to say which one it was
+        self.start = self._start_of(word)
+        self.flags = [*flags, "--init_from", word]
+
+    def _start_of(self, word: str) -> dict[str, Any]:
+        """Class and architecture of the model that a run starts from."""
+        if not is_pretrained(word) and not Path(word).exists():
+            raise ValueError(
+                f"init_from={word!r} is not there; allowed: a name of 'renorm zoo list --pretrained', a checkpoint, or what "
+                "'renorm zoo export --format safetensors' wrote"
+            )
+        found = find_settings(word, Path(self._root))
+        arguments = {key: value for key, value in (found.get("init_args") or {}).items() if key not in OF_NEW_RUN}
+        return {"class_path": found["class_path"], "init_args": arguments}
+
+    def _check_start(self, word: str) -> None:
+        """Refuse settings of the model with which it could not take the weights."""
+        known, asked = self._start_of(word), self._settings()["model"]
+        found = conflicts(
+            {"class_path": class_name(str(known["class_path"])), **known["init_args"]},
+            {"class_path": class_name(str(asked["class_path"])), **asked["init_args"]},
+        )
+        if found:
+            key, remembered, wanted = found[0]
+            raise ValueError(
+                f"model.{key}={wanted!r} contradicts init_from={word!r}, which has {remembered!r}; allowed: the same model"
+            )
 
     @property
     def _root(self) -> str:
@@ -205,7 +255,7 @@ class RenormCLI(LightningCLI):
         checkpoint = load_checkpoint(self.checkpoint)
         self.recipe = recipe_of(checkpoint)
         self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
-        check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
+        check_files(self.recipe, f"ckpt_path={str(self.checkpoint)!r}", self.configs[1:], self.flags)
 
     @property
     def _run(self) -> Path | None:
@@ -230,7 +280,8 @@ class RenormCLI(LightningCLI):
 
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
-        files = [self.configs[0], *([json.dumps(recipe)] if recipe else []), *self.configs[1:]]
+        under = recipe or ({"model": self.start} if self.start else None)
+        files = [self.configs[0], *([json.dumps(under)] if under else []), *self.configs[1:]]
         seed, flags = take_option(self.flags, "--seed")
         logger, _ = take_option(flags, "--trainer.logger")
         if logger is not None:
@@ -273,6 +324,13 @@ class RenormCLI(LightningCLI):
             "--name", type=str | None, default=None, help="folder of the run (default: the config's name)"
         )
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="a checkpoint, or 'last' or 'best'")
+        if self.command == "fit":
+            parser.add_argument(
+                "--init_from",
+                type=str | None,
+                default=None,
+                help="start a new run from trained weights: a pretrained entry, a checkpoint, or an exported model",
+            )
         # no setting, see take_flag: a config cannot give itself leave
         parser.epilog = (
             f"{ALLOW_IMPORTS}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
@@ -303,6 +361,8 @@ class RenormCLI(LightningCLI):
                     f"ckpt_path is missing: {self.command} would judge random weights; allowed: a checkpoint, 'last', "
                     f"'best'{untrained}"
                 )
+            if (word := self._init_from()) is not None:
+                self._check_start(word)
             return
         asked = self._settings()
         data_keys = None if self.command == "fit" else ("block_size", "train_laws")
@@ -315,6 +375,11 @@ class RenormCLI(LightningCLI):
                 f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}; allowed: the checkpoint's value, "
                 f"or a new run without --ckpt_path"
             )
+
+    def _init_from(self) -> str | None:
+        """Where a new run takes its first weights from; None for one that goes on, which has its own."""
+        word: str | None = self._get(self.config, "init_from") if self.command == "fit" else None
+        return word if self.checkpoint is None else None
 
     def _settings(self) -> dict[str, Any]:
         """Model and data as plain settings."""
@@ -349,6 +414,8 @@ class RenormCLI(LightningCLI):
             raise self._in_one_line(text) from None
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
+        if (word := self._init_from()) is not None:
+            self.model.load_state_dict(find_model(word, Path(self._root)).state_dict())
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)

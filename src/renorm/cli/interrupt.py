@@ -21,7 +21,8 @@ def how_to_go_on(words: list[str], checkpoint: Path | None) -> str:
     """One line with the command that resumes a fit from a checkpoint, or starts it anew where there is none."""
     again = take_all(words, "--ckpt_path")[1]
     if checkpoint is not None and checkpoint.is_file():
-        again += ["--ckpt_path", str(checkpoint)]
+        # which has the weights of where the run started
+        again = [*take_all(again, "--init_from")[1], "--ckpt_path", str(checkpoint)]
     return f"go on:  {command_line(again)}"
 
 

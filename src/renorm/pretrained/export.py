@@ -120,7 +120,9 @@ def write_safetensors(name: str, model: StackedModel) -> tuple[bytes, Callable[[
     entry = find_entry(name)
     hparams = {key: value for key, value in model.hparams.items() if value is not None}
     metadata = {"renorm": __version__, "name": name, "class": entry["class"], "licence": entry["licence"]}
-    metadata["arguments"] = json.dumps(hparams)
+    # where the best member is among those that are written
+    best = entry["best_member"] if model.num_members == len(entry["validation_loss"]) else 0
+    metadata |= {"arguments": json.dumps(hparams), "data": json.dumps(entry["data"]), "best_member": json.dumps(best)}
     content = save({key: value.contiguous() for key, value in model.state_dict().items()}, metadata=metadata)
 
     def read_back(content: bytes) -> Compute:

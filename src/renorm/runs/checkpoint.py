@@ -17,6 +17,7 @@ from ..files.archive import check_archive, check_paths
 from ..files.untrusted import check_plain, read_yaml
 from ..limits import check_sizes
 from ..own_code import where_from
+from ..pretrained.exported import is_exported
 from ..training.recipe import class_name, flatten
 from ..versions import say_if_newer
 
@@ -128,16 +129,31 @@ def is_pretrained(word: str) -> bool:
 
 
 def find_model(word: str, root: Path) -> StackedModel:
-    """The model of a checkpoint, see :func:`find_checkpoint`, or all members of a pretrained entry.
+    """The model of a checkpoint, see :func:`find_checkpoint`, or all members of a pretrained or exported entry.
 
     Raises:
         ValueError: where there is none.
     """
-    if not is_pretrained(word):
+    if not is_pretrained(word) and not is_exported(word):
         return load_model(find_checkpoint(word, root))
     from ..pretrained.hub import load_pretrained
 
     return load_pretrained(word, members="all")
+
+
+def find_settings(word: str, root: Path) -> dict[str, Any]:
+    """The settings of the model that :func:`find_model` finds: ``class_path`` and ``init_args``.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if is_pretrained(word) or is_exported(word):
+        from ..pretrained.hub import pretrained_recipe
+
+        settings: dict[str, Any] = pretrained_recipe(word)["model"]
+    else:
+        settings = recipe_of(load_checkpoint(find_checkpoint(word, root)))["model"]
+    return settings
 
 
 def find_checkpoint(word: str, root: Path) -> Path:
@@ -194,12 +210,12 @@ def canonical(key: str, value: Any) -> Any:
     return [str(parse(text)) for text in ([value] if isinstance(value, str) else value)]
 
 
-def check_files(recipe: dict[str, Any], checkpoint: Path, configs: Iterable[str], flags: Iterable[str]) -> None:
+def check_files(recipe: dict[str, Any], what: str, configs: Iterable[str], flags: Iterable[str]) -> None:
     """Refuse laws of a checkpoint that read a file, unless the user names them too: the checkpoint may be a stranger's.
 
     Args:
         recipe: settings of model and data from the checkpoint.
-        checkpoint: its file.
+        what: the argument that named it, for messages.
         configs: paths of the user's own configs.
         flags: the user's flags.
 
@@ -214,7 +230,7 @@ def check_files(recipe: dict[str, Any], checkpoint: Path, configs: Iterable[str]
     for key, laws in laws_of_files(recipe).items():
         if f"--data.{key}" not in named | of_configs:
             raise ValueError(
-                f"ckpt_path={str(checkpoint)!r} would read a file: its data.{key} has {laws[0][:300]!r}; "
+                f"{what} would read a file: its data.{key} has {laws[0][:300]!r}; "
                 f"allowed, if you trust it: --data.{key} {shlex.quote(json.dumps(recipe['data'][key]))}"
             )
 
