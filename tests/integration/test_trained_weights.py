@@ -145,6 +145,8 @@ def test_a_test_of_an_exported_entry_is_that_of_the_entry(
     # part of an entry's members was asked for, and ended in a traceback
     assert main(["test", "--model", NAME, "--model.members", "[3]", *words]) == 2
     assert "model.members=[3] contradicts" in capsys.readouterr().err
+    assert main(["test", "--model", "nowhere.safetensors"]) == 2
+    assert "'nowhere.safetensors' is no pretrained model" in capsys.readouterr().err
 
 
 def edited(folder: Path, exported: Path, **told: str | None) -> Path:

@@ -54,7 +54,7 @@ from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
 from ..files.whole import LOCK, one_writer
 from ..own_code import command_line, where_from
-from ..pretrained.exported import is_exported
+from ..pretrained.exported import SUFFIX, is_exported
 from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 from ..runs.checkpoint import (
     RECIPE_KEY,
@@ -177,12 +177,7 @@ class RenormCLI(LightningCLI):
     def _take_pretrained(self, word: str | None) -> str | None:
         """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
         model, flags = take_option(self.flags, "--model")
-        # a class has a capital letter, or a dot before it
-        given = (
-            self.command != "fit"
-            and model is not None
-            and ((model.islower() and "." not in model) or model.startswith(VARIANTS) or is_exported(model))
-        )
+        given = self.command != "fit" and model is not None and _is_trained(model)
         if given:
             if word is not None:
                 raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
@@ -563,6 +558,12 @@ class RenormCLI(LightningCLI):
             print(f"judge:  {command_line(['test', '--ckpt_path', str(best)])}")
         for line in where_to_look(self.trainer):
             print(line)
+
+
+def _is_trained(model: str) -> bool:
+    """Whether a word after ``--model`` means trained weights; a class has a capital letter, or a dot before it."""
+    named = (model.islower() and "." not in model) or model.startswith(VARIANTS)
+    return named or model.endswith(SUFFIX) or is_exported(model)
 
 
 def with_whole_checkpoints(plugins: Any) -> list[Any]:

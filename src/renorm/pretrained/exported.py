@@ -15,13 +15,16 @@ ALLOWED = "allowed: what 'renorm zoo export --format safetensors' wrote, or a fo
 
 
 def is_exported(word: object) -> bool:
-    """Whether a word in a model's place is meant as an exported file, or as a folder with one.
+    """Whether a word in a model's place is the path of an exported file, or of a folder.
 
     Example:
-        >>> is_exported("model.safetensors"), is_exported("mlp_relu_free.uniform")
-        (True, False)
+        >>> is_exported("mlp_relu_free.uniform")
+        False
     """
-    return isinstance(word, str | Path) and (Path(word).suffix == SUFFIX or Path(word).is_dir())
+    if not isinstance(word, str | Path) or not str(word):
+        return False
+    path = Path(word)
+    return path.is_dir() or (path.suffix == SUFFIX and path.is_file())
 
 
 def read_exported(word: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -55,9 +58,7 @@ def read_exported(word: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _file(path: Path) -> Path:
-    if not path.is_dir():
-        if not path.is_file():
-            raise ValueError(f"name={str(path)!r} is not a file; {ALLOWED}")
+    if path.is_file():
         return path
     files = sorted(path.glob(f"*{SUFFIX}"))
     if len(files) != 1:
