@@ -12,6 +12,7 @@ from .event_files import EventFiles
 from .generalization import Generalization
 from .hyperparameters import LogHyperparameters
 from .interruption import Interrupted, StopBetweenSteps
+from .lean_steps import LeanSteps
 from .predictions import WritePredictions
 from .progress import ProgressBar
 from .results import TestReport
@@ -31,6 +32,7 @@ __all__ = [
     "Generalization",
     "Interrupted",
     "LastCheckpoint",
+    "LeanSteps",
     "LogHyperparameters",
     "ProgressBar",
     "RGFlow",

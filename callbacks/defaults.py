@@ -8,6 +8,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from ..datamodules.blocks import has_blocks
 from .cumulant_diagnostics import CumulantDiagnostics
 from .generalization import Generalization
+from .lean_steps import LeanSteps
 from .results import TestReport
 from .rg_flow import RGFlow
 from .symmetry_breaking import SymmetryBreaking
@@ -15,14 +16,14 @@ from .threads import ChooseThreads
 
 
 def default_callbacks(trainer: Trainer) -> list[Callback]:
-    """The callbacks that measure a run and choose its threads, less those of the same kind that the trainer has.
+    """The callbacks that measure a run, choose its threads and make its steps lean, less those that the trainer has.
 
     Diagnostics send what they find to loggers: a fit without a logger has none.
 
     Args:
         trainer: about to run.
     """
-    kinds: list[type[Callback]] = [ChooseThreads]
+    kinds: list[type[Callback]] = [ChooseThreads, *([LeanSteps] if trainer.state.fn == TrainerFn.FITTING else [])]
     if has_blocks(trainer):
         kinds += _measuring(trainer)
     present = trainer.callbacks  # type: ignore[attr-defined]

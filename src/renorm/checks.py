@@ -1,7 +1,8 @@
-"""Hyperparameters of a model: plain values that a checkpoint can hold, each in its range."""
+"""Checks of arguments: ranges, names, and hyperparameters that a checkpoint can hold."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -60,3 +61,20 @@ def check_bool(name: str, value: bool) -> None:
     """Raise a ValueError unless ``value`` is True or False."""
     if not isinstance(value, bool):
         raise ValueError(f"{name}={value!r} is unknown; allowed: True, False")
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 3, cutoff: float = 0.6) -> str:
+    """A hint at the known names that are closest to an unknown one, empty where none is close.
+
+    Args:
+        name: the unknown one.
+        known: all others.
+        most: so many in the hint.
+        cutoff: least similarity, from 0 to 1.
+
+    Example:
+        >>> did_you_mean("tast", ["test", "fit"])
+        "; did you mean 'test'?"
+    """
+    close = difflib.get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

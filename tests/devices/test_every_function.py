@@ -40,7 +40,7 @@ WITHOUT_TENSORS = {
     *(f"renorm.callbacks.{name}" for name in ("BestCheckpoint", "DivergedMembers", "EventFiles", "Interrupted")),
     *(f"renorm.callbacks.{name}" for name in ("LastCheckpoint", "LogHyperparameters", "ProgressBar", "ScalarLayout")),
     *(f"renorm.callbacks.{name}" for name in ("StopBetweenSteps", "TestReport", "WholeCheckpointIO")),
-    *(f"renorm.callbacks.{name}" for name in ("ChooseThreads", "WritePredictions", "default_callbacks")),
+    *(f"renorm.callbacks.{name}" for name in ("ChooseThreads", "LeanSteps", "WritePredictions", "default_callbacks")),
 }
 # a matter of the law alone: they know of no device
 ON_THE_CPU = {"renorm.cumulants.clt_eigenvalues", "renorm.cumulants.law_of_block", "renorm.certify"}

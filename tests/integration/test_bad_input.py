@@ -15,8 +15,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from renorm.cli.arguments import OneLineParser, joined
 from renorm.cli.main import libraries_warnings_as_usual, main
+from renorm.cli.options import OneLineParser, joined
 from renorm.files.folder_names import check_folder_name
 from renorm.files.footprint import Footprint
 

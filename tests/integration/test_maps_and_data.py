@@ -112,8 +112,8 @@ def test_a_sweep_over_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "model: MLP\nsettings: {activation: relu, symmetry: free, steps: 300, val_samples: 64, test_samples: 256}\n"
         'axes: {map: ["central_limit()", "maximum()"]}\n'
     )
-    assert main(["sweep", "--config", "maps.yaml", "--out", "table.parquet"]) == 0
-    rows = pq.read_table("table.parquet").to_pylist()
+    assert main(["sweep", "--config", "maps.yaml", "--out", "out"]) == 0
+    rows = pq.read_table("out/results.parquet").to_pylist()
     assert [row["map"] for row in rows] == ["central_limit()", "maximum()"]
     assert len({row["trained/mse"] for row in rows}) == 2
 
@@ -239,10 +239,11 @@ def test_a_data_module_that_lacks_what_callbacks_ask() -> None:
         def train_dataloader(self) -> list[Blocks]:
             return [Blocks(torch.randn(8, 2), torch.randn(8))] * 3
 
+        def val_dataloader(self) -> list[Blocks]:
+            return self.train_dataloader()
+
     quiet_trainer(3).fit(MLP(), Bare())  # trains all the same: what measures is left out
     from renorm.callbacks import Generalization
 
-    with pytest.raises(ValueError, match=r"Generalization has datamodule Val without .*laws"):
-        quiet_trainer(3, callbacks=[Generalization()]).validate(
-            MLP(), datamodule=type("Val", (Bare,), {"val_dataloader": Bare.train_dataloader})()
-        )
+    with pytest.raises(ValueError, match=r"Generalization has datamodule Bare without .*laws"):
+        quiet_trainer(3, callbacks=[Generalization()]).validate(MLP(), datamodule=Bare())

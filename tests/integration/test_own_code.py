@@ -12,7 +12,7 @@ import torch
 from tests.conftest import QUICK, Run
 
 from renorm.cli import main
-from renorm.runs.configs import load_model
+from renorm.runs.checkpoint import load_model
 from renorm.zoo import activations, list_activations
 from renorm.zoo.symmetry.symmetry import REGISTRY
 

@@ -17,7 +17,7 @@ import renorm as package
 from renorm.callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
-from renorm.runs.configs import load_model
+from renorm.runs.checkpoint import load_model
 from renorm.runs.quiet_trainer import quieten
 from renorm.training.metrics import METRICS
 from renorm.zoo import MLP
@@ -168,13 +168,17 @@ def own_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "own.ckpt"
 
 
-def test_the_command_line_takes_a_plain_trainers_checkpoint(own_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_command_line_takes_a_plain_trainers_checkpoint(
+    own_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     path = shutil.copy(own_checkpoint, tmp_path)
     assert main(["test", "--ckpt_path", str(path)]) == 0
     assert main(["validate", "--ckpt_path", str(path)]) == 0
     assert main(["predict", "--ckpt_path", str(path), "--out", str(tmp_path / "out.parquet")]) == 0
     assert main(["fit", "--ckpt_path", str(path), "--trainer.max_epochs", "3"]) == 0
-    again = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    (last,) = (tmp_path / "runs").rglob("last.ckpt")  # one that lies by itself goes on as a new run
+    again = torch.load(last, weights_only=True)
     arguments = again["renorm"]["recipe"]["model"]["init_args"]
     assert arguments["optimizer"]["class_path"] == "torch.optim.SGD"
     assert arguments["lr_scheduler"]["class_path"] == "torch.optim.lr_scheduler.StepLR"
@@ -190,6 +194,17 @@ def test_the_command_line_takes_a_plain_trainers_checkpoint(own_checkpoint: Path
     run.fit(model, CLTDataModule(**SIZES), ckpt_path=path, weights_only=True)
     for name, value in model.state_dict().items():
         assert torch.equal(value, again["state_dict"][name])
+
+
+def test_the_command_line_takes_a_checkpoint_of_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = trainer(tmp_path, logger=False)
+    run.fit(MLP(), CLTDataModule(**SIZES))
+    run.save_checkpoint("own.ckpt")
+    assert main(["test", "--ckpt_path", "own.ckpt"]) == 0
+    assert main(["predict", "--ckpt_path", "own.ckpt", "--out", "out.parquet"]) == 0
+    assert main(["fit", "--ckpt_path", "own.ckpt", "--trainer.max_epochs", "2"]) == 0
+    assert main(["fit", "--init_from", "own.ckpt", "--trainer.max_epochs", "1", *FLAGS, "--name", "anew"]) == 0
 
 
 @pytest.mark.parametrize(

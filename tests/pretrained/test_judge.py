@@ -11,7 +11,6 @@ from renorm.datamodules import CLTDataModule
 from renorm.pretrained.hub import load_pretrained
 from renorm.pretrained.judge import (
     blocks_of,
-    bootstrap_interval,
     judged,
     member_metrics,
     one_thread,
@@ -52,26 +51,6 @@ def test_metrics_against_numpy_and_scipy(model: MLP) -> None:
         np.testing.assert_allclose(own["wasserstein1"], distance, rtol=1e-9)
         skew = [abs(scipy.stats.kstat(row, 3) - scipy.stats.kstat(target, 3)) for row in output]
         np.testing.assert_allclose(own["k3_error"], skew, rtol=1e-6, atol=1e-12)
-
-
-def test_bootstrap_interval_against_scipy() -> None:
-    sample = np.random.default_rng(3).lognormal(size=16)
-    reference = scipy.stats.bootstrap((sample,), np.median, n_resamples=20_000, method="percentile", rng=1)
-    low, high = bootstrap_interval(sample, seed=0)
-    ordered = np.sort(sample)
-    # medians of resamples are midpoints of the sample: the ends may differ by a neighbour
-    spacing = np.diff(ordered).max()
-    assert abs(low - reference.confidence_interval.low) < spacing / 2
-    assert abs(high - reference.confidence_interval.high) < spacing / 2
-    assert low < np.median(sample) < high
-    assert bootstrap_interval(sample, seed=0) == (low, high)
-
-
-def test_the_interval_covers() -> None:
-    """Over many samples, the 95% interval holds the true median about as often as it says."""
-    samples = np.random.default_rng(0).normal(size=(200, 16))
-    hits = [low < 0 < high for low, high in (bootstrap_interval(row, seed=0) for row in samples)]
-    assert 0.88 < np.mean(hits) <= 1
 
 
 def test_members_that_diverged_are_left_out_of_medians() -> None:

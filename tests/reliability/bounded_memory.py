@@ -15,7 +15,8 @@ import torch
 
 from renorm.cli.plot import read_results
 from renorm.datamodules.laws.empirical import Empirical
-from renorm.runs.configs import find_config, load_checkpoint
+from renorm.runs.checkpoint import load_checkpoint
+from renorm.runs.configs import find_config
 from renorm.sweep.table import read_table
 
 READERS = {

@@ -25,7 +25,8 @@ from renorm.cli.certify import model_of
 from renorm.cli.plot import read_results
 from renorm.datamodules.laws import parse
 from renorm.datamodules.laws.empirical import Empirical
-from renorm.runs.configs import find_config, load_checkpoint, load_model
+from renorm.runs.checkpoint import load_checkpoint, load_model
+from renorm.runs.configs import find_config
 from renorm.sweep.config import Point, Sweep, read_sweep
 from renorm.sweep.table import Folder, read_description, read_table
 

@@ -13,7 +13,7 @@ import yaml
 from lightning.pytorch import Callback
 
 from renorm.cli import main
-from renorm.cli.words import condense
+from renorm.cli.options import condense
 
 from ..conftest import QUICK, Run
 from ..integration.test_bad_input import one_line

@@ -17,12 +17,12 @@ from packaging.version import Version
 
 from renorm import __version__, load_pretrained, versions
 from renorm.callbacks.results import SEAL, report, seal
+from renorm.cli import sweep_plot as plot_command
 from renorm.cli.plot import read_results
 from renorm.datamodules import CLTDataModule
 from renorm.pretrained.manifest import MANIFEST
-from renorm.runs.configs import load_checkpoint, load_model
+from renorm.runs.checkpoint import load_checkpoint, load_model
 from renorm.runs.quiet_trainer import quiet_trainer
-from renorm.sweep import plot as plot_command
 from renorm.zoo import MLP
 
 NEWER = "97.1.0"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from renorm.cli import main
-from renorm.cli.sweep import by_size, check_points
-from renorm.sweep.config import parse_sweep, read_sweep, sweep_names
+from renorm.cli.sweep import check_points
+from renorm.sweep.config import by_size, parse_sweep, read_sweep, sweep_names
 
 
 @pytest.mark.parametrize("name", sweep_names())

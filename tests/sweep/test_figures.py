@@ -11,7 +11,7 @@ import scipy.stats
 from matplotlib.image import AxesImage
 
 from renorm.cli import main
-from renorm.sweep.figures import bootstrap, draw_heat_map, draw_lines, draw_transition
+from renorm.sweep.figures import band, draw_heat_map, draw_lines, draw_transition
 
 from .test_run import SMALL, write
 
@@ -28,15 +28,15 @@ def table() -> dict[str, Any]:
     return columns | {"value": random.lognormal(size=len(grid))}
 
 
-def test_the_bootstrap_is_scipys() -> None:
+def test_the_band_is_scipys() -> None:
     sample = np.random.default_rng(1).lognormal(size=200)
-    centre, low, high = bootstrap(sample, np.mean, resamples=20000)
+    centre, low, high = band(sample, np.mean, resamples=20000)
     reference = scipy.stats.bootstrap((sample,), np.mean, n_resamples=20000, method="percentile", rng=2)
     assert centre == np.mean(sample)
     assert np.allclose([low, high], reference.confidence_interval, rtol=0.01)
-    assert bootstrap(sample, np.mean) == bootstrap(sample, np.mean)
-    assert bootstrap(np.append(sample, np.nan), np.mean) == bootstrap(sample, np.mean)
-    assert np.isnan(bootstrap(np.array([np.nan]), np.mean)).all()
+    assert band(sample, np.mean) == band(sample, np.mean)
+    assert band(np.append(sample, np.nan), np.mean) == band(sample, np.mean)
+    assert np.isnan(band(np.array([np.nan]), np.mean)).all()
 
 
 def test_a_heat_map_has_the_medians() -> None:

@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
+from renorm.callbacks import LeanSteps
 from renorm.datamodules import CLTDataModule
-from renorm.training import stack as base
 from renorm.training.lean_loop import LeanEpochLoop
 from renorm.zoo import MLP
 
@@ -59,6 +59,10 @@ def fit(folder: Path, *callbacks: Callback, model: MLP | None = None, **argument
     return trainer
 
 
+def takes_lean_steps(trainer: Trainer) -> bool:
+    return getattr(trainer.fit_loop.epoch_loop, "lean", False)
+
+
 def halving(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
     return torch.optim.lr_scheduler.StepLR(optimizer, 4, gamma=0.5)
 
@@ -72,16 +76,13 @@ MODELS: list[Callable[[], MLP]] = [
 
 @pytest.mark.parametrize("make", MODELS, ids=["adam", "schedule by step", "schedule by epoch"])
 @pytest.mark.parametrize("clip", [None, 0.01])
-def test_lean_steps_are_lightnings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[], MLP], clip: float | None
-) -> None:
+def test_lean_steps_are_lightnings(tmp_path: Path, make: Callable[[], MLP], clip: float | None) -> None:
     witnesses, checkpoints, tables = [], [], []
     for name in ("lean", "full"):
-        if name == "full":
-            monkeypatch.setattr(base, "use_lean_steps", lambda model: None)
         witness = Witness()
-        trainer = fit(tmp_path / name, witness, model=make(), gradient_clip_val=clip)
+        trainer = fit(tmp_path / name, witness, LeanSteps(name == "lean"), model=make(), gradient_clip_val=clip)
         assert type(trainer.fit_loop.epoch_loop) is (LeanEpochLoop if name == "lean" else _TrainingEpochLoop)
+        assert takes_lean_steps(trainer) is (name == "lean")
         witnesses.append(witness.seen)
         files = sorted((tmp_path / name).glob("*.ckpt"))
         checkpoints.append({file.name: torch.load(file, weights_only=True) for file in files})
@@ -116,7 +117,50 @@ def assert_same(one: Any, other: Any, where: str = "") -> None:
 )
 def test_runs_out_of_the_ordinary_take_lightnings_own_steps(tmp_path: Path, arguments: dict[str, Any]) -> None:
     trainer = fit(tmp_path, **arguments)
-    assert type(trainer.fit_loop.epoch_loop) is _TrainingEpochLoop
+    assert not takes_lean_steps(trainer)
+
+
+class FromThirdEpoch(Callback):
+    """Bring a hook inside a step in the middle of a fit."""
+
+    def __init__(self, inside: Inside) -> None:
+        self.inside = inside
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.current_epoch == 2:
+            trainer.callbacks.append(self.inside)  # type: ignore[attr-defined]
+
+
+def test_a_callback_that_comes_later_has_its_hooks_called(tmp_path: Path) -> None:
+    inside = Inside()
+    trainer = fit(tmp_path, FromThirdEpoch(inside), max_steps=30)
+    assert inside.calls == 10
+    assert not takes_lean_steps(trainer)
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
+def test_a_second_fit_goes_on_with_the_counters_of_the_first(tmp_path: Path) -> None:
+    switch = LeanSteps(False)
+    trainer = fit(tmp_path, switch)
+    switch.enabled = True
+    trainer.fit_loop.epoch_loop.max_steps = 40
+    trainer.fit(MLP(replicas=3, compile=False), CLTDataModule(steps_per_epoch=10, val_samples=64))
+    assert takes_lean_steps(trainer)
+    assert trainer.global_step == 40
+
+
+def test_a_loop_of_the_users_own_is_kept(tmp_path: Path) -> None:
+    class Own(_TrainingEpochLoop):
+        pass
+
+    class Places(Callback):
+        def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+            old = trainer.fit_loop.epoch_loop
+            trainer.fit_loop.epoch_loop = Own(trainer, old.min_steps, old.max_steps)
+            trainer.fit_loop.epoch_loop.val_loop = old.val_loop
+
+    trainer = fit(tmp_path, Places())
+    assert type(trainer.fit_loop.epoch_loop) is Own
 
 
 def test_hooks_inside_a_step_are_called_at_every_step(tmp_path: Path) -> None:

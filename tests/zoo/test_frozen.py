@@ -10,7 +10,7 @@ import torch
 import renorm
 from renorm.cumulants import propagate
 from renorm.datamodules import CLTDataModule
-from renorm.runs.configs import load_model
+from renorm.runs.checkpoint import load_model
 from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import GNN, MLP
 

@@ -29,8 +29,9 @@ from ..bench.measure import (
 from ..bench.memory import peak_memory
 from ..bench.threads import QUICK_SIZES, SIZES, markdown_threads, measure_threads
 from ..callbacks.results import write_json
+from ..checks import check_at_least
 from ..files.whole import check_writable
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 MEMBERS = 1024
 
@@ -44,8 +45,7 @@ def run(words: list[str]) -> None:
         "--threads", type=int, default=torch.get_num_threads(), help="of PyTorch (default: its own choice)"
     )
     arguments = parser.parse_args(words[1:])
-    if arguments.threads < 1:
-        raise ValueError(f"threads={arguments.threads} is out of range; allowed: whole numbers >= 1")
+    check_at_least("threads", arguments.threads, 1)
     out = Path(arguments.out)
     check_writable(out, "out")
     torch.set_num_threads(arguments.threads)

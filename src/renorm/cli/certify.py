@@ -8,9 +8,10 @@ from typing import Any
 
 from ..certificates.certificate import build_model, certify_grid
 from ..files.untrusted import parse_yaml, read_yaml
-from ..runs.configs import find_config, find_model
+from ..runs.checkpoint import find_model
+from ..runs.configs import find_config
 from ..training.stack import StackedModel
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 PREFIX = "--model."
 

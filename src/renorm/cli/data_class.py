@@ -12,8 +12,8 @@ from lightning.pytorch import LightningDataModule
 from ..datamodules import CLTDataModule
 from ..files.untrusted import read_yaml
 from ..own_code import loaded_subclasses
-from .imports import FLAG, SCRIPT
-from .options import take_option
+from .imports import SCRIPT
+from .options import ALLOW_IMPORTS, take_option
 
 OPTION = "--data_class"
 OURS = "renorm.datamodules."
@@ -71,7 +71,7 @@ def find_data_class(path: str | None, everything: bool) -> type[LightningDataMod
     if not everything and not path.startswith(OURS):
         known = ", ".join(loaded) or "none here"
         raise ValueError(
-            f"data={path!r} is not imported; allowed: classes of modules that --import names ({known}), or {FLAG}"
+            f"data={path!r} is not imported; allowed: classes of modules that --import names ({known}), or {ALLOW_IMPORTS}"
         )
     module, _, name = path.rpartition(".")
     try:

@@ -54,22 +54,26 @@ from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
 from ..files.whole import LOCK, one_writer
 from ..own_code import command_line, where_from
+from ..pretrained.exported import SUFFIX, is_exported
 from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
-from ..runs.configs import (
-    BASE_CONFIG,
+from ..runs.checkpoint import (
     RECIPE_KEY,
     canonical,
+    check_files,
     conflicts,
+    does_not_fit,
     find_checkpoint,
-    find_config,
+    find_model,
+    find_settings,
     is_pretrained,
+    is_restoring,
     load_checkpoint,
     recipe_of,
     run_folder,
 )
-from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, where_to_look, with_places
+from ..runs.configs import BASE_CONFIG, find_config
+from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, where_to_look
 from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
-from ..runs.restoring import check_files, does_not_fit, is_restoring
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
 from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, class_name, class_path, own_data_class
@@ -77,11 +81,13 @@ from ..zoo import StackedModel
 from ..zoo.architectures import find_architecture, known_names
 from ..zoo.registry import PREFIXES
 from .data_class import find_data_class, of_configs, take_data_class
-from .imports import FLAG, imports_restricted, take_flag
+from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
-from .options import split_configs, take_option
-from .words import condense, is_missing_package
+from .options import ALLOW_IMPORTS, condense, is_missing_package, take_all, take_flag, take_option, with_places
+
+# settings of a model that a run which starts from trained weights may choose anew
+OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))
 
 
 class Parser(LightningArgumentParser):
@@ -125,7 +131,7 @@ class RenormCLI(LightningCLI):
         self.words = words
         self.footprint = footprint
         self.command = words[0]
-        configs, self.flags = split_configs(words[1:])
+        configs, self.flags = take_all(words[1:], "-c", "--config")
         self.configs = [str(BASE_CONFIG), *map(find_config, configs)]
         self.run_name = Path(configs[-1]).stem if configs else "mlp"
         self.checkpoint: Path | None = None
@@ -133,6 +139,8 @@ class RenormCLI(LightningCLI):
         self.recipe: dict[str, Any] | None = None
         self.origin = ""  # where the classes of a checkpoint are defined, if not in renorm
         asked, self.flags = take_data_class(self.flags)
+        self.start: dict[str, Any] | None = None  # settings of the model whose weights a new run starts from
+        self._take_start()
         word, self.flags = take_option(self.flags, "--ckpt_path")
         word = self._take_pretrained(word)
         if word is not None:
@@ -169,12 +177,7 @@ class RenormCLI(LightningCLI):
     def _take_pretrained(self, word: str | None) -> str | None:
         """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
         model, flags = take_option(self.flags, "--model")
-        # a class has a capital letter, or a dot before it
-        given = (
-            self.command != "fit"
-            and model is not None
-            and ((model.islower() and "." not in model) or model.startswith(PREFIXES))
-        )
+        given = self.command != "fit" and model is not None and _is_trained(model)
         if given:
             if word is not None:
                 raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
@@ -184,8 +187,50 @@ class RenormCLI(LightningCLI):
         if self.command == "fit":
             raise ValueError(f"ckpt_path={word!r} is no checkpoint of a fit; allowed: a file, 'last' or 'best'")
         self.recipe = pretrained_recipe(word)
+        if self.recipe["data"] is None:
+            raise ValueError(f"model={word!r} does not say on which laws it was trained; allowed: to export it again")
+        check_files(self.recipe, f"model={word!r}", self.configs[1:], self.flags)
         self.pretrained = word
         return None
+
+    def _take_start(self) -> None:
+        """Lay the architecture of ``--init_from`` under the flags."""
+        word, flags = take_option(self.flags, "--init_from")
+        if word is None or self.command != "fit":
+            return
+        checkpoint, _ = take_option(flags, "--ckpt_path")
+        if checkpoint is not None:
+            raise ValueError(
+                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, a run that goes on; allowed: one of the two"
+            )
+        if word in ("last", "best"):
+            word = str(find_checkpoint(word, Path(self._root)))  # the config is to say which one it was
+        self.start = self._start_of(word)
+        self.flags = [*flags, "--init_from", word]
+
+    def _start_of(self, word: str) -> dict[str, Any]:
+        """Class and architecture of the model that a run starts from."""
+        if not is_pretrained(word) and not Path(word).exists():
+            raise ValueError(
+                f"init_from={word!r} is not there; allowed: a name of 'renorm zoo list --pretrained', a checkpoint, or what "
+                "'renorm zoo export --format safetensors' wrote"
+            )
+        found = find_settings(word, Path(self._root))
+        arguments = {key: value for key, value in (found.get("init_args") or {}).items() if key not in OF_NEW_RUN}
+        return {"class_path": found["class_path"], "init_args": arguments}
+
+    def _check_start(self, word: str) -> None:
+        """Refuse settings of the model with which it could not take the weights."""
+        known, asked = self._start_of(word), self._settings()["model"]
+        found = conflicts(
+            {"class_path": class_name(str(known["class_path"])), **known["init_args"]},
+            {"class_path": class_name(str(asked["class_path"])), **asked["init_args"]},
+        )
+        if found:
+            key, remembered, wanted = found[0]
+            raise ValueError(
+                f"model.{key}={wanted!r} contradicts init_from={word!r}, which has {remembered!r}; allowed: the same model"
+            )
 
     @property
     def _root(self) -> str:
@@ -208,7 +253,7 @@ class RenormCLI(LightningCLI):
         model = self.recipe["model"]
         if class_name(model["class_path"]).startswith("own "):
             self.recipe["model"] = model | {"class_path": self._own_class(model["class_path"])}
-        check_files(self.recipe, self.checkpoint, self.configs[1:], self.flags)
+        check_files(self.recipe, f"ckpt_path={str(self.checkpoint)!r}", self.configs[1:], self.flags)
 
     def _find_data_class(self, asked: str | None, everything: bool) -> type[LightningDataModule]:
         remembered = None if self.recipe is None else self.recipe.get(DATA_CLASS)
@@ -253,7 +298,8 @@ class RenormCLI(LightningCLI):
 
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
         # files first, so that a flag wins wherever it stands; the checkpoint's recipe before the user's own files
-        files = [self.configs[0], *([json.dumps(recipe)] if recipe else []), *self.configs[1:]]
+        under = recipe or ({"model": self.start} if self.start else None)
+        files = [self.configs[0], *([json.dumps(under)] if under else []), *self.configs[1:]]
         seed, flags = take_option(self.flags, "--seed")
         logger, _ = take_option(flags, "--trainer.logger")
         if logger is not None:
@@ -300,8 +346,17 @@ class RenormCLI(LightningCLI):
         parser.add_argument(
             f"--{DATA_CLASS}", type=str | None, default=None, help="class of the data; --data CLASS for short"
         )
+        if self.command == "fit":
+            parser.add_argument(
+                "--init_from",
+                type=str | None,
+                default=None,
+                help="start a new run from trained weights: a pretrained entry, a checkpoint, or an exported model",
+            )
         # no setting, see take_flag: a config cannot give itself leave
-        parser.epilog = f"{FLAG}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
+        parser.epilog = (
+            f"{ALLOW_IMPORTS}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
+        )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The core callbacks, registered here because a second config would replace those of a YAML list."""
@@ -328,6 +383,8 @@ class RenormCLI(LightningCLI):
                     f"ckpt_path is missing: {self.command} would judge random weights; allowed: a checkpoint, 'last', "
                     f"'best'{untrained}"
                 )
+            if (word := self._init_from()) is not None:
+                self._check_start(word)
             return
         asked = self._settings()
         data_keys = None if self.command == "fit" else OF_TRAINING_DATA
@@ -340,6 +397,11 @@ class RenormCLI(LightningCLI):
                 f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}; allowed: the checkpoint's value, "
                 f"or a new run without --ckpt_path"
             )
+
+    def _init_from(self) -> str | None:
+        """Where a new run takes its first weights from; None for one that goes on, which has its own."""
+        word: str | None = self._get(self.config, "init_from") if self.command == "fit" else None
+        return word if self.checkpoint is None else None
 
     def _settings(self) -> dict[str, Any]:
         """Model and data as plain settings."""
@@ -374,6 +436,8 @@ class RenormCLI(LightningCLI):
             raise self._in_one_line(text) from None
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
+        if (word := self._init_from()) is not None:
+            self.model.load_state_dict(find_model(word, Path(self._root)).state_dict())
         self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
         self.model.recipe["data"] |= dict(self.datamodule.hparams)
@@ -524,6 +588,12 @@ class RenormCLI(LightningCLI):
             print(line)
 
 
+def _is_trained(model: str) -> bool:
+    """Whether a word after ``--model`` means trained weights; a class has a capital letter, or a dot before it."""
+    named = (model.islower() and "." not in model) or model.startswith(PREFIXES)
+    return named or model.endswith(SUFFIX) or is_exported(model)
+
+
 def with_whole_checkpoints(plugins: Any) -> list[Any]:
     """The trainer's plugins, and ours that writes checkpoints whole unless there is another one for them."""
     given = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
@@ -547,7 +617,7 @@ def run(words: list[str]) -> None:
         # where nothing is saved, it does not matter where checkpoints were
         warnings.filterwarnings("ignore", "The dirpath has changed from")
     show_log()
-    everything, words = take_flag(words)
+    everything, words = take_flag(words, ALLOW_IMPORTS)
     footprint = Footprint()
     try:
         threading.excepthook = _thread_failed

@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..own_code import loaded_subclasses
 from ..zoo import StackedModel
 
-FLAG = "--allow_imports"
 ALLOWED = (
     "renorm.zoo",
     "renorm.datamodules",
@@ -34,37 +33,6 @@ ALLOWED = (
 )
 # a script of the user's own, which runs renorm.cli.main, is loaded already
 SCRIPT = "__main__"
-
-
-def take_flag(words: list[str]) -> tuple[bool, list[str]]:
-    """Whether ``--allow_imports`` is among the words, and the others.
-
-    It is no setting: a config cannot give itself leave.
-
-    Raises:
-        ValueError: for a value other than true and false.
-
-    Example:
-        >>> take_flag(["fit", "--allow_imports", "--config", "mine.yaml"])
-        (True, ['fit', '--config', 'mine.yaml'])
-        >>> take_flag(["fit", "--allow_imports=false"])
-        (False, ['fit'])
-    """
-    allowed, left, skip = False, [], False
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if skip:
-            skip = False
-            continue
-        name, equals, value = word.partition("=")
-        if name != FLAG:
-            left.append(word)
-            continue
-        skip = not equals and following.lower() in ("true", "false")
-        value = (following if skip else "true") if not equals else value
-        if value.lower() not in ("true", "false"):
-            raise ValueError(f"allow_imports={value!r} is not allowed; allowed: true, false")
-        allowed = value.lower() == "true"
-    return allowed, left
 
 
 def loaded_classes() -> list[str]:
@@ -93,11 +61,3 @@ def imports_restricted(everything: bool) -> Iterator[None]:
     finally:
         settings.clear()
         settings.update(before)
-
-
-def refusal(key: str, path: str) -> str:
-    """The line for an import that was not allowed."""
-    return (
-        f"{key}{path!r} is not imported; allowed: classes of renorm.zoo, renorm.callbacks, torch.optim, "
-        f"lightning.pytorch.callbacks and other parts of Lightning, or {FLAG} for files that you trust"
-    )

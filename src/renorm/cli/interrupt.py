@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..own_code import command_line
-from .options import without_option
+from .options import take_all
 
 CANNOT_GO_ON = 1  # exit code of a run that failed, though its input was fine
 INTERRUPTED = 130  # exit code after Ctrl-C: 128 and the signal's number, as shells count; 143 after SIGTERM
@@ -19,9 +19,10 @@ INTERRUPTED = 130  # exit code after Ctrl-C: 128 and the signal's number, as she
 
 def how_to_go_on(words: list[str], checkpoint: Path | None) -> str:
     """One line with the command that resumes a fit from a checkpoint, or starts it anew where there is none."""
-    again = without_option(words, "--ckpt_path")
+    again = take_all(words, "--ckpt_path")[1]
     if checkpoint is not None and checkpoint.is_file():
-        again += ["--ckpt_path", str(checkpoint)]
+        # which has the weights of where the run started
+        again = [*take_all(again, "--init_from")[1], "--ckpt_path", str(checkpoint)]
     return f"go on:  {command_line(again)}"
 
 

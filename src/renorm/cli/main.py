@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import itertools
 import os
@@ -15,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 
 from .. import __version__
-from .arguments import joined
+from ..checks import did_you_mean
 from .interrupt import CANNOT_GO_ON, INTERRUPTED
+from .options import joined
 from .own_imports import own_imports
 
 COMMANDS = {
@@ -88,8 +88,7 @@ def _answer(words: list[str]) -> int:
     if (option := _empty(words)) is not None:
         return _refuse(f"{option}='' is empty; allowed: a value, or to leave it out")
     if words[0] not in COMMANDS:
-        close = difflib.get_close_matches(words[0], COMMANDS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(words[0], COMMANDS, most=1)
         return _refuse(f"command {words[0]!r} is unknown; allowed: {', '.join(COMMANDS)}{hint}")
     module, function = COMMANDS[words[0]][1].split(":")
     try:

@@ -1,26 +1,24 @@
-"""Options taken out of a command line before a parser sees it."""
+"""The words of a command line: options taken out of them before a parser sees them, and parsers that refuse in one line."""
 
 from __future__ import annotations
 
+import argparse
+import re
+from collections.abc import Sequence
+from typing import NoReturn
 
-def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
-    """Take ``--config X`` out of the arguments, wherever it stands.
-
-    Example:
-        >>> split_configs(["--trainer.max_epochs", "2", "-c", "a.yaml", "--config=b.yaml"])
-        (['a.yaml', 'b.yaml'], ['--trainer.max_epochs', '2'])
-    """
-    configs: list[str] = []
-    for option in ("-c", "--config"):
-        value: str | None = ""
-        while value is not None:
-            value, words = take_option(words, option)
-            configs += [] if value is None else [value]
-    return configs, words
+ALLOW_IMPORTS = "--allow_imports"
+LOGGER = "--trainer.logger"
+# what a logger of Lightning's calls the name of a run
+NAMES = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "name", "MLFlowLogger": "run_name"}
 
 
-def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
-    """Value of the first ``--option VALUE`` or ``--option=VALUE``, and the other arguments.
+def take_option(words: list[str], *names: str) -> tuple[str | None, list[str]]:
+    """Value of the first ``--option VALUE`` or ``--option=VALUE``, and the other words.
+
+    Args:
+        words: of a command line.
+        *names: of the option: one, or a short and a long one.
 
     Raises:
         ValueError: where the option has no value.
@@ -30,27 +28,192 @@ def take_option(words: list[str], option: str) -> tuple[str | None, list[str]]:
         ('3', ['--name=x'])
     """
     for i, word in enumerate(words):
-        if word == option:
-            if i + 1 == len(words):
-                raise ValueError(f"{option} has no value")
-            return words[i + 1], words[:i] + words[i + 2 :]
-        if word.startswith(f"{option}="):
-            return word.partition("=")[2], words[:i] + words[i + 1 :]
+        name, equals, value = word.partition("=")
+        if name not in names:
+            continue
+        if equals:
+            return value, words[:i] + words[i + 1 :]
+        if i + 1 == len(words):
+            raise ValueError(f"{name} has no value")
+        return words[i + 1], words[:i] + words[i + 2 :]
     return None, words
 
 
-def without_option(words: list[str], option: str) -> list[str]:
-    """The words without ``--option VALUE`` and ``--option=VALUE``.
+def take_all(words: list[str], *names: str) -> tuple[list[str], list[str]]:
+    """Values of an option that may be given several times, in their order, and the other words.
 
     Example:
-        >>> without_option(["fit", "--ckpt_path", "last", "--name=x"], "--ckpt_path")
-        ['fit', '--name=x']
+        >>> take_all(["--trainer.max_epochs", "2", "-c", "a.yaml", "--config=b.yaml"], "-c", "--config")
+        (['a.yaml', 'b.yaml'], ['--trainer.max_epochs', '2'])
     """
-    kept: list[str] = []
-    skip = False
+    values: list[str] = []
+    value, words = take_option(words, *names)
+    while value is not None:
+        values.append(value)
+        value, words = take_option(words, *names)
+    return values, words
+
+
+def take_flag(words: list[str], name: str) -> tuple[bool, list[str]]:
+    """Whether a flag is among the words, and the others.
+
+    Raises:
+        ValueError: for a value other than true and false.
+
+    Example:
+        >>> take_flag(["fit", "--allow_imports", "--config", "mine.yaml"], "--allow_imports")
+        (True, ['fit', '--config', 'mine.yaml'])
+        >>> take_flag(["fit", "--allow_imports=false"], "--allow_imports")
+        (False, ['fit'])
+    """
+    given = [word if word != name else f"{name}=true" for word in _joined_truth(words, name)]
+    values, left = take_all(given, name)
+    for value in values:
+        if value.lower() not in ("true", "false"):
+            raise ValueError(f"{name.removeprefix('--')}={value!r} is not allowed; allowed: true, false")
+    return bool(values) and values[-1].lower() == "true", left
+
+
+def _joined_truth(words: list[str], name: str) -> list[str]:
+    """The words, with ``--flag=true`` for ``--flag true``."""
+    found: list[str] = []
     for word in words:
-        if skip or word == option:
-            skip = not skip
-        elif not word.startswith(f"{option}="):
-            kept.append(word)
-    return kept
+        if found and found[-1] == name and word.lower() in ("true", "false"):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
+
+
+def with_places(flags: list[str], root: str, name: str) -> list[str]:
+    """The flags, with folder and name of the run for a logger that is named on the command line and not told of them.
+
+    Args:
+        flags: of a fit.
+        root: folder of all runs.
+        name: of the run.
+
+    Example:
+        >>> with_places(["--trainer.logger", "CSVLogger"], "runs", "slopes")[2:]
+        ['--trainer.logger.save_dir', 'runs', '--trainer.logger.name', 'slopes']
+    """
+    logger, _ = take_option(flags, LOGGER)
+    key = NAMES.get((logger or "").rpartition(".")[2])
+    if key is None:
+        return flags
+    told = {flag.partition("=")[0].rpartition(".")[2] for flag in flags if flag.startswith(f"{LOGGER}.")}
+    places = {"save_dir": root, key: name}
+    return [*flags, *(word for k, value in places.items() if k not in told for word in (f"{LOGGER}.{k}", value))]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser that raises instead of printing its usage over several lines.
+
+    Example:
+        >>> parser = OneLineParser(prog="renorm plot")
+        >>> _ = parser.add_argument("--size", type=int)
+        >>> parser.parse_args(["--size", "big"])
+        Traceback (most recent call last):
+        ...
+        ValueError: argument --size: invalid int value: 'big'; allowed: see 'renorm plot --help'
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a ValueError, which the command line prints as its one line."""
+        raise ValueError(f"{message}; allowed: see '{self.prog} --help'")
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """``--option=-1e30`` for ``--option -1e30``: parsers take most negative numbers for options.
+
+    Args:
+        words: of a command line.
+
+    Example:
+        >>> joined(["fit", "--model.negative_slope", "-1e30", "--seed", "3"])
+        ['fit', '--model.negative_slope=-1e30', '--seed', '3']
+    """
+    found: list[str] = []
+    for word in words:
+        if word.startswith("-") and _is_number(word) and found and found[-1].startswith("--") and "=" not in found[-1]:
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def refusal(key: str, path: str) -> str:
+    """The line for an import that was not allowed."""
+    return (
+        f"{key}{path!r} is not imported; allowed: classes of renorm.zoo, renorm.callbacks, torch.optim, "
+        f"lightning.pytorch.callbacks and other parts of Lightning, or {ALLOW_IMPORTS} for files that you trust"
+    )
+
+
+_REQUIREMENT = re.compile(r"Requirement '([^']+)' not met")
+
+
+def is_missing_package(message: str) -> bool:
+    """Whether a library says that it needs another one, which is not installed."""
+    return _REQUIREMENT.search(message) is not None
+
+
+def condense(message: str) -> str:
+    r"""A parser's message of many lines as one: the full key, the value, and what is allowed.
+
+    Example:
+        >>> condense('Parser key "data.seed":\n  Expected a <class \'int\'>. Got value: x')
+        'data.seed=x is not allowed; allowed: int'
+        >>> condense("Subcommand 'fit' does not accept option 'data.bloc'")
+        'data.bloc is unknown; allowed: the options of --help'
+        >>> condense('Parser key "model":\n  Problem with ... No module named \'mine\'\nGiven value: {...}')
+        "model: No module named 'mine'; allowed: modules on Python's path, or --import FILE.py"
+        >>> condense("the following arguments are required: fit.model")
+        'model is missing; allowed: --model, or model in a config'
+    """
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    # what renorm itself says of a value stands in a list of what each type that it could have says
+    if own := re.search(r"^\s*- (\S+=[^\n]*; allowed: [^\n]*)$", message, re.MULTILINE):
+        return own.group(1)
+    if needed := _REQUIREMENT.search(message):
+        where = ".".join(keys) or ("trainer" if message.startswith("trainer") else "this")
+        return (
+            f"{where} needs {needed.group(1)}, which is not installed; allowed: after pip install {needed.group(1)!r}"
+        )
+    if missing := re.search(r"No module named '[^']+'", message):
+        return f"{'.'.join(keys)}: {missing.group(0)}; allowed: modules on Python's path, or --import FILE.py"
+    if missing := re.search(r"the following arguments are required: ([^\n]+)", message):
+        return _missing(keys, missing.group(1), message)
+    inner = message.rpartition('Parser key "')[2]
+    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
+        return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))
+    if unknown := re.search(r"(?:Option|accept option) '([^']+)'", message):
+        return f"{'.'.join([*keys, unknown.group(1)])} is unknown; allowed: the options of --help"
+    value = re.search(r"(?:Got|Given) value: (.*)", inner)
+    nested = re.search(r"NestedArg\(key='(\w+)', val=(.*)\)", inner)
+    expected = re.search(r"Subtypes: \[(.*)\]", inner) or re.search(
+        r"Expected an? (.*?)(?:\. Got|$)", inner, re.MULTILINE
+    )
+    if not keys or value is None or expected is None:
+        return " ".join(message.split())
+    if nested and nested.group(1) != keys[-1]:
+        keys.append(nested.group(1))
+    types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected.group(1)).replace("NoneType", "null")
+    shown = nested.group(2) if nested else value.group(1)
+    return f"{'.'.join(keys)}={shown} is not allowed; allowed: {types.replace('typing.', '')}"
+
+
+def _missing(keys: list[str], names: str, message: str) -> str:
+    """What a class, or the command itself, needs and is not given."""
+    owner = re.search(r"class_path='(?:\w+\.)*(\w+)'", message)
+    option = ".".join([*keys, re.sub(r"^(fit|validate|test|predict)\.", "", names)])
+    of_class = f", which {owner.group(1)} needs," if owner else ""
+    return f"{option}{of_class} is missing; allowed: --{option.partition(',')[0]}, or {option.partition(',')[0]} in a config"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from ..own_code import OPTION, VARIABLE, import_own_code
-from .options import take_option
+from .options import take_all
 
 
 @contextlib.contextmanager
@@ -29,11 +29,7 @@ def own_imports(words: list[str]) -> Iterator[list[str]]:
         ...     words, imported()
         (['test', '--ckpt_path', 'last'], ['colorsys'])
     """
-    names = []
-    name, words = take_option(words, OPTION)
-    while name is not None:
-        names.append(name)
-        name, words = take_option(words, OPTION)
+    names, words = take_all(words, OPTION)
     before = os.environ.get(VARIABLE)
     if names:
         os.environ[VARIABLE] = os.pathsep.join(names)

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 
 from ..callbacks.figures import shorten, verbatim
 from ..callbacks.results import OF_CHECKPOINT, SEAL, seal
+from ..checks import check_one_of
 from ..datamodules.laws import parse
 from ..files.untrusted import read_json
 from ..files.whole import checksum
 from ..versions import say_if_newer
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -132,8 +133,7 @@ def error_against_grid(results: list[dict[str, Any]], laws: list[str], metric: s
             if law not in known:
                 raise ValueError(f"laws={law!r} was not tested; allowed: {'; '.join(known)}")
         for law in laws:
-            if metric not in known[law]:
-                raise ValueError(f"metric={metric!r} is unknown; allowed: {', '.join(known[law])}")
+            check_one_of("metric", metric, known[law])
     columns = min(len(laws), 4)
     rows = -(-len(laws) // columns)
     figure = Figure(figsize=(3.2 * columns + 0.6, 2.8 * rows + 0.5), layout="constrained")

@@ -15,16 +15,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
+from ..checks import check_at_least, check_one_of
 from ..console import print_whole
 from ..cumulants import Propagation, merge, power_sums, propagate
 from ..cumulants.propagation.network import read_network
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import laws
 from ..datamodules.sampling import draw_blocks
-from ..runs import configs as recipes
+from ..runs import checkpoint
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 ORDER = 4
 CHUNK = 2**16  # blocks that are drawn at a time
@@ -75,11 +76,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for values out of range, before anything is read."""
     if not 2 * ORDER <= arguments.samples <= 10**9:
         raise ValueError(f"samples={arguments.samples} is out of range; allowed: {2 * ORDER} to {10**9}")
-    if arguments.seed < 0:
-        raise ValueError(f"seed={arguments.seed} is out of range; allowed: whole numbers >= 0")
+    check_at_least("seed", arguments.seed, 0)
     for method in arguments.methods or []:
-        if method not in METHODS:
-            raise ValueError(f"methods={method!r} is unknown; allowed: {', '.join(METHODS)}")
+        check_one_of("methods", method, METHODS)
     if arguments.json is not None and not Path(arguments.json).resolve().parent.is_dir():
         raise ValueError(f"json={arguments.json!r} lies in no folder; allowed: a file in a folder that exists")
 
@@ -90,8 +89,10 @@ def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
         model = create_model(arguments.model)
         return model, f"{arguments.model}, untrained, seed {model.hparams['seed']}"
     word = arguments.model or arguments.ckpt_path
-    source = f"{word}, pretrained" if recipes.is_pretrained(word) else str(recipes.find_checkpoint(word, Path("runs")))
-    return recipes.find_model(word, Path("runs")), source
+    source = (
+        f"{word}, pretrained" if checkpoint.is_pretrained(word) else str(checkpoint.find_checkpoint(word, Path("runs")))
+    )
+    return checkpoint.find_model(word, Path("runs")), source
 
 
 @contextlib.contextmanager

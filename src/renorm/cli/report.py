@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..checks import check_at_least
 from ..files.whole import is_unused, one_writer
 from ..report.claim import Claim, claim_ids, read_claim
 from ..report.claims import find_judge
@@ -19,8 +20,8 @@ from ..report.experiments import ExperimentError, Experiments, Told
 from ..report.finding import UNDECIDED
 from ..report.outcome import JSON_FILE, Outcome, check_finding, undecided, write_outcomes
 from ..sweep.table import write_text
-from .arguments import OneLineParser
 from .interrupt import stopped_in_words
+from .options import OneLineParser
 
 DESCRIPTION_FILE = "report.json"
 PAGE_FILE = "index.html"
@@ -56,8 +57,7 @@ def parse(words: list[str]) -> Any:
     parser.add_argument("--retry_failed", action="store_true", help="run experiments again that failed")
     arguments = parser.parse_args(words)
     for name, low in (("workers", 1), ("seed", 0)):
-        if getattr(arguments, name) < low:
-            raise ValueError(f"{name}={getattr(arguments, name)} is out of range; allowed: whole numbers >= {low}")
+        check_at_least(name, getattr(arguments, name), low)
     arguments.out = arguments.out or ("report_preview" if arguments.quick else "report")
     return arguments
 

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import __version__
+from ..checks import check_one_of
 from ..selftest.checks import CHECKS, Check
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -63,8 +64,7 @@ def find_device(name: str) -> torch.device:
     Raises:
         ValueError: for another name, or a GPU that is not there.
     """
-    if name not in DEVICES:
-        raise ValueError(f"device={name!r} is unknown; allowed: {', '.join(DEVICES)}")
+    check_one_of("device", name, DEVICES)
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise ValueError("device='cuda' is not there (torch.cuda.is_available() is false); allowed: auto, cpu")

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..checks import check_at_least, check_one_of
 from ..files.whole import one_writer
-from ..sweep.config import Point, Sweep, read_sweep
+from ..sweep.config import Point, Sweep, by_size, read_sweep
 from ..sweep.local import Outcome, run_locally
 from ..sweep.table import Folder
-from .arguments import OneLineParser
 from .interrupt import stopped_in_words
+from .options import OneLineParser
 
 ENGINES = ("local", "ray")
 
@@ -21,7 +22,7 @@ ENGINES = ("local", "ray")
 def run(words: list[str]) -> None:
     """Run ``renorm sweep`` or ``renorm sweep plot``."""
     if words[1:2] == ["plot"]:
-        from ..sweep.plot import run as plot
+        from .sweep_plot import run as plot
 
         plot(words[1:])
         return
@@ -36,10 +37,8 @@ def run(words: list[str]) -> None:
     parser.add_argument("--retry_failed", action="store_true", help="run failed points again")
     parser.add_argument("--dry_run", action="store_true", help="print the points and what is missing, run nothing")
     arguments = parser.parse_args(words[1:])
-    if arguments.engine not in ENGINES:
-        raise ValueError(f"engine={arguments.engine!r} is unknown; allowed: {', '.join(ENGINES)}")
-    if arguments.workers < 1:
-        raise ValueError(f"workers={arguments.workers} is out of range; allowed: whole numbers >= 1")
+    check_one_of("engine", arguments.engine, ENGINES)
+    check_at_least("workers", arguments.workers, 1)
     if arguments.address and arguments.engine != "ray":
         raise ValueError(
             f"address={arguments.address!r} is for engine=ray; allowed with {arguments.engine!r}: no address"
@@ -91,11 +90,6 @@ def points_to_run(folder: Folder, retry_failed: bool) -> list[Point]:
     """The points that have no result yet, the largest first, so that no worker is left with a large one at the end."""
     wanted = ("missing", "failed") if retry_failed else ("missing",)
     return by_size([point for point in folder.sweep.points if folder.status(point) in wanted])
-
-
-def by_size(points: list[Point]) -> list[Point]:
-    """The largest first; equal ones stay in order."""
-    return sorted(points, key=lambda point: -point.cost)
 
 
 def _run_all(folder: Folder, points: list[Point], arguments: Any) -> None:

@@ -9,10 +9,11 @@ from collections import Counter
 
 from rich.table import Table
 
+from ..checks import check_one_of
 from ..console import print_whole
 from ..pretrained.manifest import find_entry, pretrained_names
 from ..zoo.catalogue import read_catalogue
-from .arguments import OneLineParser
+from .options import OneLineParser
 
 EXPORT_FORMATS = ("safetensors", "torch_export", "onnx")
 MEMBERS = ("best", "all")
@@ -131,8 +132,7 @@ def run_export(arguments: argparse.Namespace) -> None:
     """``renorm zoo export``."""
     for option, allowed in (("format", EXPORT_FORMATS), ("members", MEMBERS)):
         value = getattr(arguments, option)
-        if value not in allowed:
-            raise ValueError(f"{option}={value!r} is unknown; allowed: {', '.join(allowed)}")
+        check_one_of(option, value, allowed)
     find_entry(arguments.name)
     from pathlib import Path
 

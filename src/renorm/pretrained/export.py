@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..checks import check_one_of
 from ..files.whole import whole_file
 from ..zoo import StackedModel
 from .hub import build_entry, load_pretrained
@@ -45,8 +46,7 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     Raises:
         ValueError: for an unknown name or format, a file that exists, a missing extra, or outputs that differ.
     """
-    if kind not in WRITERS:
-        raise ValueError(f"format={kind!r} is unknown; allowed: {', '.join(WRITERS)}")
+    check_one_of("format", kind, WRITERS)
     if kind == "onnx":
         check_extra()
     check_out(out, overwrite)
@@ -120,7 +120,9 @@ def write_safetensors(name: str, model: StackedModel) -> tuple[bytes, Callable[[
     entry = find_entry(name)
     hparams = {key: value for key, value in model.hparams.items() if value is not None}
     metadata = {"renorm": __version__, "name": name, "class": entry["class"], "licence": entry["licence"]}
-    metadata["arguments"] = json.dumps(hparams)
+    # where the best member is among those that are written
+    best = entry["best_member"] if model.num_members == len(entry["validation_loss"]) else 0
+    metadata |= {"arguments": json.dumps(hparams), "data": json.dumps(entry["data"]), "best_member": json.dumps(best)}
     content = save({key: value.contiguous() for key, value in model.state_dict().items()}, metadata=metadata)
 
     def read_back(content: bytes) -> Compute:

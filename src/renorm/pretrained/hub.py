@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ..checks import check_one_of
 from ..limits import check_sizes
-from ..training.recipe import class_path
+from ..training.recipe import BEFORE_MAPS, class_path
 from ..training.stack import StackedModel
 from ..versions import say_if_newer
 from ..zoo.architectures import find_architecture, known_names
+from .exported import is_exported, read_exported
 from .manifest import FOLDER, find_entry, read_file, read_manifest
 
 MEMBERS = ("best", "all")
@@ -28,7 +29,8 @@ def load_pretrained(
     """Load trained members into a LightningModule in evaluation mode, without gradients; ``model.unfreeze()`` to train on.
 
     Args:
-        name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``.
+        name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``. Or the path of a file that
+            ``renorm zoo export --format safetensors`` wrote, or of a folder with one.
         members: ``best`` for the member with the lowest validation loss on the training laws, ``all`` for the whole stack.
         epoch: weights after this epoch of training, from 1 on, where the entry has its trajectory; the last by default.
         folder: where manifest and weights are; those of the package by default.
@@ -46,6 +48,8 @@ def load_pretrained(
         1.414
     """
     check_one_of("members", members, MEMBERS)
+    if _is_file(name, folder):
+        return _load_exported(name, members, epoch)
     entry = find_entry(name, folder)
     say_if_newer(f"the pretrained entry {name}", entry["versions"].get("renorm"))
     file = entry["file"] if epoch is None else _trajectory(name, entry, epoch, folder)
@@ -61,6 +65,33 @@ def load_pretrained(
     fill(name, model, tensors, entry, chosen)
     if epoch is None:
         check_outputs(name, model, entry["check"], chosen)
+    model.freeze()
+    return model
+
+
+def _is_file(name: str, folder: Path | str) -> bool:
+    """Whether a name is an exported file's; a folder that happens to have the name of an entry is not meant."""
+    return is_exported(name) and str(name) not in read_manifest(folder)
+
+
+def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
+    if epoch is not None:
+        raise ValueError(f"epoch={epoch!r}: {str(name)!r} has no trajectory; allowed: None")
+    entry, tensors = read_exported(name)
+    say_if_newer(f"the exported model {name}", entry["renorm"])
+    written = entry["arguments"].pop("members", None)  # the whole stack's, where only some of it were written
+    model = build_entry(name, entry, tensors, written)
+    if {key: (value.shape, value.dtype) for key, value in tensors.items()} != {
+        key: (value.shape, value.dtype) for key, value in model.state_dict().items()
+    }:
+        raise ValueError(NOT_THE_MODELS.format(name=str(name)))
+    if members == "best" and model.num_members > 1:
+        best = entry["best_member"]
+        if best is None or not 0 <= best < model.num_members:
+            raise ValueError(f"members='best': {str(name)!r} does not say which that is; allowed: all")
+        chosen = [model.member_table[best]["member"]]
+        model, tensors = build_entry(name, entry, tensors, chosen), {k: v[[best]] for k, v in tensors.items()}
+    model.load_state_dict(tensors)
     model.freeze()
     return model
 
@@ -183,14 +214,24 @@ def _tensor(rows: list[list[float | None]]) -> Tensor:
 def pretrained_recipe(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
     """The settings of model and data that an entry was trained with, in the form of a config.
 
+    Args:
+        name: as for :func:`load_pretrained`.
+        folder: where manifest and weights are; those of the package by default.
+
+    Returns:
+        ``model``, and ``data``, which is None for an exported file that does not say its data.
+
+    Raises:
+        ValueError: for an unknown name, or a file that is not an exported one.
+
     Example:
         >>> pretrained_recipe("mlp_quadratic_free.uniform")["model"]["class_path"]
         'renorm.zoo.MLP'
     """
-    entry = find_entry(name, folder)
+    entry = read_exported(name)[0] if _is_file(name, folder) else find_entry(name, folder)
     cls = _class_of(name, entry)
     path = f"renorm.zoo.{cls.__name__}" if cls.__module__.startswith("renorm.") else class_path(cls)
     return {
-        "model": {"class_path": path, "init_args": dict(entry["arguments"])},
-        "data": dict(entry["data"]),
+        "model": {"class_path": path, "init_args": {"members": None} | entry["arguments"]},
+        "data": entry["data"] and {"map": BEFORE_MAPS} | entry["data"],
     }

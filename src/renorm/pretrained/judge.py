@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..bootstrap import bootstrap
 from ..certificates.certificate import certify
 from ..cumulants import clt_eigenvalues, eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
@@ -105,32 +106,8 @@ def _summary(values: Tensor, best: int, seed: int) -> dict[str, Any]:
     finite = values[values.isfinite()].numpy()
     if not len(finite):
         return {"best": None, "median": None, "interval": [None, None]}
-    return {
-        "best": float(values[best]),
-        "median": float(np.median(finite)),
-        "interval": list(bootstrap_interval(finite, seed)),
-    }
-
-
-def bootstrap_interval(values: Any, seed: int, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of the median, resampling members.
-
-    Args:
-        values: one number a member.
-        seed: of the resampling.
-        level: of the interval.
-
-    Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-
-    Example:
-        >>> bootstrap_interval(np.ones(5), seed=0)
-        (1.0, 1.0)
-    """
-    sample = np.asarray(values, dtype=float)
-    chosen = np.random.default_rng(seed).integers(len(sample), size=(RESAMPLES, len(sample)))
-    low, high = np.quantile(np.median(sample[chosen], axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    median, *interval = bootstrap(np.median, finite, seed=seed, resamples=RESAMPLES, ends="linear")
+    return {"best": float(values[best]), "median": median, "interval": interval}
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ in that file is looked at.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import hashlib
@@ -15,6 +14,8 @@ import math
 import re
 from pathlib import Path
 from typing import Any
+
+from ..checks import did_you_mean
 
 FOLDER = Path(__file__).resolve().parents[1] / "zoo" / "pretrained"
 MANIFEST = "manifest.json"
@@ -110,8 +111,7 @@ def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
 
 def unknown(name: str, known: Any) -> str:
     """What to say of a name that is none of those known."""
-    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(str(name), known, cutoff=0.5)
     return f"name={name!r} is no pretrained model; allowed: names of 'renorm zoo list --pretrained'{hint}"
 
 

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..cli.sweep import by_size
-from ..sweep.config import Point, Sweep, digest, parse_sweep
+from ..sweep.config import Point, Sweep, by_size, digest, parse_sweep
 from ..sweep.local import Workers
 from ..sweep.table import PointFiles, unified, write_text
 

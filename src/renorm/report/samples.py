@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .bootstrap import bootstrap, log_ratio
+from ..bootstrap import bootstrap, log_ratio
 
 if TYPE_CHECKING:
     import pyarrow as pa

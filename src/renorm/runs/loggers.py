@@ -10,33 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from ..callbacks.csv_metrics import KeepingCSVLogger
-from ..cli.options import take_option
 from ..files.untrusted import read_yaml
-
-OPTION = "--trainer.logger"
-# what a logger of Lightning's calls the name of a run
-NAMES = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "name", "MLFlowLogger": "run_name"}
-
-
-def with_places(flags: list[str], root: str, name: str) -> list[str]:
-    """The flags, with folder and name of the run for a logger that is named on the command line and not told of them.
-
-    Args:
-        flags: of a fit.
-        root: folder of all runs.
-        name: of the run.
-
-    Example:
-        >>> with_places(["--trainer.logger", "CSVLogger"], "runs", "slopes")[2:]
-        ['--trainer.logger.save_dir', 'runs', '--trainer.logger.name', 'slopes']
-    """
-    logger, _ = take_option(flags, OPTION)
-    key = NAMES.get((logger or "").rpartition(".")[2])
-    if key is None:
-        return flags
-    told = {flag.partition("=")[0].rpartition(".")[2] for flag in flags if flag.startswith(f"{OPTION}.")}
-    places = {"save_dir": root, key: name}
-    return [*flags, *(word for k, value in places.items() if k not in told for word in (f"{OPTION}.{k}", value))]
 
 
 def keeping(loggers: Any, run: Path | None) -> list[Any]:

@@ -128,7 +128,7 @@ def pretrained(device: torch.device) -> float:
 
 def round_trip(device: torch.device) -> float:
     """Weights of a checkpoint that is written and read again; infinite where a flipped bit in it goes unnoticed."""
-    from ..runs.configs import load_checkpoint, load_model
+    from ..runs.checkpoint import load_checkpoint, load_model
 
     model = MLP(replicas=3, compile=False)
     model.recipe = {"model": {"class_path": "renorm.zoo.MLP", "init_args": {"replicas": 3}}, "data": {}}

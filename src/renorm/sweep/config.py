@@ -211,3 +211,8 @@ def known_settings(model: str) -> list[str]:
 def _at_least(value: Any, default: int) -> int:
     """A size for the estimate of a cost; nonsense is refused elsewhere."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else default
+
+
+def by_size(points: list[Point]) -> list[Point]:
+    """The largest first; equal ones stay in order."""
+    return sorted(points, key=lambda point: -point.cost)

@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..bootstrap import bootstrap
 from ..callbacks.figures import shorten, verbatim
 from ..zoo.symmetry.order_parameter import order_parameter
 
@@ -19,8 +20,6 @@ Table = dict[str, NDArray[Any]]
 Numbers = NDArray[np.float64]
 
 RESAMPLES = 1000
-LEVEL = 0.95
-SEED = 0  # of the bootstrap: the same table gives the same figure
 
 
 def draw_heat_map(table: Table, value: str, x: str, y: str | None, panels: str | None) -> Figure:
@@ -95,26 +94,21 @@ def _statistic(which: int) -> Callable[[Numbers], float]:
 _STATISTICS = [_statistic(which) for which in range(3)]
 
 
-def bootstrap(
-    sample: Numbers, statistic: Callable[[Numbers], float], resamples: int = RESAMPLES, seed: int = SEED
+def band(
+    sample: Numbers, statistic: Callable[[Numbers], float], resamples: int = RESAMPLES
 ) -> tuple[float, float, float]:
-    """A statistic of members, and its percentile interval over resampled members; those that have diverged are left out.
-
-    Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """A statistic of members and its bootstrap interval; members that have diverged are left out.
 
     Example:
-        >>> bootstrap(np.array([1.0, 1.0, 1.0]), np.mean)
+        >>> band(np.array([1.0, 1.0, np.inf]), np.mean)
         (1.0, 1.0, 1.0)
     """
+
+    def of_each(draws: Numbers, axis: int) -> Numbers:
+        return np.apply_along_axis(statistic, axis, draws)
+
     finite = sample[np.isfinite(sample)]
-    if not len(finite):
-        return np.nan, np.nan, np.nan
-    draws = np.random.default_rng(seed).integers(len(finite), size=(resamples, len(finite)))
-    found = np.array([statistic(finite[rows]) for rows in draws])
-    tail = 50 * (1 - LEVEL)
-    low, high = np.nanpercentile(found, [tail, 100 - tail]) if np.isfinite(found).any() else (np.nan, np.nan)
-    return float(statistic(finite)), float(low), float(high)
+    return bootstrap(of_each, finite, resamples=resamples, ends="linear") if len(finite) else (np.nan, np.nan, np.nan)
 
 
 def values_of(table: Table, axis: str) -> list[Any]:
@@ -138,7 +132,7 @@ def _draw_family(
     abscissa = positions if numeric else list(range(len(positions)))
     for line, part in _split(table, y):
         factor = float(part[scale][0]) if scale else 1.0
-        bands = np.array([bootstrap(part[value][part[x] == position], statistic) for position in positions]) * factor
+        bands = np.array([band(part[value][part[x] == position], statistic) for position in positions]) * factor
         (drawn,) = axes.plot(abscissa, bands[:, 0], marker=".", label=line.rpartition("=")[2])
         axes.fill_between(abscissa, bands[:, 1], bands[:, 2], color=drawn.get_color(), alpha=0.2, linewidth=0)
     if not numeric:

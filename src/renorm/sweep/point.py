@@ -12,6 +12,7 @@ import torch
 
 from .. import __version__
 from ..callbacks import Generalization
+from ..checks import check_at_least, check_one_of
 from ..datamodules import CLTDataModule
 from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
@@ -33,12 +34,10 @@ def build(point: Point) -> tuple[StackedModel, CLTDataModule, int]:
     """
     settings = TRAINING | point.settings
     steps, lr, optimizer = settings["steps"], settings["lr"], settings["optimizer"]
-    if type(steps) is not int or steps < 1:
-        raise ValueError(f"steps={steps!r} is out of range; allowed: whole numbers >= 1")
+    check_at_least("steps", steps, 1)
     if not isinstance(lr, int | float) or isinstance(lr, bool) or not 0 < lr < float("inf"):
         raise ValueError(f"lr={lr!r} is out of range; allowed: positive numbers")
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer={optimizer!r} is unknown; allowed: {', '.join(OPTIMIZERS)}")
+    check_one_of("optimizer", optimizer, OPTIMIZERS)
     of_data = [name for name in inspect.signature(CLTDataModule.__init__).parameters if name != "self"]
     for_data = {name: value for name, value in point.settings.items() if name in of_data}
     only_data = set(of_data) - {"block_size", "seed"}

@@ -7,7 +7,7 @@ Lightning's own counters; every step that logs, and every run with something out
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -17,9 +17,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from ..datamodules.blocks import Blocks
-
-if TYPE_CHECKING:
-    from .stack import StackedModel
+from .stack import StackedModel
 
 # called by a lean step for the callbacks that have them
 AROUND_BATCH = ("on_train_batch_start", "on_train_batch_end")
@@ -30,13 +28,31 @@ OF_MODULE = (*AROUND_BATCH, *INSIDE_STEP, *OF_TRANSFER, "backward", "optimizer_s
 
 
 class LeanEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, with lean steps between those that log."""
+    """Lightning's loop over the batches of an epoch, with lean steps between those that log.
+
+    Attributes:
+        lean: whether this epoch takes lean steps, see :func:`is_ordinary`.
+    """
+
+    lean = False
+
+    @classmethod
+    def in_place_of(cls, loop: _TrainingEpochLoop) -> LeanEpochLoop:
+        """A loop that goes on where Lightning's stands: with its bounds, its counters and its validation loop."""
+        new = cls(loop.trainer, min_steps=loop.min_steps, max_steps=loop.max_steps)
+        new.__dict__.update(loop.__dict__)
+        return new
+
+    def on_run_start(self, data_fetcher: Any) -> None:
+        """Start an epoch; callbacks may have come or gone since the last one."""
+        self.lean = is_ordinary(self.trainer)
+        super().on_run_start(data_fetcher)
 
     def advance(self, data_fetcher: Any) -> None:
         """Take one step."""
         trainer = self.trainer
         logs = (self._batches_that_stepped + 1) % max(1, trainer.log_every_n_steps) == 0
-        if logs or self.restarting or trainer.should_stop:
+        if not self.lean or logs or self.restarting or trainer.should_stop:
             super().advance(data_fetcher)
         else:
             self._advance_lean(data_fetcher)
@@ -94,17 +110,9 @@ class LeanEpochLoop(_TrainingEpochLoop):
         model._current_fx_name = None
 
 
-def use_lean_steps(model: StackedModel) -> None:
-    """Let the running fit of a model take lean steps, where they are all that Lightning would do."""
-    loop = model.trainer.fit_loop.epoch_loop
-    if type(loop) in (_TrainingEpochLoop, LeanEpochLoop):
-        loop.__class__ = LeanEpochLoop if is_ordinary(model.trainer, model) else _TrainingEpochLoop
-
-
-def is_ordinary(trainer: Trainer, model: StackedModel) -> bool:
-    """Whether a run has nothing that a lean step leaves out: one device, full precision, no hooks inside a step."""
-    from .stack import StackedModel
-
+def is_ordinary(trainer: Trainer) -> bool:
+    """Whether a fit has nothing that a lean step leaves out: one device, full precision, no hooks inside a step."""
+    model = trainer.lightning_module
     own = ("training_step", "optimizer_zero_grad", "configure_gradient_clipping")
     data = getattr(trainer, "datamodule", None)
     return (

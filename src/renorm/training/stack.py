@@ -30,7 +30,6 @@ from ..zoo.symmetry.symmetry import layer_orbits
 from .compilation import Losses, compiled_losses, keeps_hidden_values
 from .contract import check_architecture, left_out
 from .divergence import Divergence
-from .lean_loop import use_lean_steps
 from .losses import LOSSES
 from .metrics import MemberMean, quantiles
 from .recipe import accepted_arguments, check_same_recipe, of_today, recipe_of
@@ -495,7 +494,6 @@ class StackedModel(LightningModule):
         self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self.divergence.start(parameters, self.trainer.optimizers, self.trainer.global_step)
-        use_lean_steps(self)
 
     def on_train_end(self) -> None:
         """Let go of compiled code, which cannot be pickled."""

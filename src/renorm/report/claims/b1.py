@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...bootstrap import bootstrap
 from ...certificates.certificate import certify
 from ...zoo.mlp import MLP
-from ..bootstrap import bootstrap
 from ..claim import Claim
 from ..curves import loss_curves
 from ..experiments import Experiments

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cli.arguments import OneLineParser
-from ..cli.plot import FORMATS
+from ..checks import check_one_of
+from ..sweep.figures import draw_heat_map, draw_lines, draw_transition
+from ..sweep.table import RESULTS_FILE, read_description, read_table
 from ..versions import say_if_newer
-from .figures import draw_heat_map, draw_lines, draw_transition
-from .table import RESULTS_FILE, read_description, read_table
+from .options import OneLineParser
+from .plot import FORMATS
 
 KINDS = {"heatmap": draw_heat_map, "lines": draw_lines, "transition": draw_transition}
 VALUES = {"heatmap": "held_out/relative_mse", "lines": "held_out/relative_mse", "transition": "asymmetry/pre0/full"}
@@ -34,8 +35,7 @@ def run(words: list[str]) -> None:
     parser.add_argument("--where", nargs="*", default=[], metavar="AXIS=VALUE", help="only these points")
     parser.add_argument("--out", required=True, help=f"figure to write: {', '.join(FORMATS)}")
     arguments = parser.parse_args(words[1:])
-    if arguments.kind not in KINDS:
-        raise ValueError(f"kind={arguments.kind!r} is unknown; allowed: {', '.join(KINDS)}")
+    check_one_of("kind", arguments.kind, KINDS)
     out = Path(arguments.out)
     if out.suffix not in FORMATS or not out.resolve().parent.is_dir():
         raise ValueError(

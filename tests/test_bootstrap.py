@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import scipy.stats
 
-from renorm.report.bootstrap import bootstrap, log_ratio
+from renorm.bootstrap import bootstrap, log_ratio
 
 
 @pytest.mark.parametrize("statistic", [np.mean, np.median])
-def test_intervals_are_those_of_scipy(statistic: object) -> None:
+@pytest.mark.parametrize("ends", ["outer", "linear"])
+def test_intervals_are_those_of_scipy(statistic: object, ends: Literal["outer", "linear"]) -> None:
     sample = np.random.default_rng(1).lognormal(size=64)
-    value, low, high = bootstrap(statistic, sample, resamples=20_000)  # type: ignore[arg-type]
+    value, low, high = bootstrap(statistic, sample, resamples=20_000, ends=ends)  # type: ignore[arg-type]
     other = scipy.stats.bootstrap(
         (sample,), statistic, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
     ).confidence_interval
     assert value == pytest.approx(statistic(sample))  # type: ignore[operator]
     assert (low, high) == pytest.approx((other.low, other.high), rel=0.02)
+
+
+def test_outer_ends_enclose_linear_ones() -> None:
+    sample = np.random.default_rng(9).lognormal(size=16)
+    outer, linear = (bootstrap(np.mean, sample, resamples=99, ends=ends)[1:] for ends in ("outer", "linear"))
+    assert outer[0] < linear[0] < linear[1] < outer[1]
+
+
+def test_the_interval_of_a_small_sample_covers() -> None:
+    """Over many samples of 16 members, the 95% interval holds the true median about as often as it says."""
+    samples = np.random.default_rng(0).normal(size=(200, 16))
+    intervals = [bootstrap(np.median, row, resamples=1000, ends="linear")[1:] for row in samples]
+    assert 0.88 < np.mean([low < 0 < high for low, high in intervals]) <= 1
 
 
 def test_two_samples_are_resampled_by_themselves() -> None:

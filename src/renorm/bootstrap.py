@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 RESAMPLES = 2000
 LEVEL = 0.95
+# numpy's methods for the lower and the upper end
+ENDS: dict[str, tuple[Literal["lower", "linear"], Literal["higher", "linear"]]] = {
+    "outer": ("lower", "higher"),
+    "linear": ("linear", "linear"),
+}
 
 
 def bootstrap(
@@ -18,11 +23,11 @@ def bootstrap(
     seed: int = 0,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
+    ends: Literal["outer", "linear"] = "outer",
 ) -> tuple[float, float, float]:
     """A statistic of one or more samples of members, with its percentile interval; each sample is resampled by itself.
 
-    The ends of the interval are values that resampling did give, the outer ones where it falls between two, so that members
-    whose error is infinite do no harm.
+    Resamples whose statistic is NaN do not count.
 
     Args:
         statistic: called as ``statistic(*samples, axis=-1)``, it must reduce that axis and keep those before it.
@@ -30,6 +35,8 @@ def bootstrap(
         seed: of the resampling.
         resamples: how many.
         level: of the interval.
+        ends: what they are where they fall between two resamples: ``outer`` takes the outer one, so that members whose error is
+            infinite do no harm; ``linear`` interpolates.
 
     Returns:
         The statistic, and both ends of its interval.
@@ -59,8 +66,8 @@ def bootstrap(
     if not found.size:
         return value, np.nan, np.nan
     tail = (1 - level) / 2
-    low, high = np.quantile(found, tail, method="lower"), np.quantile(found, 1 - tail, method="higher")
-    return value, float(low), float(high)
+    below, above = ENDS[ends]
+    return value, float(np.quantile(found, tail, method=below)), float(np.quantile(found, 1 - tail, method=above))
 
 
 def log_ratio(first: Any, second: Any, axis: int = -1) -> Any:
