@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
 
 import renorm
 from renorm.cli import main
-from renorm.datamodules import Blocks, CLTDataModule
+from renorm.datamodules import CLTDataModule
 from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import MLP
 
@@ -236,14 +238,15 @@ def test_a_data_module_that_lacks_what_callbacks_ask() -> None:
     from lightning.pytorch import LightningDataModule
 
     class Bare(LightningDataModule):
-        def train_dataloader(self) -> list[Blocks]:
-            return [Blocks(torch.randn(8, 2), torch.randn(8))] * 3
+        def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+            x = torch.randn(24, 2)
+            return DataLoader(TensorDataset(x, x.prod(dim=1)), batch_size=8)
 
-        def val_dataloader(self) -> list[Blocks]:
+        def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
             return self.train_dataloader()
 
     quiet_trainer(3).fit(MLP(), Bare())  # trains all the same: what measures is left out
     from renorm.callbacks import Generalization
 
     with pytest.raises(ValueError, match=r"Generalization has datamodule Bare without .*laws"):
-        quiet_trainer(3, callbacks=[Generalization()]).validate(MLP(), datamodule=Bare())
+        quiet_trainer(3, callbacks=[Generalization()], limit_val_batches=1.0).validate(MLP(), datamodule=Bare())

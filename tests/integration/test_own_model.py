@@ -15,7 +15,7 @@ from renorm.cli import main
 from renorm.pretrained.hub import load_pretrained, pretrained_recipe
 from renorm.pretrained.manifest import find_entry
 from renorm.pretrained.train import stored_outputs, write_manifest, write_tensors
-from renorm.runs.configs import load_model
+from renorm.runs.checkpoint import load_model
 from renorm.sweep.config import known_settings, parse_sweep
 from renorm.sweep.point import run_point
 

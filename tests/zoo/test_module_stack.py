@@ -14,7 +14,7 @@ from torch_geometric.nn import GCNConv
 
 import renorm
 from renorm.datamodules import CLTDataModule
-from renorm.runs.configs import load_model
+from renorm.runs.checkpoint import load_model
 from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import ModuleStack
 from renorm.zoo.module_stack import find_maker, path_of
@@ -81,7 +81,7 @@ def trained_alone(model: ModuleStack, make: Callable[[], nn.Module], member: int
     data = CLTDataModule(steps_per_epoch=STEPS)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     for step in range(STEPS):
-        x = data.batch("train", 0, step)
+        x = data.batch("train", 0, step).x
         optimizer.zero_grad()
         (network(x).view(-1) - x.sum(dim=1) / 2**0.5).square().mean().backward()
         optimizer.step()
