@@ -469,7 +469,7 @@ class StackedModel(LightningModule):
 
     def _with_targets(self, batch: Any) -> Blocks:
         """A batch with its targets; blocks alone, of plain loaders without a data module, teach the central-limit map."""
-        if isinstance(batch, Tensor) and getattr(self.trainer, "datamodule", None) is None:
+        if isinstance(batch, Tensor) and getattr(self._trainer, "datamodule", None) is None:
             return Blocks(batch, CENTRAL_LIMIT(batch))
         return as_blocks(batch)
 
