@@ -67,7 +67,7 @@ model = HubMLP.from_pretrained("folder")  # HubGNN for graph networks
   over members must then be within {retrained:g} of the manifest's, plus what float32 does not resolve, or in its interval.
 
 Numbers are those of the best member, or medians over members with 95% intervals from {resamples} bootstrap resamples of
-members. Metrics are those of [metrics.py](../zoo/metrics.py): mean squared error over the variance of the target,
+members. Metrics are those of [metrics.py](../src/renorm/training/metrics.py): mean squared error over the variance of the target,
 Wasserstein-1 and energy distance of output and target, differences of cumulants. They are measured in float64; `renorm test`
 measures in float32, and differs where errors are as small as rounding.
 
