@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ..datamodules.blocks import as_blocks, blocks_of
-from ..training.metrics import METRICS, law_metrics, quantiles, worst_law
+from ..training.metrics import check_metrics, law_metrics, quantiles, worst_law
 from ..training.stack import StackedModel
 from .figures import error_by_grid_point, log_figure
 from .tables import chart_tag, log_scalars
@@ -30,16 +30,19 @@ class Generalization(Callback):
 
     Args:
         figure_every_n_validations: draw the error of each grid point this often; 0 for never.
+        metrics: names of metrics of your own, see :class:`renorm.training.metrics.MemberMetric`, beside those above.
 
     Attributes:
         results: law -> metric -> one number a member, shape ``(M,)``, of the last validation or test.
     """
 
-    def __init__(self, figure_every_n_validations: int = 5) -> None:
+    def __init__(self, figure_every_n_validations: int = 5, metrics: list[str] | None = None) -> None:
         if figure_every_n_validations < 0:
             raise ValueError(
                 f"figure_every_n_validations={figure_every_n_validations} is out of range; allowed: whole numbers >= 0"
             )
+        check_metrics(metrics or [])
+        self.metrics = metrics or []
         self.figure_every_n_validations = figure_every_n_validations
         self.results: dict[str, dict[str, Tensor]] = {}
         self._quantiles: dict[str, dict[str, list[Tensor]]] = {}  # low, median and high of all in the results
@@ -58,7 +61,9 @@ class Generalization(Callback):
         if batch_idx + 1 < batches:
             return {}
         # one law at a time: the samples of all of them would not fit for thousands of members
-        self.results[law] = law_metrics(blocks_of(trainer, "Generalization").existing_cumulants(law), self._pairs)
+        self.results[law] = law_metrics(
+            blocks_of(trainer, "Generalization").existing_cumulants(law), self._pairs, self.metrics
+        )
         self._quantiles[law] = {name: quantiles(values) for name, values in self.results[law].items()}
         self._pairs = []
         return {name: median for name, (_, median, _) in self._quantiles[law].items() if median.isfinite()}
@@ -130,7 +135,7 @@ class Generalization(Callback):
         for kind, laws in (("trained", data.train_laws), ("held_out", data.held_out_laws)):
             judged = [self.results[str(law)] for law in laws if str(law) in self.results]
             if judged:
-                worst = {name: worst_law([metrics[name] for metrics in judged]) for name in METRICS}
+                worst = {name: worst_law([metrics[name] for metrics in judged]) for name in judged[0]}
                 self._log_medians(
                     trainer,
                     {f"{prefix}{kind}/{name}": value for name, value in medians(worst).items()},

@@ -1,17 +1,84 @@
-"""Losses between the outputs of all members and the target: each returns one number a member."""
+"""Losses between the outputs of all members and the target: each returns one number a member; to add one, see ``Loss``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
+from ..checks import check_one_of
 from ..cumulants import kstat
+from ..errors import InputError
 from ..maps import CentralLimit
+from ..own_code import is_same_definition
 
-Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+LOSSES: dict[str, LossFunction] = {}
+ROWS = 8  # of the outputs on which a loss of one's own is tried
+
+
+class Loss:
+    """A loss of your own: a class with a ``name`` and :meth:`__call__`, known from its definition on by that name.
+
+    Training minimises it for each member, and the validation loss, by which checkpoints are chosen, is the same.
+
+    Raises:
+        InputError: for a name that is taken.
+
+    Example:
+        >>> class Absolute(Loss):
+        ...     '''Mean absolute error.'''
+        ...     name = "absolute_example"
+        ...     def __call__(self, prediction, target):
+        ...         return (prediction - target).abs().mean(dim=-1)
+        >>> from renorm.zoo import MLP
+        >>> MLP(loss="absolute_example").losses(torch.zeros(4, 2), torch.zeros(4)).shape
+        torch.Size([1])
+        >>> del LOSSES["absolute_example"]
+    """
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            return
+        known = LOSSES.get(cls.name)
+        if known is not None and not is_same_definition(cls, type(known)):
+            raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by another loss", "another name")
+        LOSSES[cls.name] = cls()
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Loss of each member, shape ``(M,)``, of outputs ``(M, N)`` and targets ``(N,)``."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it measures")
+
+
+def find_loss(name: str) -> LossFunction:
+    """The loss of a name; one of your own is tried on a few numbers first.
+
+    Raises:
+        InputError: for an unknown name, or a loss that does not give one finite number a member, with a gradient.
+    """
+    check_one_of("loss", name, LOSSES)
+    found = LOSSES[name]
+    if not isinstance(found, Loss):
+        return found
+    prediction = torch.linspace(-1, 1, 2 * ROWS).view(2, ROWS).requires_grad_()
+    try:
+        losses = found(prediction, torch.linspace(1, 2, ROWS))
+    except Exception as error:  # whatever the user's own code raises
+        problem = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"loss={name!r} fails with {type(error).__name__}: {problem}", "from (M, N), (N,) to (M,)"
+        ) from error
+    if not isinstance(losses, Tensor) or losses.shape != (2,):
+        what = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
+        raise InputError(f"loss={name!r} gives {what} for two members", "shape (2,), one number a member")
+    if not losses.requires_grad:
+        raise InputError(f"loss={name!r} has no gradient", "tensor operations on the outputs")
+    return found
 
 
 def clt_map(x: Tensor) -> Tensor:
@@ -111,4 +178,4 @@ def cumulant(prediction: Tensor, target: Tensor) -> Tensor:
     return mismatch.to(prediction.dtype)
 
 
-LOSSES: dict[str, Loss] = {"mse": mse, "energy": energy, "cumulant": cumulant}
+LOSSES.update(mse=mse, energy=energy, cumulant=cumulant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torchmetrics.utilities import dim_zero_cat
 
 from ..cumulants import kstat
 from ..cumulants.mergeable import MergeableMetric
+from ..errors import InputError
+from ..own_code import is_same_definition
 from .losses import pair_sum
 
 METRICS = (
@@ -141,6 +144,74 @@ class PairedSamples(MergeableMetric):
         return dim_zero_cat(self.predictions).T, dim_zero_cat(self.targets)
 
 
+OWN_METRICS: dict[str, type[MemberMetric]] = {}
+
+
+class MemberMetric(PairedSamples):
+    """A metric of your own: a class with a ``name`` and :meth:`measure`, known from its definition on by that name.
+
+    ``Generalization(metrics=[name])`` then has it for every law, beside the others.
+
+    Raises:
+        InputError: for a name that is taken.
+
+    Example:
+        >>> class Bias(MemberMetric):
+        ...     '''Mean of output minus target.'''
+        ...     name = "bias_example"
+        ...     def measure(self, prediction, target):
+        ...         return (prediction - target).mean(dim=-1)
+        >>> metric = Bias()
+        >>> metric.update(torch.ones(2, 5), torch.zeros(5))
+        >>> metric.compute()
+        {'bias_example': tensor([1., 1.])}
+        >>> del OWN_METRICS["bias_example"]
+    """
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            return
+        known = OWN_METRICS.get(cls.name)
+        if cls.name in METRICS or (known is not None and not is_same_definition(cls, known)):
+            raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by another metric", "another name")
+        OWN_METRICS[cls.name] = cls
+
+    def measure(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """One number a member, shape ``(M,)``, from all outputs ``(M, N)`` and targets ``(N,)``."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it measures")
+
+    def compute(self) -> dict[str, Tensor]:
+        """The metric under its name, shape ``(M,)``.
+
+        Raises:
+            InputError: where it does not give one number a member.
+        """
+        prediction, target = self.samples()
+        found = self.measure(prediction, target)
+        if not isinstance(found, Tensor) or found.shape != prediction.shape[:1]:
+            what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise InputError(
+                f"metric {self.name!r} gives {what}", f"shape {tuple(prediction.shape[:1])}, one number a member"
+            )
+        return {self.name: found}
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Refuse metrics that nobody has defined.
+
+    Raises:
+        InputError: naming it, and those that there are.
+    """
+    for name in names:
+        if name not in OWN_METRICS:
+            raise InputError(
+                f"metrics={name!r} is unknown", ", ".join(OWN_METRICS) or "those of a MemberMetric of your own"
+            )
+
+
 class SquaredErrors(PairedSamples):
     r"""Mean squared error of each member, :math:`E (f - y)^2`, and over the variance of the target in the same sample."""
 
@@ -210,29 +281,32 @@ class CumulantErrors(PairedSamples):
         }
 
 
-def generalization_metrics(exact: Tensor) -> MetricCollection:
+def generalization_metrics(exact: Tensor, own: Sequence[str] = ()) -> MetricCollection:
     """All metrics of generalisation to one law; their samples are kept once.
 
     Args:
         exact: exact cumulants of the target, shape ``(4,)``.
+        own: names of metrics of your own.
     """
     metrics: dict[str, Metric | MetricCollection] = {
         "squared_errors": SquaredErrors(),
         "distances": Distances(),
         "cumulant_errors": CumulantErrors(exact),
+        **{name: OWN_METRICS[name]() for name in own},
     }
     return MetricCollection(metrics, compute_groups=[list(metrics)])
 
 
-def law_metrics(exact: Tensor, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def law_metrics(exact: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], own: Sequence[str] = ()) -> dict[str, Tensor]:
     """Every metric of generalisation to one law, from all batches of it, of all processes.
 
     Args:
         exact: exact cumulants of the target, shape ``(4,)``.
         pairs: outputs, shape ``(M, N)``, and targets, shape ``(N,)``, of each batch.
+        own: names of metrics of your own.
 
     Returns:
-        Metric, in the order of ``METRICS`` -> one number a member, shape ``(M,)``.
+        Metric, in the order of ``METRICS``, then one's own -> one number a member, shape ``(M,)``.
 
     Example:
         >>> target = torch.tensor([0.0, 1.0, 2.0, 5.0])
@@ -240,7 +314,7 @@ def law_metrics(exact: Tensor, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[s
         >>> found["mse"]
         tensor([0., 1.], dtype=torch.float64)
     """
-    metrics, device = generalization_metrics(exact), torch.device("cpu")
+    metrics, device = generalization_metrics(exact, own), torch.device("cpu")
     for prediction, target in pairs:
         if prediction.device != device:  # that of the first batch, at which processes exchange their states
             device = prediction.device
@@ -248,4 +322,4 @@ def law_metrics(exact: Tensor, pairs: Iterable[tuple[Tensor, Tensor]]) -> dict[s
         metrics.update(prediction, target)
     computed = metrics.compute()
     # torchmetrics makes a scalar of one member's number
-    return {name: computed[name].reshape(-1) for name in METRICS}
+    return {name: computed[name].reshape(-1) for name in (*METRICS, *own)}

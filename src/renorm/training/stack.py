@@ -30,7 +30,7 @@ from ..zoo.symmetry.symmetry import layer_orbits
 from .compilation import Losses, compiled_losses, keeps_hidden_values
 from .contract import check_architecture, left_out
 from .divergence import Divergence
-from .losses import LOSSES
+from .losses import find_loss
 from .metrics import MemberMean, quantiles
 from .recipe import accepted_arguments, check_same_recipe, of_today, recipe_of
 
@@ -80,7 +80,8 @@ class StackedModel(LightningModule):
         replicas: members at each grid point, differing by their initial weights.
         members: keep only these members of the stack, by number; all by default.
         seed: seed of the initial weights, 0 or more.
-        loss: ``mse`` against the exact map, ``energy`` or ``cumulant`` against the target's distribution only.
+        loss: ``mse`` against the target, ``energy`` or ``cumulant`` against its distribution only, or a
+            :class:`~renorm.training.losses.Loss` of your own, by name.
         compile: whether training runs compiled code: ``true``, ``false``, or ``auto``, which compiles where the run is long
             enough and a compiler is there. The numbers are the same to rounding.
         optimizer: from parameters to an optimiser, e.g. ``torch.optim.Adam`` with ``lr``.
@@ -137,7 +138,6 @@ class StackedModel(LightningModule):
         check_at_least("block_size", block_size, 2)
         check_at_least("replicas", replicas, 1)
         check_at_least("seed", seed, 0)
-        check_one_of("loss", loss, LOSSES)
         self.compile_mode = str(compile).lower() if isinstance(compile, bool) else compile
         check_one_of("compile", self.compile_mode, ("auto", "true", "false"))
         check_one_of("weights", weights, ("trained", "fixed"))
@@ -146,7 +146,7 @@ class StackedModel(LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
-        self.loss = LOSSES[loss]
+        self.loss = find_loss(loss)
         self._training_losses: Losses = self.losses
         self._seed = seed
         self._weights = weights
