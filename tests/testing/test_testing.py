@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from renorm.datamodules import laws
 from renorm.datamodules.laws import Law
-from renorm.testing import check_activation, check_law, check_metric
+from renorm.testing import check_activation, check_law, check_metric, check_symmetry
 from renorm.training.metrics import Distances, SquaredErrors
+from renorm.zoo import Symmetry, list_symmetries
 from renorm.zoo.activations import REGISTRY, Activation, find
+from renorm.zoo.symmetry import GroupElement, SignedPermutation
+from renorm.zoo.symmetry.symmetry import REGISTRY as SYMMETRIES
+from renorm.zoo.symmetry.symmetry import find as find_symmetry
 
 LAWS = [
     "gaussian()",
@@ -67,6 +72,27 @@ def test_an_activation_that_is_not_odd_is_found() -> None:
             check_activation(Shifted)
     finally:
         del REGISTRY["shifted_of_a_test"]
+
+
+@pytest.mark.parametrize("name", list_symmetries())
+def test_symmetries(name: str) -> None:
+    check_symmetry(find_symmetry(name), block_size=2 if name in ("dihedral", "permutation") else 4)
+
+
+def test_a_symmetry_that_does_not_act_is_found() -> None:
+    class Folded(Symmetry):
+        """Not a permutation."""
+
+        name = "folded_of_a_test"
+
+        def generators(self, sizes: list[int]) -> list[GroupElement]:
+            return [{0: SignedPermutation(np.zeros(sizes[0], dtype=np.int64))}]
+
+    try:
+        with pytest.raises(AssertionError, match="takes axis 0 to image="):
+            check_symmetry(Folded)
+    finally:
+        del SYMMETRIES["folded_of_a_test"]
 
 
 def test_metrics() -> None:

@@ -7,5 +7,6 @@ from .activations import check_activation
 from .laws import check_law
 from .maps import check_map
 from .metrics import check_metric
+from .symmetries import check_symmetry
 
-__all__ = ["check_activation", "check_law", "check_map", "check_metric"]
+__all__ = ["check_activation", "check_law", "check_map", "check_metric", "check_symmetry"]
