@@ -25,7 +25,8 @@ MOST_VARIABLES = 5  # of a block, for the spectrum's product quadrature
 class RGFlow(Callback):
     r"""Compare the learned map's flow and spectrum with the exact map's, every so often and at the end of training.
 
-    The flow starts from a sample of each chosen law, standardised, see :func:`renorm.cumulants.rg_flow`; the spectrum is that
+    The flow starts from a sample of each chosen law (standardised, where the fixed point is a Gaussian), see
+    :func:`renorm.cumulants.rg_flow`; the spectrum is that
     of :func:`renorm.cumulants.rg_spectrum`. Logged are, as medians over members with quantiles, ``rg/eigenvalue/<n>`` beside
     ``rg/eigenvalue/<n>_exact``, and ``rg/flow/<law>/k<n>`` and ``rg/flow/<law>/wasserstein`` after the last step beside
     ``..._exact``. A Parquet file in the run's folder ``rg_flow`` has every member and step.
@@ -65,7 +66,7 @@ class RGFlow(Callback):
             if value < low:
                 raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
         check_samples(samples)
-        self.laws = None if laws is None else standardised_laws([laws] if isinstance(laws, str) else laws)
+        self.laws = None if laws is None else checked_laws([laws] if isinstance(laws, str) else laws)
         self.every_n_epochs = every_n_epochs
         self.steps = steps
         self.samples = samples
@@ -98,7 +99,7 @@ class RGFlow(Callback):
                 trainer, f"rg_flow/{law}", draw_flow(flow, curves, pl_module.grid_groups(), verbatim(shorten(law)))
             )
         # the spectrum is measured in Hermite polynomials, at the Gaussian: of other maps it would say nothing
-        if data.map is not None and data.map.basis == "hermite" and data.block_size <= MOST_VARIABLES:
+        if data.map is not None and is_gaussian(data.map) and data.block_size <= MOST_VARIABLES:
             spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
             self.spectrum = pl_module.divergence.exclude(spectrum)
             found, known = eigenvalues(self.spectrum), data.map.spectrum(self.order, data.block_size)
@@ -117,7 +118,9 @@ class RGFlow(Callback):
         if data.map is None or not data.independent:
             return {}
         chosen = self.laws if self.laws is not None else [law for law in data.train_laws if has_variance(law)]
-        return {str(law): self.flow(model, law, data.seed, data.map) for law in map(standardised, chosen)}
+        if is_gaussian(data.map):
+            chosen = [standardised(law) for law in chosen]
+        return {str(law): self.flow(model, law, data.seed, data.map) for law in chosen}
 
     def flow(
         self,
@@ -129,8 +132,10 @@ class RGFlow(Callback):
         """The flow from a law, always from the same sample and with the same shuffles."""
         generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
         x = law.sample(self.samples, generator=generator, dtype=torch.float64)
-        # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
-        flow = rg_flow(model, (x - x.mean()) / x.std(), self.steps, generator, block_map)
+        if is_gaussian(block_map):
+            # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
+            x = (x - x.mean()) / x.std()
+        flow = rg_flow(model, x, self.steps, generator, block_map)
         exclude = model.divergence.exclude
         return flow._replace(k=exclude(flow.k, dim=2), wasserstein=exclude(flow.wasserstein, dim=1))
 
@@ -179,6 +184,11 @@ def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
     return {tag: median, f"{tag}_q10": low, f"{tag}_q90": high}
 
 
+def is_gaussian(block_map: BlockMap) -> bool:
+    """Whether a map's fixed points are Gaussians: flows then start from standardised laws, others from the laws as they are."""
+    return block_map.basis == "hermite"
+
+
 def has_variance(law: laws.Law) -> bool:
     """Whether a law can be standardised."""
     return bool(torch.isfinite(law.cumulants(2)[1]))
@@ -190,6 +200,9 @@ def standardised(law: laws.Law) -> laws.Law:
     return law if abs(mean) < 1e-12 and abs(variance - 1) < 1e-12 else law.standardised()
 
 
-def standardised_laws(texts: list[str]) -> list[laws.Law]:
+def checked_laws(texts: list[str]) -> list[laws.Law]:
     """Laws from their strings, refused where they have no variance."""
-    return [standardised(laws.parse(text)) for text in texts]
+    parsed = [laws.parse(text) for text in texts]
+    for law in parsed:
+        standardised(law)
+    return parsed
