@@ -145,7 +145,7 @@ class CumulantDiagnostics(Callback):
                 group: {name: np.array(median_of_units(layer.k[:, positions])) for name, layer in layers.items()}
                 for group, positions in model.grid_groups().items()
             }
-            image = data.target_cumulants(law)
+            image = data.target_cumulants(law) if data.independent else None
             exact = None if image is None else torch.stack([laws.parse(law).cumulants(ORDER), image]).numpy()
             log_figure(
                 trainer,

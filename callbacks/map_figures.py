@@ -16,9 +16,8 @@ from torch import Tensor
 
 from ..datamodules import laws
 from ..maps import BlockMap
-from ..maps import parse as parse_map
 from ..training.metrics import HIGH, LOW
-from ..training.recipe import BEFORE_MAPS
+from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
 from .figures import shorten, verbatim
 
@@ -65,7 +64,7 @@ def plot_map(
         ['learned, median of 3 members', 'exact, $(x_1 + x_2)/\\sqrt{2}$', 'learned − exact']
     """
     check_stack(model)
-    target = parse_map(map or model.learned_map or BEFORE_MAPS)
+    target = known_map(model, map)
     chosen = _chosen(model, members)
     low, high = _range(law, span)
     count = 3 if model.block_size == 2 else 2

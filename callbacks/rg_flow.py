@@ -102,7 +102,8 @@ class RGFlow(Callback):
         if data.map is not None and is_gaussian(data.map) and data.block_size <= MOST_VARIABLES:
             spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
             self.spectrum = pl_module.divergence.exclude(spectrum)
-            found, known = eigenvalues(self.spectrum), data.map.spectrum(self.order, data.block_size)
+            found = eigenvalues(self.spectrum)
+            known = data.map.spectrum(self.order, data.block_size) if data.independent else None
             for n in range(self.order + 1):
                 scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", found[:, n])
                 if known is not None:
@@ -117,7 +118,11 @@ class RGFlow(Callback):
         """From each chosen law; from none where there is no map, or where blocks are not draws of laws."""
         if data.map is None or not data.independent:
             return {}
-        chosen = self.laws if self.laws is not None else [law for law in data.train_laws if has_variance(law)]
+        chosen = (
+            self.laws
+            if self.laws is not None
+            else [law for law in data.train_laws if isinstance(law, laws.Law) and has_variance(law)]
+        )
         if is_gaussian(data.map):
             chosen = [standardised(law) for law in chosen]
         return {str(law): self.flow(model, law, data.seed, data.map) for law in chosen}

@@ -128,7 +128,7 @@ class TheoryGap(Callback):
     def _chosen_laws(self, data: BlockData) -> list[laws.Law]:
         if self.laws is not None:
             return self.laws
-        return [law for law in data.train_laws if bool(law.cumulants(2).isfinite().all())]
+        return [law for law in data.train_laws if isinstance(law, laws.Law) and bool(law.cumulants(2).isfinite().all())]
 
     def _scalars(self) -> dict[str, float]:
         scalars: dict[str, float] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -18,6 +19,7 @@ from .laws import Law
 from .sampling import BlockLoader, Split, interleave, shard, stream
 from .source import Source
 
+SOME_ROWS = 4  # drawn to see what comes with the blocks
 DEFAULT_TRAIN_LAWS = ["uniform()"]
 DEFAULT_HELD_OUT_LAWS = [
     "gaussian()",
@@ -58,10 +60,13 @@ def as_blocks(batch: Any) -> Blocks:
         >>> as_blocks([torch.zeros(3, 2), torch.zeros(3)]).y.shape
         torch.Size([3])
     """
-    if isinstance(batch, Blocks):
+    if not isinstance(batch, Blocks) and isinstance(batch, list | tuple) and len(batch) in (2, 3):
+        batch = Blocks(*batch)
+    if isinstance(batch, Blocks) and isinstance(batch.x, Tensor) and isinstance(batch.y, Tensor):
+        if batch.y.shape != batch.x.shape[:-1]:  # which would be broadcast against the outputs
+            shapes = f"x of shape {tuple(batch.x.shape)} and y of shape {tuple(batch.y.shape)}"
+            raise InputError(f"batch has {shapes}", "(N, b) and (N,)")
         return batch
-    if isinstance(batch, list | tuple) and len(batch) in (2, 3) and all(isinstance(part, Tensor) for part in batch[:2]):
-        return Blocks(*batch)
     what = f"a tensor of shape {tuple(batch.shape)}" if isinstance(batch, Tensor) else f"a {type(batch).__name__}"
     raise InputError(f"batch is {what}, without targets", "Blocks(x, y, law), or a pair (x, y)")
 
@@ -204,7 +209,7 @@ class CLTDataModule(LightningDataModule):
         for law in [*self.train_laws, *held_out]:
             law.check(block_size, torch.get_default_dtype())
         for law in held_out:
-            if law in self.train_laws:
+            if any(law.overlaps(trained) for trained in self.train_laws):
                 raise ValueError(f"held_out_laws={str(law)!r} is trained on; allowed: laws that are not in train_laws")
         self.held_out_laws: list[Any] = held_out
         self.block_size = block_size
@@ -262,12 +267,24 @@ class CLTDataModule(LightningDataModule):
     @property
     def independent(self) -> bool:
         """Whether blocks are independent draws of laws of one variable, as far as is known: not where ``draw`` is overridden."""
-        return type(self).draw is CLTDataModule.draw and all(isinstance(law, Law) for law in self.laws)
+        return self._draws_laws and all(isinstance(law, Law) for law in self.laws)
+
+    @property
+    def _draws_laws(self) -> bool:
+        """Whether blocks are what :meth:`Source.blocks` gives, and targets the map's: nothing of it is overridden."""
+        ours = ("draw", "batch", "probe", "_blocks")
+        return all(getattr(getattr(self, name), "__func__", None) is getattr(CLTDataModule, name) for name in ours)
+
+    @functools.cached_property
+    def own_targets(self) -> bool:
+        """Whether targets of the training laws come with their blocks, and are not the map's."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return any(not isinstance(self.draw(law, SOME_ROWS, generator), Tensor) for law in self.train_laws)
 
     def target_cumulants(self, law: str) -> Tensor | None:
         """Exact cumulants of the target under a law, shape ``(4,)``, float64; None where they are not known."""
         found = self._named(law)
-        if type(self).draw is not CLTDataModule.draw or not isinstance(found, Law):
+        if not self._draws_laws or not isinstance(found, Law):
             return None
         return self.map.cumulants(found.cumulants(4), self.block_size)
 
@@ -310,23 +327,27 @@ class CLTDataModule(LightningDataModule):
     def _blocks(self, laws: list[Source], rows: int, split: Split, epoch: int, step: int, part: slice) -> Blocks:
         """One batch; row ``i`` comes from law ``i % len(laws)``."""
         drawn = [
-            self.draw(law, len(range(i, rows, len(laws))), stream(self.seed, split, str(law), epoch, step))
+            self._drawn(law, len(range(i, rows, len(laws))), stream(self.seed, split, str(law), epoch, step))
             for i, law in enumerate(laws)
         ]
-        x = interleave([found if isinstance(found, Tensor) else found[0] for found in drawn], rows)[part]
-        self._check_drawn(x)
-        if all(isinstance(found, Tensor) for found in drawn):
+        x = interleave([found for found, _ in drawn], rows)[part]
+        if all(own is None for _, own in drawn):
             y = self.map(x)
         else:
-            own = [self.map(found) if isinstance(found, Tensor) else found[1] for found in drawn]
-            y = interleave(own, rows)[part]
+            y = interleave([self.map(found) if own is None else own for found, own in drawn], rows)[part]
         return Blocks(x, y, " | ".join(map(str, laws)))
 
-    def _check_drawn(self, x: Tensor) -> None:
-        if x.ndim != 2 or x.shape[-1] != self.block_size:
-            raise InputError(
-                f"{type(self).__name__}.draw gave blocks of shape {tuple(x.shape)}", f"(rows, {self.block_size})"
-            )
+    def _drawn(self, law: Source, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """What :meth:`draw` gives, checked: a subclass may have written it."""
+        found: Any = self.draw(law, rows, generator)
+        pair = found if isinstance(found, list | tuple) and len(found) == 2 else (found, None)
+        for value, shape in zip(pair, ((rows, self.block_size), (rows,)), strict=True):
+            if value is not None and (not isinstance(value, Tensor) or value.shape != shape):
+                what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+                raise InputError(f"{type(self).__name__}.draw gave {what}", f"shape {shape}")
+        if pair[0] is None:
+            raise InputError(f"{type(self).__name__}.draw gave nothing", f"shape {(rows, self.block_size)}")
+        return pair[0], pair[1]
 
     def _eval_rows(self, split: Split, step: int) -> int:
         return min(self.eval_batch_size, self.eval_samples[split] - step * self.eval_batch_size)

@@ -18,6 +18,10 @@ class Source(Expression):
         """Blocks, shape ``(rows, b)``, in torch's default precision; or these and their own targets, shape ``(rows,)``."""
         raise NotImplementedError
 
+    def overlaps(self, other: Source) -> bool:
+        """Whether both give the same blocks, of which one cannot be held out from the other."""
+        return self == other
+
     def check(self, block_size: int, dtype: torch.dtype) -> None:
         """Refuse blocks that cannot be drawn.
 

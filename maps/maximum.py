@@ -12,6 +12,8 @@ from ..datamodules.laws import Gumbel
 from ..expressions.fields import number
 from .block_map import BlockMap
 
+NEGLIGIBLE = 1e-30  # indices that change no digit, and of which a product may not be a normal number
+
 
 @dataclass(frozen=True)
 class Maximum(BlockMap):
@@ -19,8 +21,8 @@ class Maximum(BlockMap):
 
     It is permutation symmetric, and neither linear nor odd; there is no recursion of cumulants. The generalised extreme-value
     law of index ξ is fixed: Gumbel's for 0, Fréchet's above, Weibull's below. In the variable :math:`u = (1 + \xi x)^{-1/\xi}`
-    the map is :math:`u' = b \min_i u_i` and the fixed point the exponential law; deviations from it in Laguerre polynomials
-    are multiplied by :math:`b^{1-n}`.
+    the map is :math:`u' = b \min_i u_i` and the fixed point the exponential law; a perturbation :math:`u^n` of the logarithm of
+    :math:`P(U > u)` is multiplied by :math:`b^{1-n}`.
 
     Args:
         xi: index of the extreme-value law, -10 to 10.
@@ -44,13 +46,13 @@ class Maximum(BlockMap):
     def __call__(self, x: Tensor) -> Tensor:
         """The normalised maximum."""
         log_b = math.log(x.shape[-1])
-        if self.xi == 0:
+        if abs(self.xi) < NEGLIGIBLE:
             return x.amax(dim=-1) - log_b
         # expm1: (b^xi - 1) / xi loses all its digits where xi is small
         return (x.amax(dim=-1) - math.expm1(self.xi * log_b) / self.xi) * math.exp(-self.xi * log_b)
 
     def spectrum(self, order: int, block_size: int) -> Tensor:
-        r""":math:`b^{1 - n}`, with Laguerre polynomials in ``u`` as eigenfunctions."""
+        r""":math:`b^{1 - n}`, for perturbations :math:`u^n` of the logarithm of the survival function of ``u``."""
         exponents = 1 - torch.arange(order + 1, dtype=torch.float64)
         return torch.tensor(block_size, dtype=torch.float64) ** exponents
 

@@ -38,6 +38,12 @@ class Stable(BlockMap):
     """
 
     name, parity, permutation_symmetric = "stable", "odd", True
+
+    @property
+    def basis(self) -> str | None:  # type: ignore[override]
+        """Hermite polynomials for index 2, where this is the central-limit map."""
+        return "hermite" if self.alpha == 2 else None
+
     alpha: float = positive(1.5, 2)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -54,9 +60,9 @@ class Stable(BlockMap):
         exponents = 1 - torch.arange(order + 1, dtype=torch.float64) / self.alpha
         return torch.tensor(block_size, dtype=torch.float64) ** exponents
 
-    def fixed_point(self, block_size: int) -> laws.Stable:
-        """The symmetric stable law of the same index."""
-        return laws.Stable(alpha=self.alpha)
+    def fixed_point(self, block_size: int) -> laws.Law:
+        """The symmetric stable law of the same index; the Gaussian for index 2."""
+        return laws.Gaussian() if self.alpha == 2 else laws.Stable(alpha=self.alpha)
 
     def formula(self, block_size: int) -> str:
         """A sum over a power."""

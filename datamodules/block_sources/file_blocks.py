@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import InputError
+from ..source import Source
 from .base import BlockSource
 
 TARGETS = ("map", "last")
@@ -68,6 +70,14 @@ class FileBlocks(BlockSource):
             raise InputError(f"blocks: rows={self.rows!r} is not a slice", "start:stop, such as 0:8000, or 8000:")
         return slice(*bounds)
 
+    def overlaps(self, other: Source) -> bool:
+        """Whether two sources share rows of one file."""
+        if not isinstance(other, FileBlocks) or Path(self.path).resolve() != Path(other.path).resolve():
+            return False
+        count = len(_load(self.path))
+        own, others = (set(range(count)[source._slice()]) for source in (self, other))
+        return not own.isdisjoint(others)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # a pickle holds the path, not the numbers
         return FileBlocks, (self.path, self.target, self.rows)
@@ -110,7 +120,7 @@ def _load(path: str) -> NDArray[np.float64]:
         found = np.load(path, allow_pickle=False)
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or 'damaged'})", "an NPY file") from None
-    except (ValueError, EOFError, MemoryError) as error:
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise InputError(f"{what} cannot be read ({str(error).splitlines()[0]})", "an NPY file of numbers") from None
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind not in "fiub":
         shape = getattr(found, "shape", "unknown")

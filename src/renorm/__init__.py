@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import callbacks, cumulants, datamodules, zoo
+    from . import callbacks, cumulants, datamodules, maps, testing, zoo
     from .callbacks.map_figures import plot_map
     from .certificates.certificate import certify
     from .pretrained.hub import load_pretrained
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .zoo.module_stack import stack
     from .zoo.registry import create_model, list_models
 
-_SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "zoo")
+_SUBPACKAGES = ("callbacks", "cumulants", "datamodules", "maps", "testing", "zoo")
 _FUNCTIONS = {"certify": "certificates.certificate", "create_model": "zoo.registry", "list_models": "zoo.registry"}
 _FUNCTIONS |= {"evaluate": "runs.evaluation", "load_pretrained": "pretrained.hub", "plot_map": "callbacks.map_figures"}
 _FUNCTIONS |= {"stack": "zoo.module_stack"}
@@ -34,8 +34,10 @@ __all__ = [
     "evaluate",
     "list_models",
     "load_pretrained",
+    "maps",
     "plot_map",
     "stack",
+    "testing",
     "zoo",
 ]
 

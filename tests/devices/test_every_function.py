@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 import renorm
-from renorm import callbacks, cumulants, datamodules, zoo
+from renorm import callbacks, cumulants, datamodules, maps, testing, zoo
 from renorm.callbacks import CumulantDiagnostics, RGFlow, TheoryGap
 from renorm.callbacks.layer_cumulants import integrated_cumulants, sampled_cumulants
 from renorm.certificates.certificate import certify_grid
 from renorm.certificates.mlp import Architecture
 from renorm.cumulants import propagate, propagation
-from renorm.datamodules import CLTDataModule, laws
+from renorm.datamodules import Blocks, CLTDataModule, laws
 from renorm.pretrained.export import largest_difference
 from renorm.training.losses import LOSSES
 from renorm.training.metrics import MemberMean, generalization_metrics
@@ -36,11 +36,20 @@ COVERED: set[str] = set()
 WITHOUT_TENSORS = {
     "renorm.list_models",
     "renorm.zoo.list_activations",
+    "renorm.zoo.list_symmetries",
+    "renorm.zoo.Symmetry",
+    "renorm.maps.names",
+    "renorm.maps.number",
+    "renorm.maps.positive",
+    *(f"renorm.testing.check_{what}" for what in ("activation", "law", "map", "metric", "symmetry")),
     "renorm.datamodules.CLTDataModule",
     *(f"renorm.callbacks.{name}" for name in ("BestCheckpoint", "DivergedMembers", "EventFiles", "Interrupted")),
     *(f"renorm.callbacks.{name}" for name in ("LastCheckpoint", "LogHyperparameters", "ProgressBar", "ScalarLayout")),
     *(f"renorm.callbacks.{name}" for name in ("StopBetweenSteps", "TestReport", "WholeCheckpointIO")),
-    *(f"renorm.callbacks.{name}" for name in ("ChooseThreads", "LeanSteps", "WritePredictions", "default_callbacks")),
+    *(
+        f"renorm.callbacks.{name}"
+        for name in ("ChooseThreads", "CSVRows", "LeanSteps", "WritePredictions", "default_callbacks")
+    ),
 }
 # a matter of the law alone: they know of no device
 ON_THE_CPU = {"renorm.cumulants.clt_eigenvalues", "renorm.cumulants.law_of_block", "renorm.certify"}
@@ -257,7 +266,30 @@ COVERED |= {
     "renorm.zoo.Activation",
     "renorm.zoo.clt_map",
 }
-COVERED |= {"renorm.create_model"}
+COVERED |= {"renorm.create_model", "renorm.maps.BlockMap"}
+
+
+def _small() -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+
+
+@case("renorm.stack", "renorm.zoo.ModuleStack")
+def stack_of_modules(device: torch.device) -> Any:
+    return used(renorm.stack(_small, 2, 2).to(device))
+
+
+@case("renorm.datamodules.Blocks")
+def blocks(device: torch.device) -> Any:
+    return list(Blocks(sample(5, 2), sample(5)).to(device)[:2])
+
+
+@case("renorm.maps.CentralLimit", "renorm.maps.Stable", "renorm.maps.Maximum", "renorm.maps.parse")
+def block_maps(device: torch.device) -> Any:
+    x, kappa = sample(5, 2).to(device), sample(4, 2).to(device)
+    values = [maps.parse(text)(x) for text in ("central_limit()", "stable()", "maximum()", "maximum(xi=0.5)")]
+    return [*values, *(maps.parse(text).cumulants(kappa, 2) for text in ("central_limit()", "stable()"))]
+
+
 for _activation, _own in ACTIVATIONS.items():
     CASES[f"mlp {_activation}"] = lambda device, activation=_activation, own=_own: used(
         mlp(device, activation=activation, symmetry="free", **own)
@@ -401,7 +433,7 @@ def test_answers_there_with_the_same_numbers(name: str, device: torch.device) ->
         torch.testing.assert_close(found.detach().cpu(), wanted.detach(), rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
-@pytest.mark.parametrize("module", [renorm, cumulants, propagation, zoo, callbacks, datamodules])
+@pytest.mark.parametrize("module", [renorm, cumulants, propagation, zoo, callbacks, datamodules, maps, testing])
 def test_no_public_name_is_forgotten(module: Any) -> None:
     names = {f"{module.__name__}.{name}" for name in module.__all__ if not name.startswith("_")}
     submodules = {name for name in names if is_module(name)}

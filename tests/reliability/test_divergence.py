@@ -32,10 +32,10 @@ class Weights(Callback):
         self.seen: list[list[Tensor]] = []
         self.losses: list[Tensor] = []
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Tensor, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
         self.seen.append([p.detach().clone() for p in pl_module.parameters()])
         with torch.no_grad():
-            self.losses.append(pl_module.losses(batch, batch.sum(dim=1) / 2**0.5))
+            self.losses.append(pl_module.losses(batch.x, batch.y))
 
 
 def train(model: StackedModel, data: CLTDataModule, steps: int, *callbacks: Callback, **settings: Any) -> Trainer:

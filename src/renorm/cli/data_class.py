@@ -47,7 +47,12 @@ def of_configs(configs: Iterable[str]) -> str | None:
     found = None
     for config in configs:
         content: Any = {} if config.startswith("{") else read_yaml(Path(config), f"config={config!r}")
-        found = (content or {}).get("data_class") or found
+        named = (content or {}).get("data_class")
+        if named is not None and not isinstance(named, str):
+            raise ValueError(
+                f"data_class={named!r} in config={config!r} is not a class; allowed: such as my_module.MyData"
+            )
+        found = named or found
     return found
 
 

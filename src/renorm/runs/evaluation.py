@@ -15,7 +15,7 @@ from ..console import whole_text
 from ..datamodules import CLTDataModule
 from ..datamodules.blocks import parse_laws
 from ..training.metrics import law_metrics
-from ..training.recipe import BEFORE_MAPS
+from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def evaluate(
     seed: int = 0,
     map: str | None = None,
 ) -> Evaluation:
-    """Measure every member's error under chosen laws, on the blocks that ``renorm test`` draws.
+    """Measure every member's error under chosen laws, on the blocks that ``renorm test`` draws from laws.
 
     Args:
         model: the stack, on any device; its mode and gradients stay as they are.
@@ -87,7 +87,7 @@ def evaluate(
         raise ValueError("laws=[] is empty; allowed: one or more laws")
     check_at_least("samples", samples, 4)  # here it goes by this name
     train, held_out = (None, None) if chosen is None else (chosen[:1], chosen[1:])
-    chosen_map = map or model.learned_map or BEFORE_MAPS
+    chosen_map = str(known_map(model, map))
     data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed, map=chosen_map)
     return Evaluation(model, {str(law): _judge(model, data, position) for position, law in enumerate(data.laws)})
 
@@ -98,7 +98,7 @@ def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str,
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(-(-data.eval_samples["test"] // data.eval_batch_size)):
-            x = data.batch("test", 0, step, law=law).x.to(parameter)
-            yield model.divergence.exclude(model(x)), data.map(x)
+            batch = data.batch("test", 0, step, law=law).to(parameter)
+            yield model.divergence.exclude(model(batch.x)), batch.y
 
     return law_metrics(data.existing_cumulants(str(law)), pairs())

@@ -14,13 +14,14 @@ from ..maps import BlockMap
 from ..maps import parse as parse_map
 
 ROWS = 50_000
+ORDER = 4
 SIGMAS = 6.0  # of the sampling error; a right map fails once in a thousand million comparisons
 
 
 def check_map(
     block_map: BlockMap, block_sizes: Sequence[int] = (2, 3), laws: Sequence[str] = ("gaussian()", "gamma()")
 ) -> None:
-    """Hold a map to what it says of itself: text, shapes, parity, permutations, cumulants, spectrum and fixed point.
+    """Hold a map to what it says of itself: text, shapes, parity, permutations, cumulants, fixed point, shape of the spectrum.
 
     Args:
         block_map: the map, with its parameters.
@@ -60,7 +61,9 @@ def _check_values(block_map: BlockMap, x: Tensor) -> None:
     if block_map.parity is not None:
         sign = {"odd": -1, "even": 1}[block_map.parity]
         torch.testing.assert_close(block_map(-x), sign * y, msg=f"{block_map} is not {block_map.parity}")
-    turned = torch.allclose(block_map(x.roll(1, dims=-1)), y) and torch.allclose(block_map(x.flip(-1)), y)
+    swapped = x.clone()
+    swapped[:, :2] = x[:, :2].flip(-1)  # with a turn of all variables, this generates every permutation
+    turned = torch.allclose(block_map(x.roll(1, dims=-1)), y) and torch.allclose(block_map(swapped), y)
     assert turned or not block_map.permutation_symmetric, f"{block_map} is not permutation symmetric"
 
 
@@ -69,12 +72,16 @@ def _sample(law: Law, block_size: int) -> Tensor:
 
 
 def _check_cumulants(block_map: BlockMap, law: Law, block_size: int) -> None:
-    exact = block_map.cumulants(law.cumulants(3), block_size)
+    exact = block_map.cumulants(law.cumulants(ORDER), block_size)
+    flow = block_map.flow(law.cumulants(ORDER), 2, block_size)
     if exact is None:
+        assert flow is None, f"{block_map} has a flow of cumulants and no recursion"
         return
+    steps = torch.stack([law.cumulants(ORDER), exact, torch.as_tensor(block_map.cumulants(exact, block_size))])
+    torch.testing.assert_close(flow, steps, msg=f"{block_map}.flow is not its cumulants, step by step")
     y = block_map(_sample(law, block_size))
-    measured, error = kstat(y, order=3), kstat_stderr(y, order=3)
-    for n in range(3):
+    measured, error = kstat(y, order=ORDER), kstat_stderr(y, order=ORDER)
+    for n in range(ORDER):
         gap = float((measured[n] - exact[n]).abs())
         assert not gap > SIGMAS * float(error[n]), (
             f"{block_map}.cumulants: k{n + 1} of {law}, b = {block_size}, is {float(exact[n]):.5g}, "

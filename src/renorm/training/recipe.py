@@ -11,6 +11,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from ..checks import primitive
 from ..datamodules import CLTDataModule
+from ..errors import InputError
+from ..maps import BlockMap
+from ..maps import parse as parse_map
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -22,6 +25,7 @@ HOW_TO_COMPUTE = ("compile",)  # changes no number beyond rounding
 OF_TRAINING_DATA = ("block_size", "train_laws", "map")
 DATA_CLASS = "data_class"  # entry of a recipe
 BEFORE_MAPS = "central_limit()"  # the map of checkpoints that name none
+OWN_TARGETS = "targets of its own"  # in a map's place, where the data bring their targets
 
 
 def recipe_of(model: StackedModel) -> Recipe:
@@ -46,6 +50,21 @@ def own_data_class(data: Any) -> Recipe:
 def class_path(cls: type[Any]) -> str:
     """Where a class is imported from."""
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def known_map(model: StackedModel, text: str | None = None) -> BlockMap:
+    """The map that a model is held against: the one asked for, the one that it learned, or the central-limit map.
+
+    Args:
+        model: the stack.
+        text: of a map.
+
+    Raises:
+        InputError: for a text that is not a map, and for a model whose data brought their own targets.
+    """
+    if text is None and model.learned_map == OWN_TARGETS:
+        raise InputError("model learned targets of its own, which are no map's", "map='central_limit()' or another one")
+    return parse_map(text or model.learned_map or BEFORE_MAPS)
 
 
 def of_today(recipe: Any) -> Recipe | None:
@@ -126,7 +145,12 @@ def _comparable(recipe: Recipe, fitting: bool) -> Recipe:
     arguments = {key: value for key, value in model.get("init_args", {}).items() if key not in HOW_TO_COMPUTE}
     name = class_name(str(model.get("class_path")))
     data = {key: value for key, value in recipe["data"].items() if fitting or key in OF_TRAINING_DATA}
-    own = {DATA_CLASS: class_name(recipe[DATA_CLASS])} if fitting and DATA_CLASS in recipe else {}
+    # a run without a data module has no settings of data
+    own = (
+        {DATA_CLASS: class_name(recipe.get(DATA_CLASS) or class_path(CLTDataModule))}
+        if fitting and recipe["data"]
+        else {}
+    )
     return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data} | own)
 
 

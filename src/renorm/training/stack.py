@@ -17,9 +17,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
 from ..checks import check_at_least, check_one_of, merge_parameters, primitive
-from ..datamodules.blocks import Blocks, as_blocks
+from ..datamodules.blocks import Blocks, as_blocks, has_blocks
 from ..limits import check_model, check_training
-from ..maps import CentralLimit
 from ..own_code import origin
 from ..versions import say_if_newer
 from ..zoo import activations
@@ -32,7 +31,7 @@ from .contract import check_architecture, left_out
 from .divergence import Divergence
 from .losses import find_loss
 from .metrics import MemberMean, quantiles
-from .recipe import accepted_arguments, check_same_recipe, of_today, recipe_of
+from .recipe import OWN_TARGETS, accepted_arguments, check_same_recipe, known_map, of_today, recipe_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of the standard library from Python 3.11 on
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
 LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
 
-CENTRAL_LIMIT = CentralLimit()
 CELLS_IN_CACHE = 2**19  # 2 MiB of float32
 OWN_NAMES = ("StackedModel", "MLP", "GNN", "ModuleStack")  # of renorm's models
 ALWAYS_SHOWN = ("block_size", "activation", "symmetry", "width", "depth", "graph", "layer")  # of the hyperparameters
@@ -445,8 +443,11 @@ class StackedModel(LightningModule):
 
     def on_fit_start(self) -> None:
         """Remember which map the data teach."""
-        learned = getattr(getattr(self.trainer, "datamodule", None), "map", None)
-        self.learned_map = None if learned is None else str(learned)
+        data = getattr(self.trainer, "datamodule", None)
+        if data is None:
+            return
+        learned = None if getattr(data, "own_targets", False) else getattr(data, "map", None)
+        self.learned_map = OWN_TARGETS if learned is None else str(learned)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Sum over members of each one's mean loss, which trains every member as if alone."""
@@ -468,9 +469,9 @@ class StackedModel(LightningModule):
         return torch.as_tensor(total) > 0
 
     def _with_targets(self, batch: Any) -> Blocks:
-        """A batch with its targets; blocks alone, of plain loaders without a data module, teach the central-limit map."""
+        """A batch with its targets; of blocks alone, without a data module, those of the map that the model knows."""
         if isinstance(batch, Tensor) and getattr(self._trainer, "datamodule", None) is None:
-            return Blocks(batch, CENTRAL_LIMIT(batch))
+            return Blocks(batch, known_map(self)(batch))
         return as_blocks(batch)
 
     def _member_losses(self, blocks: Blocks) -> Tensor:
@@ -507,7 +508,8 @@ class StackedModel(LightningModule):
 
     def _share(self, blocks: Blocks) -> float:
         """Weight of this process's rows: averaging over processes must give the mean over the whole batch."""
-        total = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
+        # loaders of other kinds give each process a batch of its own
+        total = self.trainer.datamodule.batch_size if has_blocks(self.trainer) else None  # type: ignore[attr-defined]
         world = self.trainer.world_size
         return 1.0 if world == 1 or total is None else len(blocks.x) * world / total
 
@@ -555,6 +557,7 @@ class StackedModel(LightningModule):
         """Put the recipe into the checkpoint: what ``renorm test`` and a resumed fit need to know, as primitives."""
         checkpoint["renorm"] = {"version": __version__, "recipe": recipe_of(self)}
         checkpoint["renorm"]["optimizer"] = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
+        checkpoint["renorm"]["learned_map"] = self.learned_map
         checkpoint["renorm"]["origin"] = origin()
         self.divergence.settle()  # the checkpoint's tensors are the parameters' own
         checkpoint["renorm"]["diverged"] = {str(member): step for member, step in self.divergence.steps.items()}
@@ -567,7 +570,8 @@ class StackedModel(LightningModule):
         """
         known = checkpoint.get("renorm", {})
         remembered = of_today(known.get("recipe"))
-        self.learned_map = None if remembered is None else remembered["data"].get("map")
+        named = None if remembered is None else remembered["data"].get("map")
+        self.learned_map = known.get("learned_map", named)
         say_if_newer("the checkpoint", known.get("version"))
         if self._trainer is not None:  # else the model is loaded by itself, from the checkpoint's own settings
             check_same_recipe(remembered, recipe_of(self), self.trainer)
