@@ -70,6 +70,7 @@ def assert_symmetric(model: MLP, symmetry: Any) -> None:
     close = {"rtol": 1e-11, "atol": 1e-11}
     if names[0] in ("input", "full", "odd_input"):
         assert all(torch.equal(dense[0][0][..., 0], dense[0][0][..., j]) for j in range(b))
+    if names[0] in ("input", "full", "odd_input", "permutation"):
         for order in itertools.permutations(range(b)):
             torch.testing.assert_close(model(x[:, order]), y, **close)
             # df/dx1 (x1, x2) == df/dx2 (x2, x1)
@@ -91,7 +92,8 @@ def assert_symmetric(model: MLP, symmetry: Any) -> None:
 @every_network
 @pytest.mark.parametrize("optimizer", [adam, momentum], ids=["adam", "sgd_momentum"])
 def test_symmetry_holds_before_and_after_training(activation: str, symmetry: Any, depth: int, optimizer: Any) -> None:
-    b = 3 if depth == 1 else 2
+    # the units hold whole copies of the block under a permutation
+    b = 3 if depth == 1 and symmetry != "permutation" else 2
     model = build(activation, symmetry, depth, optimizer=optimizer, block_size=b)
     start = [p.detach().clone() for p in model.parameters()]
     assert_symmetric(model, symmetry)
