@@ -283,8 +283,7 @@ def test_a_checkpoint_that_names_an_instantiator_imports_nothing(
     content = torch.load(checkpoint, weights_only=True)
     content["hyper_parameters"] |= {"_instantiator": "evil_instantiator.make"}
     torch.save(content, checkpoint)
-    with pytest.raises(ValueError, match=r"whole\.ckpt"):
-        load_model(checkpoint)
+    assert load_model(checkpoint).num_members  # built of the settings that it takes: the name is not looked at
     assert not (tmp_path / "planted").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from ..files.whole import check_writable, one_writer, whole_file
 from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..sweep.config import TRAINING
 from ..sweep.point import build, versions
+from ..training.recipe import BEFORE_MAPS
 from ..zoo import StackedModel
 from .hub import OF_TRAINING
 from .judge import judged, one_thread, shortened
 from .manifest import MANIFEST, check_entry, read_file, read_manifest
 from .recipes import read_recipes, recipe_point
 
+# settings that the oldest entries do not know, with their defaults
+YOUNGER = {"symmetry_penalty": 0.0, "map": BEFORE_MAPS}
 LICENCE = "MIT"
 FORMAT = 1  # of the manifest
 
@@ -125,12 +129,12 @@ def facts(name: str, model: StackedModel, data: CLTDataModule) -> dict[str, Any]
     """What is known of an entry before it is trained: the model's and the data's arguments, and how it will be trained."""
     point = recipe_point(name)
     left_out = (*OF_TRAINING, "compile")  # how a run computes is no part of what it computes
-    arguments = {key: value for key, value in model.hparams.items() if value is not None and key not in left_out}
+    arguments = {key: value for key, value in _as_before(model.hparams).items() if key not in left_out}
     settings = TRAINING | point.settings
     found: dict[str, Any] = {
         "class": point.model,
         "arguments": arguments,
-        "data": dict(data.hparams),
+        "data": _as_before(data.hparams),
         "training": {key: settings[key] for key in TRAINING},
         "seed": settings["seed"],
         "command": f"renorm zoo train {name}",
@@ -138,6 +142,11 @@ def facts(name: str, model: StackedModel, data: CLTDataModule) -> dict[str, Any]
         "licence": LICENCE,
     }
     return found
+
+
+def _as_before(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as entries have them: without those that are not set, and without younger ones at their defaults."""
+    return {key: value for key, value in settings.items() if value is not None and value != YOUNGER.get(key)}
 
 
 def versions_of() -> dict[str, str]:
