@@ -17,8 +17,8 @@ from packaging.version import Version
 
 from renorm import __version__, load_pretrained, versions
 from renorm.callbacks.results import SEAL, report, seal
+from renorm.cli import main
 from renorm.cli import sweep_plot as plot_command
-from renorm.cli.plot import read_results
 from renorm.datamodules import CLTDataModule
 from renorm.pretrained.manifest import MANIFEST
 from renorm.runs.checkpoint import load_checkpoint, load_model
@@ -91,12 +91,12 @@ def test_a_newer_pretrained_entry(zoo_copy: Path, caplog: pytest.LogCaptureFixtu
 
 def test_newer_results_of_a_test(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model, data = MLP(negative_slope=[0.5, 1.0]), CLTDataModule(held_out_laws=[])
-    content = report(model, data, {str(data.laws[0]): {"mse": torch.ones(2)}}, "best.ckpt")
+    content = report(model, data, {str(data.laws[0]): {"relative_mse": torch.ones(2)}}, "best.ckpt")
     assert content["renorm"] == __version__
     for version, lines in ((__version__, 0), (NEWER, 1)):
         content["renorm"] = version
         (tmp_path / "test_results.json").write_text(json.dumps(content | {SEAL: seal(content)}))
-        read_results(str(tmp_path / "test_results.json"))
+        assert main(["plot", str(tmp_path / "test_results.json"), "--out", str(tmp_path / "plot.png")]) == 0
         assert len(said(caplog)) == lines
 
 

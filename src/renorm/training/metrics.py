@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -179,9 +180,9 @@ class MemberMetric(PairedSamples):
             raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by another metric", "another name")
         OWN_METRICS[cls.name] = cls
 
+    @abstractmethod
     def measure(self, prediction: Tensor, target: Tensor) -> Tensor:
         """One number a member, shape ``(M,)``, from all outputs ``(M, N)`` and targets ``(N,)``."""
-        raise NotImplementedError(f"{type(self).__name__} must say what it measures")
 
     def compute(self) -> dict[str, Tensor]:
         """The metric under its name, shape ``(M,)``.
