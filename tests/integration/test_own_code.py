@@ -98,7 +98,8 @@ def test_what_is_no_data_or_no_module_is_said_in_a_line(renorm: Run, tmp_path: P
     done = renorm("fit", "--data", "my.Module", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip() == (
-        "renorm: error: data='my.Module' is not a file; allowed: a YAML file of settings, or options such as --data.block_size"
+        "renorm: error: data='my.Module' is not imported; allowed: classes of modules that --import names (none here), "
+        "or --allow_imports"
     )
     done = renorm("fit", "--model", "nowhere.Model", "--allow_imports", cwd=tmp_path)
     assert done.returncode == 2
