@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from ..checks import check_at_least
 from ..own_code import imported
 from ..training.stack import LRSchedulerCallable, OptimizerCallable, StackedModel
 
@@ -50,6 +51,8 @@ def stack(make: Make | str, members: int, block_size: int = 2, seed: int = 0, **
         >>> model(torch.zeros(5, 2)).shape, model.network[0].weight.shape
         (torch.Size([16, 5]), torch.Size([16, 8, 2]))
     """
+    check_at_least("members", members, 1)  # the model calls them replicas
+    check_at_least("block_size", block_size, 2)
     return ModuleStack(make, block_size=block_size, replicas=members, seed=seed, **training)
 
 

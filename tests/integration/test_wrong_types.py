@@ -34,6 +34,9 @@ CALLS: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("plot_map", "law"): lambda value: renorm.plot_map(MODEL, 5 if value is None else value),
     ("plot_map", "span"): lambda value: renorm.plot_map(MODEL, span=value),
     ("plot_map", "members"): lambda value: renorm.plot_map(MODEL, members=5 if value is None else value),
+    ("stack", "make"): lambda value: renorm.stack(value, 2, 2),
+    ("stack", "members"): lambda value: renorm.stack(lambda: nn.Linear(2, 1), "4" if value == 5 else value, 2),
+    ("stack", "block_size"): lambda value: renorm.stack(lambda: nn.Linear(2, 1), 2, "4" if value == 5 else value),
     ("plot_map", "ax"): lambda value: renorm.plot_map(MODEL, ax=5 if value is None else value),
 }
 
