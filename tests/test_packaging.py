@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("zoo", "datamodules", "callbacks", "cumulants", "configs")
+FOLDERS = ("maps", "zoo", "datamodules", "callbacks", "cumulants", "configs")
 
 
 @pytest.fixture(scope="module")
