@@ -326,16 +326,17 @@ class CLTDataModule(LightningDataModule):
 
     def _blocks(self, laws: list[Source], rows: int, split: Split, epoch: int, step: int, part: slice) -> Blocks:
         """One batch; row ``i`` comes from law ``i % len(laws)``."""
+        texts = [str(law) for law in laws]
         drawn = [
-            self._drawn(law, len(range(i, rows, len(laws))), stream(self.seed, split, str(law), epoch, step))
-            for i, law in enumerate(laws)
+            self._drawn(law, len(range(i, rows, len(laws))), stream(self.seed, split, text, epoch, step))
+            for i, (law, text) in enumerate(zip(laws, texts, strict=True))
         ]
         x = interleave([found for found, _ in drawn], rows)[part]
         if all(own is None for _, own in drawn):
             y = self.map(x)
         else:
             y = interleave([self.map(found) if own is None else own for found, own in drawn], rows)[part]
-        return Blocks(x, y, " | ".join(map(str, laws)))
+        return Blocks(x, y, " | ".join(texts))
 
     def _drawn(self, law: Source, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """What :meth:`draw` gives, checked: a subclass may have written it."""

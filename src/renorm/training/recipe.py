@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,11 @@ def known_map(model: StackedModel, text: str | None = None) -> BlockMap:
     """
     if text is None and model.learned_map == OWN_TARGETS:
         raise InputError("model learned targets of its own, which are no map's", "map='central_limit()' or another one")
-    return parse_map(text or model.learned_map or BEFORE_MAPS)
+    return _parsed(text or model.learned_map or BEFORE_MAPS)
+
+
+# asked at every step where loaders give blocks alone
+_parsed = functools.lru_cache(maxsize=16)(parse_map)
 
 
 def of_today(recipe: Any) -> Recipe | None:

@@ -171,6 +171,7 @@ class StackedModel(LightningModule):
         self.divergence = Divergence(self.num_members)
         # of a checkpoint that is being restored: the optimisers' names, and whether there is a schedule
         self._restored: tuple[list[str] | None, bool | None] = (None, None)
+        self._whole_batch: int | None = None  # blocks of all processes together, where each takes a part
         self.learned_map: str | None = None  # text of the map that it was trained on, once it was
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
 
@@ -493,6 +494,9 @@ class StackedModel(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         rows = getattr(data, "batch_size", 0) // self.trainer.world_size
         self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
+        # of one process, and of loaders that give each process a batch of its own, every batch is whole
+        shared = self.trainer.world_size > 1 and has_blocks(self.trainer)
+        self._whole_batch = getattr(data, "batch_size", None) if shared else None
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self.divergence.start(parameters, self.trainer.optimizers, self.trainer.global_step)
 
@@ -508,10 +512,7 @@ class StackedModel(LightningModule):
 
     def _share(self, blocks: Blocks) -> float:
         """Weight of this process's rows: averaging over processes must give the mean over the whole batch."""
-        # loaders of other kinds give each process a batch of its own
-        total = self.trainer.datamodule.batch_size if has_blocks(self.trainer) else None  # type: ignore[attr-defined]
-        world = self.trainer.world_size
-        return 1.0 if world == 1 or total is None else len(blocks.x) * world / total
+        return 1.0 if self._whole_batch is None else len(blocks.x) * self.trainer.world_size / self._whole_batch
 
     def _log_members(self, name: str, values: Tensor, prog_bar: bool = True) -> None:
         low, median, high = quantiles(values)
