@@ -12,14 +12,17 @@ if __name__ != "renorm.datamodules":
     raise ImportError("this folder is the package renorm.datamodules: import it by that name")
 
 if TYPE_CHECKING:
-    from .blocks import Blocks, CLTDataModule
+    from .blocks import Blocks
+    from .clt import CLTDataModule
 
 __all__ = ["Blocks", "CLTDataModule"]
 
+_HOMES = {"Blocks": ".blocks", "CLTDataModule": ".clt"}
+
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(importlib.import_module(".blocks", __name__), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

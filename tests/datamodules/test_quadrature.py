@@ -10,7 +10,7 @@ import scipy.integrate
 import scipy.stats
 
 from renorm.datamodules import laws
-from renorm.datamodules.blocks import DEFAULT_HELD_OUT_LAWS
+from renorm.datamodules.clt import DEFAULT_HELD_OUT_LAWS
 from renorm.datamodules.laws.quadrature import block_rule, law_rule
 
 LAWS = [

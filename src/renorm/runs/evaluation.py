@@ -13,7 +13,7 @@ from ..callbacks.results import medians_table
 from ..checks import check_at_least
 from ..console import whole_text
 from ..datamodules import CLTDataModule
-from ..datamodules.blocks import parse_laws
+from ..datamodules.clt import parse_laws
 from ..training.metrics import law_metrics
 from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
