@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from ..checks import described
 from ..errors import InputError
 from ..limits import check_blocks, check_outputs
 from ..maps import BlockMap
@@ -237,8 +238,7 @@ class CLTDataModule(LightningDataModule):
         pair = found if isinstance(found, list | tuple) and len(found) == 2 else (found, None)
         for value, shape in zip(pair, ((rows, self.block_size), (rows,)), strict=True):
             if value is not None and (not isinstance(value, Tensor) or value.shape != shape):
-                what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-                raise InputError(f"{type(self).__name__}.draw gave {what}", f"shape {shape}")
+                raise InputError(f"{type(self).__name__}.draw gave {described(value)}", f"shape {shape}")
         if pair[0] is None:
             raise InputError(f"{type(self).__name__}.draw gave nothing", f"shape {(rows, self.block_size)}")
         return pair[0], pair[1]

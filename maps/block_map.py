@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..checks import check_at_least
 from ..datamodules.laws import Law
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..expressions.expression import Expression
 from ..expressions.reader import read
 
@@ -130,8 +130,9 @@ def checked(block_map: BlockMap) -> BlockMap:
     except InputError:
         raise
     except Exception as error:  # anything may come from a stranger's code
-        (problem, *_) = str(error).splitlines() or [""]
-        raise InputError(f"{who} fails with {type(error).__name__}: {problem}", "from (..., b) to (...)") from error
+        raise InputError(
+            f"{who} fails with {type(error).__name__}: {first_line(error)}", "from (..., b) to (...)"
+        ) from error
     if not isinstance(y, Tensor):
         raise InputError(f"{who} returned a {type(y).__name__}", "a tensor")
     if y.shape != x.shape[:-1] or y.dtype != x.dtype:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..own_code import is_same_definition
+from ..own_code import is_same_definition, subclasses
 from ..training.recipe import class_name, class_path
 from ..training.stack import OWN_NAMES, StackedModel
 from . import gnn, mlp, module_stack  # noqa: F401  # defined here, and so known
@@ -55,11 +55,6 @@ def known_names() -> str:
 
 def _defined() -> list[type[StackedModel]]:
     """Every subclass, in the order of definition; a class that was refused for its name may linger, and does not count."""
-    found: list[type[StackedModel]] = []
-    left = [StackedModel]
-    while left:
-        for cls in left.pop(0).__subclasses__():
-            left.append(cls)
-            if cls.__name__ not in OWN_NAMES or cls.__module__.startswith(RENORM):
-                found.append(cls)
-    return found
+    return [
+        cls for cls in subclasses(StackedModel) if cls.__name__ not in OWN_NAMES or cls.__module__.startswith(RENORM)
+    ]

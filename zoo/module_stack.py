@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from ..checks import check_at_least
+from ..checks import check_at_least, described
 from ..own_code import imported
 from ..training.stack import LRSchedulerCallable, OptimizerCallable, StackedModel
 
@@ -318,7 +318,7 @@ def _trial(network: nn.Module, block_size: int) -> tuple[bool, str | None]:
             "allowed: one that maps blocks (N, b) to (N,) or (N, 1)"
         )
     if not isinstance(y, Tensor) or y.shape not in ((ROWS,), (ROWS, 1)):
-        what = f"shape {tuple(y.shape)}" if isinstance(y, Tensor) else f"a {type(y).__name__}"
+        what = described(y)
         return draws, f"turns shape {tuple(x.shape)} into {what}; allowed: ({ROWS},) or ({ROWS}, 1)"
     if first.numel() != 1 or not torch.allclose(first.flatten(), y.flatten()[:1], TOLERANCE, TOLERANCE, equal_nan=True):
         return draws, "mixes the blocks of a batch; allowed: networks that map each block by itself"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import first_line
 from .base import Law, LawError
 from .exact import to_float
 
@@ -81,8 +82,9 @@ def _called(who: str, function: Any, *arguments: Any) -> Any:
     except LawError:
         raise
     except Exception as error:  # anything may come from a stranger's code
-        (problem, *_) = str(error).splitlines() or [""]
-        raise LawError(f"{who} fails with {type(error).__name__}: {problem}", "one that returns its result") from error
+        raise LawError(
+            f"{who} fails with {type(error).__name__}: {first_line(error)}", "one that returns its result"
+        ) from error
 
 
 def _numbers(who: str, returned: Any) -> list[float]:

@@ -45,6 +45,19 @@ def primitive(name: str, value: Any) -> Any:
     raise ValueError(f"{name}={what} is a {type(value).__name__}; allowed: numbers, strings, lists and dicts of them")
 
 
+def described(value: Any) -> str:
+    """What a user's own code gave, for a message: the shape of a tensor, or the type of anything else.
+
+    Example:
+        >>> import torch
+        >>> described(torch.zeros(2, 3)), described([1])
+        ('shape (2, 3)', 'a list')
+    """
+    from torch import Tensor  # only where something is wrong: lists of models need no PyTorch
+
+    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
 def check_at_least(name: str, value: int, low: int) -> None:
     """Raise a ValueError unless ``value`` is a whole number and at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:

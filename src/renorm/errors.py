@@ -38,6 +38,16 @@ class RunError(RuntimeError):
     """A run that cannot go on; the command line says why in one line and ends with exit code 1."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """The text of an error that comes from elsewhere, on one line and not too long."""
+    return " ".join(str(error).split())[:300]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text; what follows is often advice about libraries."""
+    return next(iter(str(error).splitlines()), "")
+
+
 def failure(error: BaseException) -> RunError | None:
     """The reason for which a run cannot go on, found behind what libraries made of it; None where it is another error."""
     for seen in _chain(error):

@@ -7,8 +7,11 @@ import importlib.util
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from .errors import InputError
 
 OPTION = "--import"
 LIBRARIES = ("lightning", "torch", "renorm", "ray", "torchmetrics", "torch_geometric")
@@ -77,6 +80,21 @@ def is_same_definition(one: type, other: type) -> bool:
     return one.__module__ == other.__module__ or (_file(one) is not None and _file(one) == _file(other))
 
 
+def check_name(cls: Any, known: Any, allowed: str = "another name") -> None:
+    """Refuse a class whose ``name`` another one has in a registry; one definition may run twice.
+
+    Args:
+        cls: about to be registered.
+        known: what is registered under its name; None where nothing is.
+        allowed: for the message.
+
+    Raises:
+        InputError: naming both.
+    """
+    if known is not None and not is_same_definition(cls, known):
+        raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}", allowed)
+
+
 def _file(cls: type) -> Path | None:
     path = getattr(sys.modules.get(cls.__module__), "__file__", None)
     return None if path is None else Path(path).resolve()
@@ -84,15 +102,21 @@ def _file(cls: type) -> Path | None:
 
 def loaded_subclasses(*bases: type[Any]) -> list[type[Any]]:
     """Classes that the user's own program has defined or imported, of those that build on the given ones."""
-    found: dict[type[Any], None] = {}
+    found = {cls: f"{cls.__module__}.{cls.__qualname__}" for cls in subclasses(*bases)}
+    return [
+        cls
+        for cls, path in found.items()
+        if path.partition(".")[0] not in LIBRARIES and all(part.isidentifier() for part in path.split("."))
+    ]
+
+
+def subclasses(*bases: type[Any]) -> Iterator[type[Any]]:
+    """Every class that builds on the given ones, the nearest first."""
     left = list(bases)
     while left:
-        for cls in left.pop().__subclasses__():
+        for cls in left.pop(0).__subclasses__():
             left.append(cls)
-            path = f"{cls.__module__}.{cls.__qualname__}"
-            if path.partition(".")[0] not in LIBRARIES and all(part.isidentifier() for part in path.split(".")):
-                found[cls] = None
-    return list(found)
+            yield cls
 
 
 def script() -> str | None:

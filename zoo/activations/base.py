@@ -26,7 +26,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...own_code import is_same_definition
+from ...errors import first_line
+from ...own_code import check_name
 
 REGISTRY: dict[str, type[Activation]] = {}
 _LARGEST = torch.finfo(torch.float32).max
@@ -67,11 +68,7 @@ class Activation(nn.Module):
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
             return
-        known = REGISTRY.get(cls.name)
-        if known is not None and not is_same_definition(cls, known):
-            raise ValueError(
-                f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}; allowed: another name"
-            )
+        check_name(cls, REGISTRY.get(cls.name))
         REGISTRY[cls.name] = cls
 
     def __init__(self, members: int, units: Tensor) -> None:
@@ -198,9 +195,8 @@ def check_contract(activation: Activation) -> None:
         with torch.no_grad():
             found = activation(z.clone())
     except (RuntimeError, TypeError, IndexError, AttributeError, NotImplementedError) as error:
-        (problem, *_) = str(error).splitlines() or [""]
         raise ValueError(
-            f"{who} fails on shape {tuple(z.shape)}: {type(error).__name__}: {problem}; "
+            f"{who} fails on shape {tuple(z.shape)}: {type(error).__name__}: {first_line(error)}; "
             "allowed: one that acts on (members, units, ..., N) element by element"
         ) from error
     if not isinstance(found, Tensor):

@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...own_code import is_same_definition
+from ...errors import first_line
+from ...own_code import check_name
 from .orbits import GroupElement, Orbits, SignedPermutation, orbits
 
 REGISTRY: dict[str, type[Symmetry]] = {}
@@ -43,11 +44,7 @@ class Symmetry:
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
             return
-        known = REGISTRY.get(cls.name)
-        if known is not None and not is_same_definition(cls, known):
-            raise ValueError(
-                f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}; allowed: another name"
-            )
+        check_name(cls, REGISTRY.get(cls.name))
         REGISTRY[cls.name] = cls
 
     def generators(self, sizes: list[int]) -> list[GroupElement]:
@@ -110,9 +107,8 @@ def action(name: str, sizes: list[int]) -> list[GroupElement]:
         )
         raise DoesNotFitError(problem) from None
     except (RuntimeError, TypeError, LookupError, AttributeError, ArithmeticError) as error:  # NotImplementedError too
-        (first, *_) = str(error).splitlines() or [""]
         raise ValueError(
-            f"symmetry={name!r} fails on the sizes {sizes}: {type(error).__name__}: {first}; "
+            f"symmetry={name!r} fails on the sizes {sizes}: {type(error).__name__}: {first_line(error)}; "
             "allowed: generators(sizes) that returns a list of group elements"
         ) from error
     return check_group(name, group, sizes)

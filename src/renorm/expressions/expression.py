@@ -8,8 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..errors import InputError
-from ..own_code import is_same_definition
+from ..own_code import check_name
 from .fields import LARGEST, checked_number, kind, write_number
 
 WORD = re.compile(r"[\w./\\:~%@+-]+")
@@ -36,9 +35,7 @@ class Expression:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             return
-        known = cls.registry.get(cls.name)
-        if known is not None and not is_same_definition(cls, known):
-            raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by {known.__qualname__}", "a new name")
+        check_name(cls, cls.registry.get(cls.name), "a new name")
         cls.registry[cls.name] = cls
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..errors import in_one_line
 from . import yaml_core
 
 MAX_BYTES = 2**26  # of a JSON file: the results of some 10^5 members
@@ -62,7 +63,7 @@ def parse_yaml(text: str, what: str) -> Any:
         _count_events(text, what)
         content = yaml_core.load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{what} is no valid YAML ({' '.join(str(error).split())[:300]})") from None
+        raise ValueError(f"{what} is no valid YAML ({in_one_line(error)})") from None
     except _LimitError as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # PyYAML's constructors fail in any way they can, e.g. on !!timestamp 2001-99-99

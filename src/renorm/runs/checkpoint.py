@@ -15,6 +15,7 @@ import torch
 
 from .. import maps
 from ..datamodules.block_sources import parse_source
+from ..errors import in_one_line
 from ..files.archive import check_archive, check_paths
 from ..files.untrusted import check_plain, read_yaml
 from ..limits import check_sizes
@@ -117,7 +118,7 @@ def load_model(path: Path) -> StackedModel:
         loaded.on_load_checkpoint(checkpoint)
         loaded.load_state_dict(checkpoint["state_dict"])
     except Exception as error:  # hyperparameters and weights that contradict each other fail in any way they can
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = in_one_line(error) or type(error).__name__
         raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason}){hint}") from None
     loaded.freeze()
     return loaded
@@ -259,7 +260,7 @@ def is_restoring(error: BaseException) -> bool:
 
 def does_not_fit(error: BaseException, checkpoint: Path) -> ValueError:
     """The error of a checkpoint whose state does not fit the run."""
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = in_one_line(error) or type(error).__name__
     return ValueError(
         f"ckpt_path={str(checkpoint)!r} does not fit the run that it describes ({type(error).__name__}: {reason}); "
         "allowed: checkpoints of 'renorm fit' that nobody has changed"

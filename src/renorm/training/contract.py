@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..checks import described
+from ..errors import in_one_line
+
 if TYPE_CHECKING:
     from .stack import StackedModel
 
@@ -52,14 +55,14 @@ def _tried(model: StackedModel, x: Tensor) -> Tensor:
         with torch.no_grad(), torch.random.fork_rng():
             found = model.eval()(x)
     except Exception as error:  # whatever the user's own code raises
-        problem = " ".join(str(error).split())[:300]
+        problem = in_one_line(error)
         raise ValueError(
             f"{who} fails on blocks of shape {tuple(x.shape)}: {type(error).__name__}: {problem}; allowed: outputs {wanted}"
         ) from error
     finally:
         model.train(training)
     if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
-        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        what = described(found)
         raise ValueError(f"{who} turns blocks of shape {tuple(x.shape)} into {what}; allowed: {wanted}")
     return found
 

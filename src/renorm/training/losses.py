@@ -8,11 +8,11 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
-from ..checks import check_one_of
+from ..checks import check_one_of, described
 from ..cumulants import kstat
-from ..errors import InputError
+from ..errors import InputError, in_one_line
 from ..maps import CentralLimit
-from ..own_code import is_same_definition
+from ..own_code import check_name
 
 LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 LOSSES: dict[str, LossFunction] = {}
@@ -46,8 +46,7 @@ class Loss:
         if "name" not in vars(cls):
             return
         known = LOSSES.get(cls.name)
-        if known is not None and not is_same_definition(cls, type(known)):
-            raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by another loss", "another name")
+        check_name(cls, type(known) if isinstance(known, Loss) else known)
         LOSSES[cls.name] = cls()
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -69,13 +68,12 @@ def find_loss(name: str) -> LossFunction:
     try:
         losses = found(prediction, torch.linspace(1, 2, ROWS))
     except Exception as error:  # whatever the user's own code raises
-        problem = " ".join(str(error).split())[:300]
+        problem = in_one_line(error)
         raise InputError(
             f"loss={name!r} fails with {type(error).__name__}: {problem}", "from (M, N), (N,) to (M,)"
         ) from error
     if not isinstance(losses, Tensor) or losses.shape != (2,):
-        what = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
-        raise InputError(f"loss={name!r} gives {what} for two members", "shape (2,), one number a member")
+        raise InputError(f"loss={name!r} gives {described(losses)} for two members", "shape (2,), one number a member")
     if not losses.requires_grad:
         raise InputError(f"loss={name!r} has no gradient", "tensor operations on the outputs")
     return found

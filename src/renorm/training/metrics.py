@@ -13,10 +13,11 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
+from ..checks import described
 from ..cumulants import kstat
 from ..cumulants.mergeable import MergeableMetric
 from ..errors import InputError
-from ..own_code import is_same_definition
+from ..own_code import check_name
 from .losses import pair_sum
 
 METRICS = (
@@ -175,9 +176,9 @@ class MemberMetric(PairedSamples):
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
             return
-        known = OWN_METRICS.get(cls.name)
-        if cls.name in METRICS or (known is not None and not is_same_definition(cls, known)):
+        if cls.name in METRICS:
             raise InputError(f"name={cls.name!r} of {cls.__qualname__} is taken by another metric", "another name")
+        check_name(cls, OWN_METRICS.get(cls.name))
         OWN_METRICS[cls.name] = cls
 
     @abstractmethod
@@ -193,7 +194,7 @@ class MemberMetric(PairedSamples):
         prediction, target = self.samples()
         found = self.measure(prediction, target)
         if not isinstance(found, Tensor) or found.shape != prediction.shape[:1]:
-            what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            what = described(found)
             raise InputError(
                 f"metric {self.name!r} gives {what}", f"shape {tuple(prediction.shape[:1])}, one number a member"
             )
