@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from ..errors import InputError
 from ..files.whole import whole_file
 from .interruption import Interrupted
 
@@ -48,7 +49,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def __init__(self, every_n_steps: int = 0) -> None:
         if every_n_steps < 0:
-            raise ValueError(f"every_n_steps={every_n_steps} is out of range; allowed: whole numbers >= 0")
+            raise InputError(f"every_n_steps={every_n_steps} is out of range", "whole numbers >= 0")
         super().__init__(
             filename="last",
             save_top_k=1,

@@ -14,6 +14,7 @@ from ..cumulants import kstat
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData, Blocks, blocks_of
 from ..datamodules.laws.quadrature import law_rule
+from ..errors import InputError
 from ..limits import check_samples
 from ..training.stack import StackedModel
 from .cumulant_figures import draw_flow, draw_history
@@ -61,10 +62,10 @@ class CumulantDiagnostics(Callback):
         sizes = {"every_n_epochs": (every_n_epochs, 0), "figure_every_n_epochs": (figure_every_n_epochs, 0)}
         for name, (value, low) in (sizes | {"samples": (samples, ORDER)}).items():
             if value < low:
-                raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+                raise InputError(f"{name}={value} is out of range", f"whole numbers >= {low}")
         check_samples(samples)
         if method not in METHODS:
-            raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
+            raise InputError(f"method={method!r} is unknown", ", ".join(METHODS))
         self.laws = None if laws is None else parse_laws([laws] if isinstance(laws, str) else laws)
         self.every_n_epochs = every_n_epochs
         self.samples = samples
@@ -87,11 +88,9 @@ class CumulantDiagnostics(Callback):
             raise TypeError("CumulantDiagnostics needs a StackedModel")
         if self.method == "quadrature":
             if not data.independent:
-                raise ValueError("method='quadrature' needs blocks of independent variables; allowed here: sampling")
+                raise InputError("method='quadrature' needs blocks of independent variables; allowed here: sampling")
             if data.block_size != 2:
-                raise ValueError(
-                    f"method='quadrature' with block_size={data.block_size}; allowed: block_size=2, or sampling"
-                )
+                raise InputError(f"method='quadrature' with block_size={data.block_size}", "block_size=2, or sampling")
             for law in self.laws or data.train_laws:
                 law_rule(law)  # refuses a law that it cannot integrate now, and not after the first epoch
 

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ..datamodules.blocks import as_blocks, blocks_of
+from ..errors import InputError
 from ..training.metrics import check_metrics, law_metrics, quantiles, worst_law
 from ..training.stack import StackedModel
 from .figures import error_by_grid_point, log_figure
@@ -38,8 +39,8 @@ class Generalization(Callback):
 
     def __init__(self, figure_every_n_validations: int = 5, metrics: list[str] | None = None) -> None:
         if figure_every_n_validations < 0:
-            raise ValueError(
-                f"figure_every_n_validations={figure_every_n_validations} is out of range; allowed: whole numbers >= 0"
+            raise InputError(
+                f"figure_every_n_validations={figure_every_n_validations} is out of range", "whole numbers >= 0"
             )
         check_metrics(metrics or [])
         self.metrics = metrics or []

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datamodules import laws
+from ..errors import InputError
 from ..maps import BlockMap
 from ..training.metrics import HIGH, LOW
 from ..training.recipe import known_map
@@ -85,7 +86,7 @@ def _chosen(model: StackedModel, members: Sequence[int] | None) -> list[int]:
     trained = [member for member in range(model.num_members) if member not in model.divergence.steps]
     chosen = trained if members is None else list(members) if isinstance(members, Iterable) else []
     if not chosen or not all(type(m) is int and 0 <= m < model.num_members for m in chosen):
-        raise ValueError(f"members={members!r} is not a choice; allowed: numbers from 0 to {model.num_members - 1}")
+        raise InputError(f"members={members!r} is not a choice", f"numbers from 0 to {model.num_members - 1}")
     return chosen
 
 
@@ -94,7 +95,7 @@ def _range(law: laws.Law | str | None, span: tuple[float, float]) -> tuple[float
         law = law if isinstance(law, laws.Law) else laws.parse(law)
         mean, variance = law.cumulants(2).tolist()
         if not math.isfinite(variance):
-            raise ValueError(f"law={str(law)!r} has no variance; allowed: laws with one, or span=(low, high)")
+            raise InputError(f"law={str(law)!r} has no variance", "laws with one, or span=(low, high)")
         reach = DEVIATIONS * math.sqrt(variance)
         lowest, highest = law.support()
         span = (max(lowest, mean - reach), min(highest, mean + reach))
@@ -103,7 +104,7 @@ def _range(law: laws.Law | str | None, span: tuple[float, float]) -> tuple[float
     except (TypeError, ValueError):
         low = high = math.nan
     if not low < high or not math.isfinite(high - low):
-        raise ValueError(f"span={span!r} is not a range; allowed: (low, high) with low < high")
+        raise InputError(f"span={span!r} is not a range", "(low, high) with low < high")
     return low, high
 
 
@@ -113,9 +114,9 @@ def _panels(ax: Sequence[Axes] | None, count: int) -> tuple[Figure, NDArray[Any]
         return figure, np.asarray(figure.subplots(1, count))
     panels = np.asarray(ax, dtype=object).reshape(-1)
     if not all(isinstance(panel, Axes) for panel in panels):
-        raise ValueError(f"ax={ax!r} are not axes; allowed: {count} of matplotlib's, one a panel")
+        raise InputError(f"ax={ax!r} are not axes", f"{count} of matplotlib's, one a panel")
     if len(panels) != count:
-        raise ValueError(f"ax has {len(panels)} axes; allowed here: {count}, one a panel")
+        raise InputError(f"ax has {len(panels)} axes; allowed here: {count}, one a panel")
     return cast(Figure, panels[0].figure), panels
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ..datamodules.blocks import as_blocks
+from ..errors import InputError
 from ..files.whole import whole_file
 
 FORMATS = (".parquet", ".csv")
@@ -31,18 +32,18 @@ class WritePredictions(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self.path = Path(path)
         if self.path.suffix not in FORMATS or self.path.is_dir():
-            raise ValueError(
-                f"out={path!r} is not a file of a known format; allowed: names that end in {' or '.join(FORMATS)}"
+            raise InputError(
+                f"out={path!r} is not a file of a known format", f"names that end in {' or '.join(FORMATS)}"
             )
         if not self.path.resolve().parent.is_dir():
-            raise ValueError(f"out={path!r} lies in no folder; allowed: a file in a folder that exists")
+            raise InputError(f"out={path!r} lies in no folder", "a file in a folder that exists")
         self._opened = contextlib.ExitStack()
         self._writer: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse several processes, of which each would have a part of the rows."""
         if trainer.world_size > 1:
-            raise ValueError(f"trainer.devices: {trainer.world_size} processes cannot write one file; allowed: 1")
+            raise InputError(f"trainer.devices: {trainer.world_size} processes cannot write one file", "1")
 
     def write_on_batch_end(
         self,

@@ -11,6 +11,7 @@ from ..cumulants import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData, blocks_of
 from ..datamodules.sampling import stream
+from ..errors import InputError
 from ..limits import check_samples
 from ..maps import BlockMap, CentralLimit
 from ..training.metrics import quantiles
@@ -64,7 +65,7 @@ class RGFlow(Callback):
         }
         for name, (value, low) in ranges.items():
             if value < low:
-                raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+                raise InputError(f"{name}={value} is out of range", f"whole numbers >= {low}")
         check_samples(samples)
         self.laws = None if laws is None else checked_laws([laws] if isinstance(laws, str) else laws)
         self.every_n_epochs = every_n_epochs

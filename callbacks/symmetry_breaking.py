@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from ..errors import InputError
 from ..training.stack import StackedModel
 from ..zoo.symmetry.orbits import Orbits
 from ..zoo.symmetry.order_parameter import OrderParameter, asymmetries, order_parameter, subspaces_by_layer
@@ -40,7 +41,7 @@ class SymmetryBreaking(Callback):
     def __init__(self, every_n_epochs: int = 1, figure_every_n_epochs: int = 50, table: bool = True) -> None:
         for name, value in (("every_n_epochs", every_n_epochs), ("figure_every_n_epochs", figure_every_n_epochs)):
             if value < 0:
-                raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= 0")
+                raise InputError(f"{name}={value} is out of range", "whole numbers >= 0")
         self.every_n_epochs = every_n_epochs
         self.figure_every_n_epochs = figure_every_n_epochs
         self.table = table

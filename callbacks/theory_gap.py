@@ -11,6 +11,7 @@ from ..cumulants.propagation import Gap
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData, blocks_of
+from ..errors import InputError
 from ..limits import check_samples
 from ..training.stack import StackedModel
 from .figures import log_figure, shorten, verbatim
@@ -66,12 +67,12 @@ class TheoryGap(Callback):
         }
         for name, (value, low) in ranges.items():
             if value < low:
-                raise ValueError(f"{name}={value} is out of range; allowed: whole numbers >= {low}")
+                raise InputError(f"{name}={value} is out of range", f"whole numbers >= {low}")
         check_samples(samples)
         if method not in METHODS:
-            raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
+            raise InputError(f"method={method!r} is unknown", ", ".join(METHODS))
         if closure not in (2, 3, 4):
-            raise ValueError(f"closure={closure} is out of range; allowed: 2 to 4")
+            raise InputError(f"closure={closure} is out of range", "2 to 4")
         self.laws = None if laws is None else with_variance([laws] if isinstance(laws, str) else laws)
         self.every_n_epochs = every_n_epochs
         self.method = method
@@ -93,7 +94,7 @@ class TheoryGap(Callback):
             raise TypeError("TheoryGap needs a StackedModel")
         if self.every_n_epochs:
             if not data.independent:
-                raise ValueError("theory_gap.every_n_epochs needs blocks of independent variables; allowed here: 0")
+                raise InputError("theory_gap.every_n_epochs needs blocks of independent variables; allowed here: 0")
             for law in self._chosen_laws(data):
                 propagate(pl_module, law, ORDER, self.closure, self.method, members=[0])
 
@@ -181,5 +182,5 @@ def with_variance(texts: list[str]) -> list[laws.Law]:
     parsed = [laws.parse(text) for text in texts]
     for law in parsed:
         if not bool(law.cumulants(2).isfinite().all()):
-            raise ValueError(f"laws={str(law)!r} has no variance; allowed: laws with one")
+            raise InputError(f"laws={str(law)!r} has no variance", "laws with one")
     return parsed

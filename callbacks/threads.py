@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from ..errors import InputError
 from ..training.stack import StackedModel
 
 # Values of hidden units that a step must compute for each thread to pay, see docs/performance.md: with fewer, threads wait for
@@ -36,7 +37,7 @@ class ChooseThreads(Callback):
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise ValueError(f"threads={threads!r} is out of range; allowed: whole numbers >= 1")
+            raise InputError(f"threads={threads!r} is out of range", "whole numbers >= 1")
         self.threads = threads
         self._before: int | None = None
 

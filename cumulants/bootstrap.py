@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .kstatistics import check_order, kstat
 from .summaries import MAX_ORDER, PowerSums, check_sample, power_sums
 from .units import times_power_of_two
@@ -67,9 +68,9 @@ def kstat_bootstrap(
     """
     check_order(order, MAX_ORDER)
     if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 2:
-        raise ValueError(f"resamples={resamples!r} is out of range; allowed: whole numbers >= 2")
+        raise InputError(f"resamples={resamples!r} is out of range", "whole numbers >= 2")
     if not 0 < level < 1:
-        raise ValueError(f"level={level!r} is out of range; allowed: between 0 and 1")
+        raise InputError(f"level={level!r} is out of range", "between 0 and 1")
     check_sample(x, "raise")
     whole = power_sums(x, max(order, 2), nan_policy="raise")
     x = x.detach()

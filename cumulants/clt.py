@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_at_least
+from ..errors import InputError
 from ..maps import CentralLimit
 
 CENTRAL_LIMIT = CentralLimit()
@@ -112,7 +113,7 @@ def clt_step_joint(joint: Sequence[Tensor]) -> Tensor:
     b = shapes[0][0] if shapes and shapes[0] else 0
     check_at_least("block_size", b, 2)
     if shapes != [(b,) * n for n in range(1, len(joint) + 1)]:
-        raise ValueError(f"joint has shapes {shapes}; allowed: (b,), (b, b), ..., with the same b")
+        raise InputError(f"joint has shapes {shapes}", "(b,), (b, b), ..., with the same b")
     return torch.stack([tensor.double().sum() / b ** (n / 2) for n, tensor in enumerate(joint, start=1)])
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .kstatistics import check_order
 from .moments import block_product
 from .partitions import partition_counts, set_partitions, squared_coefficients, unbiased_coefficients
@@ -146,7 +147,7 @@ def merge_joint(*parts: JointSums) -> JointSums:
     """
     shapes = [tuple(part.sums[-1].shape) for part in parts]
     if len(set(shapes)) != 1:
-        raise ValueError(f"parts have shapes {shapes}; allowed: one or more of the same shape")
+        raise InputError(f"parts have shapes {shapes}", "one or more of the same shape")
     filled = [part for part in parts if part.n > 0] or [parts[0]]
     n = torch.stack([part.n for part in filled]).sum(0)
     first = filled[0].centre
@@ -173,12 +174,12 @@ def joint_sums(x: Tensor, order: int, nan_policy: NanPolicy = "propagate") -> Jo
     check_order(order, MAX_JOINT_ORDER)
     check_sample(x, nan_policy)
     if x.ndim != 2:
-        raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (N, d), one vector a row")
+        raise InputError(f"x has shape {tuple(x.shape)}", "(N, d), one vector a row")
     check_entries(x.shape[1], order)
     if nan_policy != "propagate":
         finite = x.isfinite().all(dim=1)
         if nan_policy == "raise" and not finite.all():
-            raise ValueError(f"x has {int((~finite).sum())} rows with NaN or infinity; allowed: finite numbers")
+            raise InputError(f"x has {int((~finite).sum())} rows with NaN or infinity", "finite numbers")
         x = x[finite]
     sums = _sums_in_unit_1(x, order)
     strange = indices_of(_out_of_range(sums))
@@ -218,7 +219,7 @@ def _sums_in_unit_1(x: Tensor, order: int) -> JointSums:
 def check_entries(d: int, order: int) -> None:
     """Raise a ValueError where a tensor of ``d`` variables would not fit into memory."""
     if d**order > MAX_ENTRIES:
-        raise ValueError(f"order={order} of d={d} variables has {d**order} entries; allowed: at most {MAX_ENTRIES}")
+        raise InputError(f"order={order} of d={d} variables has {d**order} entries", f"at most {MAX_ENTRIES}")
 
 
 @functools.lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..errors import InputError
 from .summaries import MAX_ORDER, NanPolicy, power_sums
 
 MAX_STDERR_ORDER = 4
@@ -12,7 +13,7 @@ MAX_STDERR_ORDER = 4
 def check_order(order: int, highest: int) -> None:
     """Raise a ValueError unless ``order`` is a whole number from 1 to ``highest``."""
     if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= highest:
-        raise ValueError(f"order={order!r} is out of range; allowed: whole numbers from 1 to {highest}")
+        raise InputError(f"order={order!r} is out of range", f"whole numbers from 1 to {highest}")
 
 
 def kstat(x: Tensor, order: int = 4, dim: int = 0, nan_policy: NanPolicy = "propagate") -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import Module
 from torchmetrics import Metric
 
+from ..errors import InputError
+
 
 class MergeableMetric(Metric):
     """Base of this package's metrics: what changes the state of one forgets the result that was computed before.
@@ -59,13 +61,11 @@ class MergeableMetric(Metric):
         states = incoming_state.metric_state if isinstance(incoming_state, allowed) else incoming_state
         names = {name for name in self._defaults if "=" not in name}
         if not isinstance(states, dict) or {name for name in states if "=" not in name} != names:
-            raise ValueError(f"incoming_state is a {kind.__name__}; allowed: {allowed.__name__}")
+            raise InputError(f"incoming_state is a {kind.__name__}", allowed.__name__)
         for name in sorted(names):
             own, other = getattr(self, name), states[name]
             if isinstance(own, Tensor) and isinstance(other, Tensor) and own.shape != other.shape:
-                raise ValueError(
-                    f"incoming_state has {name} of shape {tuple(other.shape)}; allowed: {tuple(own.shape)}"
-                )
+                raise InputError(f"incoming_state has {name} of shape {tuple(other.shape)}", str(tuple(own.shape)))
         self._reduce_states(states | {name: [] for name in self._defaults if name not in names})
         self._update_count += incoming_state.update_count if isinstance(incoming_state, Metric) else 1
         self._computed = None  # torchmetrics would go on giving the result of before

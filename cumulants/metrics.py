@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .joint import MAX_JOINT_ORDER, JointSums, check_entries, joint_sums, merge_joint
 from .kstatistics import MAX_STDERR_ORDER, check_order
 from .mergeable import MergeableMetric
@@ -49,7 +50,7 @@ class _Streaming(MergeableMetric):
     def __init__(self, num_features: int, nan_policy: NanPolicy, powers: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(num_features, bool) or not isinstance(num_features, int) or num_features < 1:
-            raise ValueError(f"num_features={num_features!r} is out of range; allowed: whole numbers >= 1")
+            raise InputError(f"num_features={num_features!r} is out of range", "whole numbers >= 1")
         check_sample(torch.zeros(1), nan_policy)
         self.num_features = num_features
         self.nan_policy: NanPolicy = nan_policy
@@ -60,7 +61,7 @@ class _Streaming(MergeableMetric):
 
     def _rows(self, x: Tensor) -> Tensor:
         if x.ndim == 0 or x.shape[-1] != self.num_features:
-            raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (..., {self.num_features}), features last")
+            raise InputError(f"x has shape {tuple(x.shape)}", f"(..., {self.num_features}), features last")
         return x.detach().reshape(-1, self.num_features)
 
     def _add(self, x: Tensor) -> None:
@@ -261,9 +262,7 @@ class JointCumulants(_Streaming):
     ) -> None:
         check_order(order, MAX_JOINT_ORDER)
         if stderr and 2 * order > MAX_JOINT_ORDER:
-            raise ValueError(
-                f"stderr=True with order={order} is not possible; allowed: orders to {MAX_JOINT_ORDER // 2}"
-            )
+            raise InputError(f"stderr=True with order={order} is not possible", f"orders to {MAX_JOINT_ORDER // 2}")
         super().__init__(num_features, nan_policy, order + order % 2, **kwargs)
         self.order = order
         self.stderr = stderr

@@ -10,6 +10,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .partitions import set_partitions
 
 
@@ -125,5 +126,5 @@ def _univariate_moments(cumulants: Tensor) -> Tensor:
 def _by_order(name: str, tensors: Sequence[Tensor]) -> dict[int, Tensor]:
     shapes = [tuple(tensor.shape) for tensor in tensors]
     if not shapes or not shapes[0] or any(s != (*shapes[0], *[shapes[0][-1]] * p) for p, s in enumerate(shapes)):
-        raise ValueError(f"{name} have shapes {shapes}; allowed: (..., d), (..., d, d), ..., with the same d")
+        raise InputError(f"{name} have shapes {shapes}", "(..., d), (..., d, d), ..., with the same d")
     return dict(enumerate(tensors, start=1))

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 
+from ..errors import InputError
+
 Sizes = tuple[int, ...]  # the block sizes of a partition, largest first
 
 
@@ -126,7 +128,7 @@ def unbiased_coefficients(orders: Sizes, n: int) -> dict[Sizes, Fraction]:
         {(2,): Fraction(1, 4)}
     """
     if n < sum(orders):
-        raise ValueError(f"n={n} is too small; allowed: at least {sum(orders)}")
+        raise InputError(f"n={n} is too small", f"at least {sum(orders)}")
     return {
         sums: sum((Fraction(a, math.perm(n, count)) for count, a in by_count.items()), Fraction(0))
         for sums, by_count in _centred_terms(orders).items()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..checks import check_at_least
 from ..datamodules.laws import Gaussian, Law
+from ..errors import InputError
 from ..maps import BlockMap, CentralLimit
 from .kstatistics import check_order, kstat
 
@@ -68,7 +69,7 @@ def rg_flow(
         (torch.Size([4, 4, 2]), torch.Size([4, 2]))
     """
     if x.ndim != 1 or len(x) < 2 * ORDER:
-        raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (N,) with N >= {2 * ORDER}")
+        raise InputError(f"x has shape {tuple(x.shape)}", f"(N,) with N >= {2 * ORDER}")
     check_at_least("steps", steps, 1)
     x = x.to(next(model.parameters()))
     b = model.block_size
@@ -138,7 +139,7 @@ def rg_spectrum(model: Any, order: int = 6, nodes: int = 32) -> Tensor:
     check_at_least("block_size", b, 2)
     if nodes < 1 or nodes**b > MOST_NODES:
         most = int(MOST_NODES ** (1 / b) + 1e-9)
-        raise ValueError(f"nodes={nodes} is out of range; allowed for block_size={b}: 1 to {most}")
+        raise InputError(f"nodes={nodes} is out of range; allowed for block_size={b}: 1 to {most}")
     parameter = next(model.parameters())
     one, weight = (torch.from_numpy(a).to(parameter.device) for a in np.polynomial.hermite_e.hermegauss(nodes))
     blocks = torch.cartesian_prod(*[one] * b)

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .partitions import monomials, unbiased_coefficients
 from .units import ORDINARY, half_range, indices_of, times_power_of_two, unit_exponent
 
@@ -165,7 +166,7 @@ def merge(*parts: PowerSums) -> PowerSums:
     """
     if not parts or len({part.sums.shape for part in parts}) > 1:
         shapes = [tuple(part.sums.shape) for part in parts]
-        raise ValueError(f"parts have shapes {shapes}; allowed: one or more of the same shape")
+        raise InputError(f"parts have shapes {shapes}", "one or more of the same shape")
     parts = tuple(part._replace(exponent=part.unit) for part in parts)
     return fold(PowerSums(*(torch.stack(field) for field in zip(*parts, strict=True))))
 
@@ -212,7 +213,7 @@ def power_sums(x: Tensor, order: int = 4, dim: int = 0, nan_policy: NanPolicy = 
     """
     check_sample(x, nan_policy)
     if x.ndim == 0:
-        raise ValueError("x is a single number; allowed: tensors with an axis of samples")
+        raise InputError("x is a single number", "tensors with an axis of samples")
     rows = x.movedim(dim, 0)
     features = rows.shape[1:]
     rows = rows.reshape(len(rows), math.prod(features))
@@ -282,11 +283,11 @@ def check_sample(x: Tensor, nan_policy: str) -> None:
         ValueError: naming the argument.
     """
     if not isinstance(x, Tensor):
-        raise ValueError(f"x is of type {type(x).__name__}; allowed: Tensor, as torch.as_tensor(x) makes")
+        raise InputError(f"x is of type {type(x).__name__}", "Tensor, as torch.as_tensor(x) makes")
     if nan_policy not in NAN_POLICIES:
-        raise ValueError(f"nan_policy={nan_policy!r} is unknown; allowed: {', '.join(NAN_POLICIES)}")
+        raise InputError(f"nan_policy={nan_policy!r} is unknown", ", ".join(NAN_POLICIES))
     if x.is_complex():
-        raise ValueError(f"x has type {x.dtype}; allowed: real numbers")
+        raise InputError(f"x has type {x.dtype}", "real numbers")
 
 
 def _block_rows(rows: Tensor) -> int:
@@ -324,7 +325,7 @@ def _power_sums_of_block(block: Tensor, order: int, nan_policy: NanPolicy) -> Po
         centre, count = _centre(x.detach()), torch.full(x.shape[1:], float(len(x)), dtype=x.dtype, device=x.device)
         return PowerSums(count, centre, torch.stack(list(_sums(x - centre, order))))
     if nan_policy == "raise":
-        raise ValueError(f"x has {int((~finite).sum())} values that are NaN or infinite; allowed: finite numbers")
+        raise InputError(f"x has {int((~finite).sum())} values that are NaN or infinite", "finite numbers")
     count = finite.sum(0).double()
     low = x.detach().masked_fill(~finite, torch.inf).amin(0).nan_to_num(posinf=0.0)
     centre = low + torch.where(finite, x.detach() - low, 0.0).sum(0) / count.clamp(min=1)

@@ -95,7 +95,7 @@ class CLTDataModule(LightningDataModule):
         self.map.check_block_size(block_size)
         self.train_laws: list[Any] = parse_laws("train_laws", train)
         if not self.train_laws:
-            raise ValueError("train_laws=[] is empty; allowed: one or more laws")
+            raise InputError("train_laws=[] is empty", "one or more laws")
         if held_out_laws is None:
             held_out = [law for law in parse_laws("held_out_laws", DEFAULT_HELD_OUT_LAWS) if law not in self.train_laws]
         else:
@@ -104,7 +104,7 @@ class CLTDataModule(LightningDataModule):
             law.check(block_size, torch.get_default_dtype())
         for law in held_out:
             if any(law.overlaps(trained) for trained in self.train_laws):
-                raise ValueError(f"held_out_laws={str(law)!r} is trained on; allowed: laws that are not in train_laws")
+                raise InputError(f"held_out_laws={str(law)!r} is trained on", "laws that are not in train_laws")
         self.held_out_laws: list[Any] = held_out
         self.block_size = block_size
         self.batch_size = batch_size
@@ -144,8 +144,8 @@ class CLTDataModule(LightningDataModule):
         model = getattr(self.trainer, "lightning_module", None)
         wanted = getattr(model, "block_size", self.block_size)
         if wanted != self.block_size:
-            raise ValueError(
-                f"data.block_size={self.block_size} differs from model.block_size={wanted}; allowed: the same in both"
+            raise InputError(
+                f"data.block_size={self.block_size} differs from model.block_size={wanted}", "the same in both"
             )
         check_outputs(getattr(model, "num_members", 1), self.hparams)
 
@@ -207,9 +207,9 @@ class CLTDataModule(LightningDataModule):
             ValueError: for an unknown split, or a rank that does not exist.
         """
         if split != "train" and split not in self.eval_samples:
-            raise ValueError(f"split={split!r} is unknown; allowed: {', '.join(('train', *self.eval_samples))}")
+            raise InputError(f"split={split!r} is unknown", ", ".join(("train", *self.eval_samples)))
         if not 0 <= rank < world_size:
-            raise ValueError(f"rank={rank} is out of range; allowed: 0 to {world_size - 1}")
+            raise InputError(f"rank={rank} is out of range", f"0 to {world_size - 1}")
         rows = self.batch_size if split == "train" else self._eval_rows(split, step)
         chosen = self.train_laws if law is None else [law]
         return self._blocks(chosen, rows, split, epoch, step, shard(rows, rank, world_size))
@@ -296,15 +296,15 @@ def parse_laws(name: str, texts: Iterable[str] | str) -> list[Source]:
         [Gaussian(mean=0.0, std=1.0)]
     """
     if not isinstance(texts, Iterable) or isinstance(texts, Mapping | bytes):
-        raise ValueError(f'{name}={texts!r} is not a list of laws; allowed: one or more, such as ["gaussian()"]')
+        raise InputError(f"{name}={texts!r} is not a list of laws", 'one or more, such as ["gaussian()"]')
     parsed = [parse_source(text) for text in ([texts] if isinstance(texts, str) else texts)]
     for law in parsed:
         if parsed.count(law) > 1:
-            raise ValueError(f"{name}={str(law)!r} is listed twice; allowed: each law once")
+            raise InputError(f"{name}={str(law)!r} is listed twice", "each law once")
     return parsed
 
 
 def _check_sizes(sizes: dict[str, tuple[int, int]]) -> None:
     for name, (value, low) in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise ValueError(f"{name}={value!r} is out of range; allowed: whole numbers >= {low}")
+            raise InputError(f"{name}={value!r} is out of range", f"whole numbers >= {low}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..errors import InputError
 from ..own_code import is_same_definition, subclasses
 from ..training.recipe import class_name, class_path
 from ..training.stack import OWN_NAMES, StackedModel
@@ -44,7 +45,7 @@ def find_architecture(path: str) -> type[StackedModel] | None:
         alike = [cls for cls in defined if path == cls.__name__]
     if not exact and any(not is_same_definition(cls, alike[-1]) for cls in alike):
         paths = ", ".join(dict.fromkeys(map(class_path, alike)))
-        raise ValueError(f"model={path!r} is the name of several classes; allowed: {paths}")
+        raise InputError(f"model={path!r} is the name of several classes", paths)
     return alike[-1] if alike else None
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import check_at_least, check_bool, check_one_of, primitive
+from ..errors import InputError
 from ..training.stack import StackedModel
 from .activations import find
 from .graphs import adjacency, edge_list
@@ -216,17 +217,16 @@ def blocks_of(graphs: Data, edges: list[tuple[int, int]], nodes: int) -> Tensor:
     """
     x, index = getattr(graphs, "x", None), getattr(graphs, "edge_index", None)
     if not isinstance(x, Tensor) or not isinstance(index, Tensor):
-        raise ValueError(
-            f"x={type(graphs).__name__} has no x or no edge_index; allowed: blocks (N, {nodes}), or graphs"
-        )
+        raise InputError(f"x={type(graphs).__name__} has no x or no edge_index", f"blocks (N, {nodes}), or graphs")
     if x.shape not in ((len(x),), (len(x), 1)) or len(x) % nodes:
-        raise ValueError(
-            f"x has node features of shape {tuple(x.shape)}; allowed: ({nodes} N, 1), one number a node, {nodes} nodes a graph"
+        raise InputError(
+            f"x has node features of shape {tuple(x.shape)}",
+            f"({nodes} N, 1), one number a node, {nodes} nodes a graph",
         )
     sources, targets = torch.tensor(edges, device=x.device).T
     first = nodes * torch.arange(len(x) // nodes, device=x.device).unsqueeze(1)
     wanted = (first + sources) * len(x) + first + targets
     found = index[0] * len(x) + index[1]
     if not torch.equal(wanted.flatten().sort().values, found.sort().values):
-        raise ValueError(f"x has graphs with other edges than the model's; allowed: edge_index {edges} in every graph")
+        raise InputError("x has graphs with other edges than the model's", f"edge_index {edges} in every graph")
     return x.view(-1, nodes)

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+
 Edge: TypeAlias = tuple[int, int]  # source, target: the direction in which messages go
 
 
@@ -68,20 +70,20 @@ def edge_list(graph: str | list[list[int]], nodes: int) -> list[Edge]:
     """
     if isinstance(graph, str):
         if graph not in GRAPHS:
-            raise ValueError(f"graph={graph!r} is unknown; allowed: {', '.join(GRAPHS)}, or a list of pairs of nodes")
+            raise InputError(f"graph={graph!r} is unknown", f"{', '.join(GRAPHS)}, or a list of pairs of nodes")
         if graph in ("pair", "pair_both") and nodes != 2:
-            raise ValueError(
-                f"graph={graph!r} has 2 nodes and block_size={nodes}; allowed: block_size=2, or graphs of any size: "
-                "ring, star, complete, path, a list of pairs of nodes"
+            raise InputError(
+                f"graph={graph!r} has 2 nodes and block_size={nodes}",
+                "block_size=2, or graphs of any size: ring, star, complete, path, a list of pairs of nodes",
             )
         return GRAPHS[graph](nodes)
     if not isinstance(graph, list | tuple) or not all(_is_edge(edge, nodes) for edge in graph):
-        raise ValueError(
-            f"graph={graph!r} is no list of edges; allowed: {', '.join(GRAPHS)}, or pairs of nodes from 0 to {nodes - 1}"
+        raise InputError(
+            f"graph={graph!r} is no list of edges", f"{', '.join(GRAPHS)}, or pairs of nodes from 0 to {nodes - 1}"
         )
     edges = [(source, target) for source, target in graph]
     if not edges or len(set(edges)) < len(edges):
-        raise ValueError(f"graph={graph!r} has no edge, or one twice; allowed: one or more distinct pairs of nodes")
+        raise InputError(f"graph={graph!r} has no edge, or one twice", "one or more distinct pairs of nodes")
     return edges
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .seeds import generators
 from .symmetry.orbits import Orbits
 
@@ -78,9 +79,7 @@ class TiedTensor(nn.Module):
         with torch.no_grad():
             self.theta.copy_(entries.flatten()[self._representatives].to(self.theta))
             if not torch.equal(self()[0], entries.to(self.theta)):
-                raise ValueError(
-                    f"entries={entries.tolist()} do not have the symmetry of this tensor; allowed: its orbits"
-                )
+                raise InputError(f"entries={entries.tolist()} do not have the symmetry of this tensor", "its orbits")
 
     def forward(self) -> Tensor:
         """The tensor itself, shape ``(M, *shape)``."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.nn import MessagePassing
 
+from ..errors import InputError
 from .layers import MemberRandom, StackedLinear, TiedTensor
 from .symmetry.graphs import ConvOrbits
 
@@ -76,9 +77,9 @@ class StackedConv(MessagePassing):  # type: ignore[misc]
         Raises:
             ValueError: for a layer that is not linear in the messages.
         """
-        raise ValueError(
-            f"layer={LAYER_NAMES[type(self)]!r} is not affine and has no dense equivalent; "
-            f"allowed: {', '.join(name for name, layer in LAYERS.items() if issubclass(layer, LinearConv))}"
+        raise InputError(
+            f"layer={LAYER_NAMES[type(self)]!r} is not affine and has no dense equivalent",
+            ", ".join(name for name, layer in LAYERS.items() if issubclass(layer, LinearConv)),
         )
 
 

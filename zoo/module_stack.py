@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from ..checks import check_at_least, described
+from ..errors import InputError
 from ..own_code import imported
 from ..training.stack import LRSchedulerCallable, OptimizerCallable, StackedModel
 
@@ -115,12 +116,12 @@ class ModuleStack(StackedModel):
         networks = [_built(builder, number) for number in self._seeds()]
         self.draws_random, problem = _trial(networks[0], self.block_size)
         if problem:
-            raise ValueError(f"make={make!r} {problem}")
+            raise InputError(f"make={make!r} {problem}")
         self.network = _stacked(networks, make)
         self.vectorized = self._agrees()
         self._note_trained()
         if not self._trained:
-            raise ValueError(f"make={make!r} builds a network without trained parameters; allowed: one with some")
+            raise InputError(f"make={make!r} builds a network without trained parameters", "one with some")
 
     def _seeds(self) -> list[int]:
         """A seed for each member, none twice in a stack: PyTorch's generators on the CPU take 32 bits of it."""
@@ -203,7 +204,7 @@ def path_of(make: Make) -> str:
         ('torch.nn.modules.linear.Identity', 'renorm.zoo.module_stack.<lambda>')
     """
     if not callable(make):
-        raise ValueError(f"make={make!r} is a {type(make).__name__}; allowed: a function that builds an nn.Module")
+        raise InputError(f"make={make!r} is a {type(make).__name__}", "a function that builds an nn.Module")
     module, name = getattr(make, "__module__", None), getattr(make, "__qualname__", type(make).__name__)
     return f"{module}.{name}"
 
@@ -229,13 +230,14 @@ def find_maker(path: str) -> Make:
         if found is not None:
             break
     else:
-        raise ValueError(
-            f"make={path!r} is not a function of a module that is imported; allowed: --import with its file or module, or, "
-            "in Python, ModuleStack.load_from_checkpoint(path, make=the function itself)"
+        raise InputError(
+            f"make={path!r} is not a function of a module that is imported",
+            "--import with its file or module, or, "
+            "in Python, ModuleStack.load_from_checkpoint(path, make=the function itself)",
         )
     if not _gives_module(found):
-        raise ValueError(
-            f"make={path!r} is not known to build a network; allowed: a class of nn.Module, or a function '-> nn.Module'"
+        raise InputError(
+            f"make={path!r} is not known to build a network", "a class of nn.Module, or a function '-> nn.Module'"
         )
     maker: Make = found
     return maker
@@ -257,11 +259,11 @@ def _built(make: Make, seed: int) -> nn.Module:
             network = make()
         except Exception as error:  # whatever the user's own code raises
             reason = " ".join(str(error).split())[:200]
-            raise ValueError(
-                f"make={path_of(make)!r} fails ({type(error).__name__}: {reason}); allowed: a function without arguments"
+            raise InputError(
+                f"make={path_of(make)!r} fails ({type(error).__name__}: {reason})", "a function without arguments"
             ) from error
     if not isinstance(network, nn.Module):
-        raise ValueError(f"make={path_of(make)!r} builds a {type(network).__name__}; allowed: an nn.Module")
+        raise InputError(f"make={path_of(make)!r} builds a {type(network).__name__}", "an nn.Module")
     return network
 
 
@@ -279,7 +281,7 @@ def _stacked(networks: list[nn.Module], make: str) -> nn.Module:
         parameters, buffers = stack_module_state(networks)
     except (RuntimeError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"make={make!r} builds networks of several kinds ({reason}); allowed: one kind") from None
+        raise InputError(f"make={make!r} builds networks of several kinds ({reason})", "one kind") from None
     network = copy.deepcopy(networks[0]).train()
     named = dict(network.named_parameters()), dict(network.named_buffers())
     stacked: dict[int, Tensor] = {

@@ -9,6 +9,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..pretrained import manifest
 from .symmetry.graphs import GRAPH_SYMMETRIES, HOPS, symmetries_of
 from .symmetry.symmetry import describe, list_symmetries
@@ -85,7 +86,7 @@ def list_models(pattern: str | None = None, pretrained: bool = False) -> list[st
         ['mlp_relu_free.gaussian']
     """
     if pattern is not None and not isinstance(pattern, str):
-        raise ValueError(f'pattern={pattern!r} is not a string; allowed: a shell-style pattern, e.g. "*_full"')
+        raise InputError(f"pattern={pattern!r} is not a string", 'a shell-style pattern, e.g. "*_full"')
     if pretrained:
         return manifest.pretrained_names(pattern)
     names = list(_variants())
@@ -102,7 +103,7 @@ def find_variant(name: str) -> Variant:
     if not isinstance(name, str) or name not in variants:
         close = difflib.get_close_matches(str(name), variants, n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise ValueError(f"model={name!r} is unknown; allowed: the names of 'renorm zoo list'{hint}")
+        raise InputError(f"model={name!r} is unknown", f"the names of 'renorm zoo list'{hint}")
     return variants[name]
 
 
@@ -128,5 +129,5 @@ def create_model(name: str, **overrides: Any) -> StackedModel:
     try:
         model: StackedModel = model_class(**arguments)
     except TypeError as error:
-        raise ValueError(f"model={name!r} does not take these arguments: {error}") from None
+        raise InputError(f"model={name!r} does not take these arguments: {error}") from None
     return model

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import InputError
 from ..joint import check_entries
 from ..kstatistics import check_order
 from ..partitions import moebius, set_partitions
@@ -42,7 +43,7 @@ class GaussCubature(Cubature):
     def _one_dimensional(self) -> tuple[Tensor, Tensor]:
         check_polynomial(self.network)
         if not self.exists:
-            raise ValueError(f"law={str(self.law)!r} has no finite moments for this network; allowed: other laws")
+            raise InputError(f"law={str(self.law)!r} has no finite moments for this network", "other laws")
         values, weights = gauss_rule(self.law, self._power)
         return torch.from_numpy(values).to(self.network.device), torch.from_numpy(weights).to(self.network.device)
 
@@ -50,7 +51,7 @@ class GaussCubature(Cubature):
 def check_polynomial(network: Network) -> None:
     """Raise a ValueError where an activation is no polynomial."""
     if not network.is_polynomial:
-        raise ValueError("method='exact' is for polynomial activations; allowed here: quadrature, gaussian, edgeworth")
+        raise InputError("method='exact' is for polynomial activations; allowed here: quadrature, gaussian, edgeworth")
 
 
 def exact(network: Network, law: Any, order: int) -> dict[str, VectorLaw]:
@@ -149,7 +150,7 @@ def in_fractions(network: Network, law: Any, order: int) -> dict[str, VectorLaw]
 def _rational_moments(law: Any, order: int) -> list[Fraction]:
     kappas = law.exact_cumulants(order)
     if len(kappas) < order or not all(isinstance(kappa, int | Fraction) for kappa in kappas):
-        raise ValueError(f"law={str(law)!r} has no rational cumulants to order {order}; allowed: rational=False")
+        raise InputError(f"law={str(law)!r} has no rational cumulants to order {order}", "rational=False")
     moments = [Fraction(1)]
     for n in range(1, order + 1):
         moments.append(
@@ -171,7 +172,7 @@ def multiply(p: Polynomial, q: Polynomial) -> Polynomial:
             powers = tuple(map(sum, zip(a, b, strict=True)))
             result[powers] = result.get(powers, Fraction(0)) + c * e
     if len(result) > MAX_TERMS:
-        raise ValueError(f"rational=True leads to polynomials of {len(result)} terms; allowed: {MAX_TERMS}, or False")
+        raise InputError(f"rational=True leads to polynomials of {len(result)} terms", f"{MAX_TERMS}, or False")
     return {powers: c for powers, c in result.items() if c}
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
+
 DIGITS = 400  # moments of high order lose most of their digits on the way to a rule
 
 Array = NDArray[np.float64]
@@ -41,7 +43,7 @@ def gauss_rule(law: Any, degree: int) -> tuple[Array, Array]:
     count = degree // 2 + 1
     kappas = law.exact_cumulants(2 * count)
     if len(kappas) < degree:
-        raise ValueError(f"law={str(law)!r} has moments up to order {len(kappas)}; allowed: laws that have {degree}")
+        raise InputError(f"law={str(law)!r} has moments up to order {len(kappas)}", f"laws that have {degree}")
     ctx = _context()
     moments = _moments([_number(ctx, kappa) for kappa in kappas])
     if len(kappas) < 2 * count:

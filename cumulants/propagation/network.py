@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from ...errors import InputError
+
 
 class Nonlinearity:
     """One layer's activation in float64, differentiable with respect to its parameters.
@@ -189,9 +191,9 @@ def read_network(model: Any) -> Network:
         ValueError: for a model of another kind.
     """
     if not (hasattr(model, "dense") and hasattr(model, "activations")):
-        raise ValueError(
-            f"model={type(model).__name__} has no dense layers and activations; allowed: models that are a chain of them, "
-            "and define affine_layers and activations, such as renorm.zoo.MLP"
+        raise InputError(
+            f"model={type(model).__name__} has no dense layers and activations",
+            "models that are a chain of them, and define affine_layers and activations, such as renorm.zoo.MLP",
         )
     affine = []
     for weight, bias in model.dense():

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
+
 Array = NDArray[np.float64]
 
 ELSE = "allowed: narrower laws, edgeworth, or sampling"
@@ -62,7 +64,7 @@ def _counts(distribution: Any, power: int) -> tuple[Array, Array]:
     mean, std = float(distribution.mean()), float(distribution.std())
     reach = math.ceil((10 + power) * std + 40)
     if reach > MAX_COUNTS:
-        raise ValueError(
+        raise InputError(
             f"method='quadrature': a law of standard deviation {std:.3g} has too many values to be summed; {ELSE}"
         )
     x = np.arange(max(math.floor(mean) - reach, *np.atleast_1d(distribution.support()[0])), math.floor(mean) + reach)
@@ -87,13 +89,13 @@ def law_panels(law: Any, power: int) -> Panels:
         ValueError: for a law without a mean or a usable density, or whose integral takes too many panels.
     """
     if not law.exact_cumulants(1):
-        raise ValueError(f"law={str(law)!r} has no mean; allowed for method='quadrature': laws with one")
+        raise InputError(f"law={str(law)!r} has no mean; allowed for method='quadrature': laws with one")
     if getattr(law, "slow_density", False):
-        raise ValueError(f"law={str(law)!r} has no density in closed form; {ELSE}")
+        raise InputError(f"law={str(law)!r} has no density in closed form; {ELSE}")
     first, second = (float(kappa) for kappa in law.cumulants(2))
     std = math.sqrt(second) if math.isfinite(second) and second > 0 else 1.0
     if abs(first) > MAX_DISTANCE * std:
-        raise ValueError(f"law={str(law)!r} is {abs(first) / std:.1g} widths away from 0; {ELSE}")
+        raise InputError(f"law={str(law)!r} is {abs(first) / std:.1g} widths away from 0; {ELSE}")
 
     def pdf(x: Any) -> Array:
         # where a singularity is closer than the spacing of numbers, what is left of it is left out
@@ -109,9 +111,9 @@ def law_panels(law: Any, power: int) -> Panels:
         with np.errstate(over="raise", invalid="raise"):
             done, masses = _bisected(_reaching(law, first, std, weighted), weighted)
     except FloatingPointError:
-        raise ValueError(f"law={str(law)!r} reaches too far for |x|^{power} to be integrated; {ELSE}") from None
+        raise InputError(f"law={str(law)!r} reaches too far for |x|^{power} to be integrated; {ELSE}") from None
     except _TooManyError:
-        raise ValueError(f"law={str(law)!r} is not integrated on {MAX_PANELS} panels; {ELSE}") from None
+        raise InputError(f"law={str(law)!r} is not integrated on {MAX_PANELS} panels; {ELSE}") from None
     whole = masses.sum(axis=0)
     order = np.argsort(done[:, 0])
     # a density may be negative in places; what counts is how much a panel holds

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...errors import InputError
 from ..joint import check_entries
 from ..kstatistics import check_order
 from ..moments import moments_to_cumulants
@@ -82,7 +83,7 @@ class Cubature:
         atoms = law_atoms(self.law, self._power)
         block_size = self.network.block_size
         if atoms is None and block_size != 2:
-            raise ValueError(f"block_size={block_size} is too many to integrate a density; allowed: 2")
+            raise InputError(f"block_size={block_size} is too many to integrate a density", "2")
         if atoms is None:
             return None
         values, weights = (torch.from_numpy(table).to(self.network.device) for table in atoms)

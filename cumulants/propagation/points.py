@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...errors import InputError
+
 MAX_POINTS = 2**22  # blocks
 CHUNK_CELLS = 2**22  # values of a layer that are held at a time
 
@@ -13,9 +15,7 @@ def check_product(count: int, variables: int, name: str = "block_size") -> None:
     """Raise a ValueError where the blocks of so many points a variable are too many."""
     if count**variables > MAX_POINTS:
         most = int(MAX_POINTS ** (1 / variables) + 1e-9)
-        raise ValueError(
-            f"{name}={variables} has {count}**{variables} blocks of points; allowed: up to {most}**{variables}"
-        )
+        raise InputError(f"{name}={variables} has {count}**{variables} blocks of points", f"up to {most}**{variables}")
 
 
 def product_points(values: Tensor, weights: Tensor, block_size: int) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import InputError
 from ..kstatistics import check_order
 from .closure import MAX_ORDER, ActivatedLaw
 from .edgeworth_law import EdgeworthLaw
@@ -70,7 +71,7 @@ class Propagation(Mapping[str, VectorLaw]):
 
     def __getitem__(self, layer: str) -> VectorLaw:
         if layer not in self._layers:
-            raise ValueError(f"layer={layer!r} is unknown; allowed: {', '.join(self._layers)}")
+            raise InputError(f"layer={layer!r} is unknown", ", ".join(self._layers))
         return self._layers[layer]
 
     def __iter__(self) -> Iterator[str]:
@@ -166,11 +167,11 @@ def propagate(
         cumulants to order 4 of pre0, act0, out under gamma(shape=2, scale=1): exact, nothing left out
     """
     if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(METHODS)}")
+        raise InputError(f"method={method!r} is unknown", ", ".join(METHODS))
     if closed_at not in PLACES:
-        raise ValueError(f"closed_at={closed_at!r} is unknown; allowed: {', '.join(PLACES)}")
+        raise InputError(f"closed_at={closed_at!r} is unknown", ", ".join(PLACES))
     if closure not in (2, 3, 4) or isinstance(closure, bool):
-        raise ValueError(f"closure={closure!r} is out of range; allowed: 2 to {MAX_ORDER}")
+        raise InputError(f"closure={closure!r} is out of range", f"2 to {MAX_ORDER}")
     check_order(order, MAX_ORDER if method in CLOSURES else EXACT_ORDER)
     law = _parsed(law)
     network = read_network(model)
@@ -187,7 +188,7 @@ def propagate(
 def _checked_members(members: Sequence[int], count: int) -> list[int]:
     chosen = list(members)
     if not chosen or not all(type(m) is int and 0 <= m < count for m in chosen):
-        raise ValueError(f"members={members!r} is no choice; allowed: numbers from 0 to {count - 1}")
+        raise InputError(f"members={members!r} is no choice", f"numbers from 0 to {count - 1}")
     return chosen
 
 
@@ -204,16 +205,16 @@ def _layers(
     network: Network, law: Any, order: int, method: str, kept: int | None, closed_at: str, rational: bool
 ) -> Mapping[str, VectorLaw]:
     if rational and method != "exact":
-        raise ValueError(f"rational=True is for method='exact'; allowed with {method!r}: rational=False")
+        raise InputError(f"rational=True is for method='exact'; allowed with {method!r}: rational=False")
     if kept is None:
         if closed_at != "layers":
-            raise ValueError(f"closed_at={closed_at!r} is for closures; allowed with {method!r}: layers")
+            raise InputError(f"closed_at={closed_at!r} is for closures; allowed with {method!r}: layers")
         return (in_fractions if rational else exact if method == "exact" else quadrature)(network, law, order)
     if not bool(law.cumulants(2).isfinite().all()):
-        raise ValueError(f"law={str(law)!r} has no variance; allowed: laws with one")
+        raise InputError(f"law={str(law)!r} has no variance", "laws with one")
     if closed_at == "input":
         if method == "independent_nodes":
-            raise ValueError("closed_at='input' keeps nodes dependent; allowed with 'independent_nodes': layers")
+            raise InputError("closed_at='input' keeps nodes dependent; allowed with 'independent_nodes': layers")
         return quadrature(network, EdgeworthLaw.of(law, kept), order)
     return layerwise(network, law, kept, method == "independent_nodes")
 

@@ -14,6 +14,7 @@ import torch
 from scipy.special import roots_jacobi
 from torch import Tensor
 
+from ...errors import InputError
 from .network import Network
 from .panels import ELSE, NODES, TOLERANCE, Panels
 
@@ -52,9 +53,7 @@ def grid(panels: Panels, members: int, device: torch.device | None = None) -> Tr
     ascending = np.argsort(mass)
     kept = np.sort(ascending[np.cumsum(mass[ascending]) > TOLERANCE])
     if len(kept) > MAX_PAIRS:
-        raise ValueError(
-            f"method='quadrature': the law takes {len(kept)} pairs of panels; allowed: {MAX_PAIRS}; {ELSE}"
-        )
+        raise InputError(f"method='quadrature': the law takes {len(kept)} pairs of panels", f"{MAX_PAIRS}; {ELSE}")
     x, y = panels.edges[i.ravel()[kept]], panels.edges[j.ravel()[kept]]
 
     def corner(a: int, b: int) -> np.ndarray:

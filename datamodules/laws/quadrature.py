@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...errors import InputError
 from . import Law, LawError, Mixture, Standardised
 
 Rule = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -152,7 +153,7 @@ def block_rule(law: Law, block_size: int = 2, least: int = 64) -> tuple[Tensor, 
         ValueError: for a block size of more than 3, or more than 2^25 blocks.
     """
     if not 1 <= block_size <= 3:
-        raise ValueError(f"block_size={block_size} is too large for quadrature; allowed: 1 to 3, or sampling")
+        raise InputError(f"block_size={block_size} is too large for quadrature", "1 to 3, or sampling")
     x, w = (torch.from_numpy(array) for array in law_rule(law, least))
     if len(x) ** block_size > MOST_BLOCKS:
         raise LawError(

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .errors import InputError
+
 RESAMPLES = 2000
 LEVEL = 0.95
 # numpy's methods for the lower and the upper end
@@ -57,7 +59,7 @@ def bootstrap(
     for array in arrays:
         members = array.shape[-1] if array.ndim else 0
         if not members:
-            raise ValueError("samples has one without members; allowed: one member or more")
+            raise InputError("samples has one without members", "one member or more")
         draws.append(array[..., random.integers(members, size=(resamples, members))])
     with np.errstate(invalid="ignore"):  # of two infinite errors there is no ratio
         found = np.asarray(statistic(*draws, axis=-1))

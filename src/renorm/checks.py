@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from .errors import InputError
+
 
 def merge_parameters(named: dict[str, Any], own: Any) -> dict[str, Any]:
     """Parameters of an activation: those with a keyword of their own, and those of a user's activation.
@@ -16,9 +18,9 @@ def merge_parameters(named: dict[str, Any], own: Any) -> dict[str, Any]:
     given = {name: primitive(name, value) for name, value in named.items() if value is not None}
     own = primitive("activation_args", {} if own is None else own)
     if not isinstance(own, dict):
-        raise ValueError(f"activation_args={own!r} is unknown; allowed: a dict from names to values")
+        raise InputError(f"activation_args={own!r} is unknown", "a dict from names to values")
     for name in named.keys() & own.keys():
-        raise ValueError(f"{name}={own[name]!r} stands in activation_args; allowed: the keyword {name} itself")
+        raise InputError(f"{name}={own[name]!r} stands in activation_args", f"the keyword {name} itself")
     return given | own
 
 
@@ -42,7 +44,7 @@ def primitive(name: str, value: Any) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: primitive(name, v) for key, v in value.items()}
     what = " ".join(repr(value).split())  # one line, also for a module that prints over several
-    raise ValueError(f"{name}={what} is a {type(value).__name__}; allowed: numbers, strings, lists and dicts of them")
+    raise InputError(f"{name}={what} is a {type(value).__name__}", "numbers, strings, lists and dicts of them")
 
 
 def described(value: Any) -> str:
@@ -61,19 +63,19 @@ def described(value: Any) -> str:
 def check_at_least(name: str, value: int, low: int) -> None:
     """Raise a ValueError unless ``value`` is a whole number and at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{name}={value!r} is out of range; allowed: whole numbers >= {low}")
+        raise InputError(f"{name}={value!r} is out of range", f"whole numbers >= {low}")
 
 
 def check_one_of(name: str, value: str, allowed: Iterable[str]) -> None:
     """Raise a ValueError unless ``value`` is one of ``allowed``."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}")
+        raise InputError(f"{name}={value!r} is unknown", ", ".join(allowed))
 
 
 def check_bool(name: str, value: bool) -> None:
     """Raise a ValueError unless ``value`` is True or False."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name}={value!r} is unknown; allowed: True, False")
+        raise InputError(f"{name}={value!r} is unknown", "True, False")
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 3, cutoff: float = 0.6) -> str:

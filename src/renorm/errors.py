@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from typing import Any
 
 # the disk, or what one may have of it, is full
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class InputError(ValueError):
-    """Bad input: one line with the argument, its value and what is allowed; exit code 2 of the command line.
+    """Bad input, reported in one line that names the argument, its value and what is allowed; exit code 2 of the command line.
 
     Args:
         problem: the argument, its value and what is wrong with it.
-        allowed: what may be given instead.
+        allowed: what may be given instead; left out where ``problem`` says it, or where nothing else would do.
 
     Example:
         >>> str(InputError("seed=-1 is out of range", "whole numbers >= 0"))
         'seed=-1 is out of range; allowed: whole numbers >= 0'
     """
 
-    def __init__(self, problem: str, allowed: str) -> None:
-        super().__init__(f"{problem}; allowed: {allowed}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # the default would call __init__ with one argument in the parent of a worker process
-        return _input_error, (str(self),)
-
-
-def _input_error(message: str) -> InputError:
-    return InputError(*message.rsplit("; allowed: ", 1))
+    def __init__(self, problem: str, allowed: str | None = None) -> None:
+        super().__init__(problem if allowed is None else f"{problem}; allowed: {allowed}")
 
 
 class RunError(RuntimeError):
@@ -57,6 +48,21 @@ def failure(error: BaseException) -> RunError | None:
             where = f" to {seen.filename!r}" if seen.filename else ""
             return RunError(f"nothing more can be written{where} ({seen.strerror}); what was written before is whole")
     return None
+
+
+def users_fault(error: BaseException) -> BaseException | None:
+    """The error about the user's input, or about a file, behind what libraries made of it; None where it is another error."""
+    causes = list(_causes(error))
+    about_input = [cause for cause in causes if isinstance(cause, InputError)]
+    about_files = [cause for cause in causes if isinstance(cause, OSError) and cause.filename]
+    return next(reversed(about_input or about_files), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .errors import InputError
+
 FLOAT = 4  # bytes of float32
 OF_MEMBER = 1000  # bytes: its row in the table of members, and its generator of random numbers
 OF_LAYER = 10_000  # bytes: modules and their buffers
@@ -42,11 +44,11 @@ def check_sizes(settings: dict[str, Any], weights: int) -> None:
     # every member, layer and knot has a weight of its own
     for name in ("replicas", "depth", "knots"):
         if not _number(settings, name, 0) <= weights + 100:
-            raise ValueError(f"{name}={settings[name]!r} does not fit {weights} weights")
+            raise InputError(f"{name}={settings[name]!r} does not fit {weights} weights")
     sides = {name: _number(settings, name, 0) for name in ("width", "block_size")}
     largest = max(sides, key=lambda name: sides[name])
     if not sides[largest] ** 2 * max(1, _number(settings, "depth", 1)) <= MOST + 100 * weights:
-        raise ValueError(f"{largest}={settings[largest]!r} does not fit {weights} weights")
+        raise InputError(f"{largest}={settings[largest]!r} does not fit {weights} weights")
 
 
 @functools.cache
@@ -83,9 +85,9 @@ def check_memory(sizes: Mapping[str, float], needed: float) -> None:
     """
     if needed > memory():
         largest = max(sizes, key=lambda name: sizes[name])
-        raise ValueError(
-            f"{largest}={sizes[largest]!r} needs at least {readable(needed)} of memory; "
-            f"allowed: smaller {', '.join(sizes)}, to fit {readable(memory())}"
+        raise InputError(
+            f"{largest}={sizes[largest]!r} needs at least {readable(needed)} of memory",
+            f"smaller {', '.join(sizes)}, to fit {readable(memory())}",
         )
 
 
@@ -120,7 +122,7 @@ def check_model(settings: Mapping[str, Any], members: int) -> None:
         for name, default in (("width", 1), ("depth", 1), ("block_size", 2), ("knots", 0))
     )
     if depth > DEEPEST:
-        raise ValueError(f"depth={settings['depth']!r} is out of range; allowed: up to {DEEPEST} hidden layers")
+        raise InputError(f"depth={settings['depth']!r} is out of range", f"up to {DEEPEST} hidden layers")
     entries = block**2 if "graph" in settings else block * width
     weights = width + (depth - 1) * width**2 + entries
     needed = members * (OF_MEMBER + 2 * FLOAT * (weights + knots)) + depth * OF_LAYER + 40 * knots**2
@@ -128,8 +130,8 @@ def check_model(settings: Mapping[str, Any], members: int) -> None:
     check_memory({name: settings[name] for name in names if _number(settings, name, 0)}, needed)
     if members > MOST_MEMBERS:
         replicas = settings.get("replicas")
-        raise ValueError(
-            f"replicas={replicas!r}: {members} members is out of range; allowed: up to {MOST_MEMBERS} in a stack"
+        raise InputError(
+            f"replicas={replicas!r}: {members} members is out of range", f"up to {MOST_MEMBERS} in a stack"
         )
 
 

@@ -30,10 +30,10 @@ def import_own_code() -> None:
         except (Exception, SystemExit) as error:  # whatever the user's own code raises
             if os.environ.get("RENORM_DEBUG"):
                 raise
-            if isinstance(error, ValueError) and "; allowed: " in str(error):  # renorm's own checks, of a class's name
-                raise ValueError(f"import={name!r}: {error}") from None
+            if isinstance(error, InputError):  # of a class's name, say
+                raise InputError(f"import={name!r}: {error}") from None
             allowed = "a module on Python's path or in this folder, or a file that ends in .py"
-            raise ValueError(f"import={name!r} failed ({type(error).__name__}: {error}); allowed: {allowed}") from None
+            raise InputError(f"import={name!r} failed ({type(error).__name__}: {error})", allowed) from None
 
 
 def imported() -> list[str]:

@@ -89,5 +89,11 @@ def test_models_and_data_say_what_they_are() -> None:
     assert "graph='ring'" in repr(GNN(graph="ring", block_size=4))
     data = CLTDataModule(train_laws="gamma(shape=2)", held_out_laws="rademacher()")
     assert str(data) == repr(data)
-    for part in ("CLTDataModule(block_size=2", "gamma(shape=2, scale=1)", "'rademacher()'", "batch_size=256"):
+    for part in (
+        "block_size=2",
+        "map='central_limit()'",
+        "gamma(shape=2, scale=1)",
+        "'rademacher()'",
+        "batch_size=256",
+    ):
         assert part in str(data)

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...errors import first_line
+from ...errors import InputError, first_line
 from ...own_code import check_name
 
 REGISTRY: dict[str, type[Activation]] = {}
@@ -86,7 +86,7 @@ class Activation(nn.Module):
         """
         exact = torch.as_tensor(value, dtype=torch.float64).expand(self.members).clone()
         if not exact.isfinite().all():
-            raise ValueError(f"{name}={value} is not finite; allowed: finite numbers")
+            raise InputError(f"{name}={value} is not finite", "finite numbers")
         self._exact[name] = exact
         self.register_buffer(name, exact.to(torch.get_default_dtype()), persistent=False)
 
@@ -143,7 +143,7 @@ def find(name: str) -> type[Activation]:
     if name not in known:
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"activation={name!r} is unknown; allowed: {', '.join(known)}{hint}")
+        raise InputError(f"activation={name!r} is unknown", f"{', '.join(known)}{hint}")
     return REGISTRY[name]
 
 
@@ -163,11 +163,11 @@ def check_parameters(cls: type[Activation], given: dict[str, Any]) -> None:
     for name, value in given.items():
         if name not in allowed:
             takes = ", ".join(allowed) or "none"
-            raise ValueError(f"{name}={value!r} is no parameter of activation {cls.name!r}; it takes: {takes}")
+            raise InputError(f"{name}={value!r} is no parameter of activation {cls.name!r}; it takes: {takes}")
         if name in cls.grid:
             points = value if isinstance(value, list) else [value]
             if not points or not all(_is_finite_number(point) for point in points):
-                raise ValueError(f"{name}={value!r} is no grid; allowed: a finite number, or a list of one or more")
+                raise InputError(f"{name}={value!r} is no grid", "a finite number, or a list of one or more")
 
 
 def check_contract(activation: Activation) -> None:
@@ -195,16 +195,16 @@ def check_contract(activation: Activation) -> None:
         with torch.no_grad():
             found = activation(z.clone())
     except (RuntimeError, TypeError, IndexError, AttributeError, NotImplementedError) as error:
-        raise ValueError(
-            f"{who} fails on shape {tuple(z.shape)}: {type(error).__name__}: {first_line(error)}; "
-            "allowed: one that acts on (members, units, ..., N) element by element"
+        raise InputError(
+            f"{who} fails on shape {tuple(z.shape)}: {type(error).__name__}: {first_line(error)}",
+            "one that acts on (members, units, ..., N) element by element",
         ) from error
     if not isinstance(found, Tensor):
-        raise ValueError(f"{who} returns a {type(found).__name__}; allowed: a tensor of the shape it is given")
+        raise InputError(f"{who} returns a {type(found).__name__}", "a tensor of the shape it is given")
     if found.shape != z.shape:
-        raise ValueError(f"{who} turns shape {tuple(z.shape)} into shape {tuple(found.shape)}; allowed: the same shape")
+        raise InputError(f"{who} turns shape {tuple(z.shape)} into shape {tuple(found.shape)}", "the same shape")
     if found.dtype != z.dtype:
-        raise ValueError(f"{who} turns {z.dtype} into {found.dtype}; allowed: the same precision")
+        raise InputError(f"{who} turns {z.dtype} into {found.dtype}", "the same precision")
 
 
 def _is_finite_number(value: Any) -> bool:

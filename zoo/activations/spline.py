@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...errors import InputError
 from .base import Activation, Piecewise
 
 Extension = Literal["affine", "constant", "zero"]
@@ -30,12 +31,12 @@ def breakpoints(knots: int | list[float]) -> NDArray[np.float64]:
     """
     if isinstance(knots, int):
         if knots < 2:
-            raise ValueError(f"knots={knots} is too few; allowed: two or more")
+            raise InputError(f"knots={knots} is too few", "two or more")
         return np.linspace(-DEFAULT_RANGE, DEFAULT_RANGE, knots)
     numbers = isinstance(knots, list) and all(isinstance(knot, int | float) for knot in knots)
     positions = np.array(knots if numbers else [], dtype=np.float64)
     if len(positions) < 2 or not np.isfinite(positions).all() or (np.diff(positions) <= 0).any():
-        raise ValueError(f"knots={knots!r} is no grid; allowed: a number >= 2, or two or more increasing positions")
+        raise InputError(f"knots={knots!r} is no grid", "a number >= 2, or two or more increasing positions")
     return positions
 
 
@@ -102,13 +103,13 @@ class Spline(Activation):
     ) -> None:
         super().__init__(members, units if per_unit else torch.zeros_like(units))
         if type(degree) is not int or degree not in range(1, 6):
-            raise ValueError(f"degree={degree} is out of range; allowed: 1 to 5")
+            raise InputError(f"degree={degree} is out of range", "1 to 5")
         if extension not in get_args(Extension):
-            raise ValueError(f"extension={extension!r} is unknown; allowed: {', '.join(get_args(Extension))}")
+            raise InputError(f"extension={extension!r} is unknown", ", ".join(get_args(Extension)))
         if spline not in ("trained", "fixed"):
-            raise ValueError(f"spline={spline!r} is unknown; allowed: trained, fixed")
+            raise InputError(f"spline={spline!r} is unknown", "trained, fixed")
         if not isinstance(per_unit, bool):
-            raise ValueError(f"per_unit={per_unit!r} is unknown; allowed: True, False")
+            raise InputError(f"per_unit={per_unit!r} is unknown", "True, False")
         positions = breakpoints(knots)
         self.degree = degree
         to_cells = cell_map(positions, degree, extension)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...errors import InputError
 from . import units as units  # its classes register themselves
 from .orbits import GroupElement, Orbits, orbits, symmetric_group
 from .symmetry import action, combine, is_odd, moves
@@ -68,16 +69,14 @@ def per_layer(layer: str, symmetry: str | list[str], depth: int) -> list[str]:
     names = [symmetry] * depth if isinstance(symmetry, str) else symmetry
     if not isinstance(names, list | tuple) or not all(isinstance(n, str) and n in GRAPH_SYMMETRIES for n in names):
         allowed = ", ".join(GRAPH_SYMMETRIES)
-        raise ValueError(f"symmetry={symmetry!r} is unknown for graphs; allowed: {allowed}, or a list of them")
+        raise InputError(f"symmetry={symmetry!r} is unknown for graphs", f"{allowed}, or a list of them")
     if len(names) != depth:
-        raise ValueError(
-            f"symmetry={symmetry} names {len(names)} layers; allowed: one name, or one for each of {depth}"
-        )
+        raise InputError(f"symmetry={symmetry} names {len(names)} layers", f"one name, or one for each of {depth}")
     for name in names:
         if name not in symmetries_of(layer):
-            raise ValueError(
-                f"symmetry={symmetry!r} would switch off the attention of layer={layer!r}; "
-                f"allowed: {', '.join(symmetries_of(layer))}, or another layer"
+            raise InputError(
+                f"symmetry={symmetry!r} would switch off the attention of layer={layer!r}",
+                f"{', '.join(symmetries_of(layer))}, or another layer",
             )
     return list(names)
 

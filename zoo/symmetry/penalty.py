@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...errors import InputError
 from ..layers import Projection
 from .orbits import Orbits
 
@@ -59,6 +60,6 @@ def check_strength(value: Any) -> None:
     points = value if isinstance(value, list) else [value]
     numbers = all(isinstance(point, int | float) and not isinstance(point, bool) for point in points)
     if not points or not numbers or not all(0 <= point < math.inf for point in points):
-        raise ValueError(
-            f"symmetry_penalty={value!r} is out of range; allowed: a finite number >= 0, or a list of one or more"
+        raise InputError(
+            f"symmetry_penalty={value!r} is out of range", "a finite number >= 0, or a list of one or more"
         )

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...errors import first_line
+from ...errors import InputError, first_line
 from ...own_code import check_name
 from .orbits import GroupElement, Orbits, SignedPermutation, orbits
 
@@ -27,7 +27,7 @@ REGISTRY: dict[str, type[Symmetry]] = {}
 Key = tuple[tuple[int, int, tuple[int, ...]], ...]
 
 
-class DoesNotFitError(ValueError):
+class DoesNotFitError(InputError):
     """A symmetry that cannot act on axes of these sizes."""
 
 
@@ -71,7 +71,7 @@ def find(name: str) -> type[Symmetry]:
         ValueError: for an unknown name.
     """
     if not isinstance(name, str) or name not in REGISTRY:
-        raise ValueError(f"symmetry={name!r} is unknown; allowed: {', '.join(REGISTRY)}, or a list of them")
+        raise InputError(f"symmetry={name!r} is unknown", f"{', '.join(REGISTRY)}, or a list of them")
     return REGISTRY[name]
 
 
@@ -107,9 +107,9 @@ def action(name: str, sizes: list[int]) -> list[GroupElement]:
         )
         raise DoesNotFitError(problem) from None
     except (RuntimeError, TypeError, LookupError, AttributeError, ArithmeticError) as error:  # NotImplementedError too
-        raise ValueError(
-            f"symmetry={name!r} fails on the sizes {sizes}: {type(error).__name__}: {first_line(error)}; "
-            "allowed: generators(sizes) that returns a list of group elements"
+        raise InputError(
+            f"symmetry={name!r} fails on the sizes {sizes}: {type(error).__name__}: {first_line(error)}",
+            "generators(sizes) that returns a list of group elements",
         ) from error
     return check_group(name, group, sizes)
 
@@ -127,8 +127,8 @@ def check_group(name: str, group: Any, sizes: list[int]) -> list[GroupElement]:
         ValueError: symmetry='mine' takes axis 0 to image=[0, 0]; allowed: a permutation of 0 to 1
     """
     if not isinstance(group, list) or not all(isinstance(element, dict) for element in group):
-        raise ValueError(
-            f"symmetry={name!r} has generators={group!r}; allowed: a list of dicts from axes to SignedPermutation"
+        raise InputError(
+            f"symmetry={name!r} has generators={group!r}", "a list of dicts from axes to SignedPermutation"
         )
     checked = []
     for element in group:
@@ -136,19 +136,19 @@ def check_group(name: str, group: Any, sizes: list[int]) -> list[GroupElement]:
         for axis, moved in element.items():
             if type(axis) is not int or not 0 <= axis < len(sizes):
                 last = len(sizes) - 1
-                raise ValueError(f"symmetry={name!r} moves axis {axis!r}; allowed: 0, the block, to {last}, the output")
+                raise InputError(f"symmetry={name!r} moves axis {axis!r}", f"0, the block, to {last}, the output")
             if not isinstance(moved, SignedPermutation):
-                raise ValueError(
-                    f"symmetry={name!r} moves axis {axis} by a {type(moved).__name__}; allowed: a SignedPermutation"
+                raise InputError(
+                    f"symmetry={name!r} moves axis {axis} by a {type(moved).__name__}", "a SignedPermutation"
                 )
             image = np.asarray(moved.image)
             if image.dtype.kind not in "iu" or image.ndim != 1 or sorted(image.tolist()) != list(range(sizes[axis])):
-                raise ValueError(
-                    f"symmetry={name!r} takes axis {axis} to image={image.tolist()}; "
-                    f"allowed: a permutation of 0 to {sizes[axis] - 1}"
+                raise InputError(
+                    f"symmetry={name!r} takes axis {axis} to image={image.tolist()}",
+                    f"a permutation of 0 to {sizes[axis] - 1}",
                 )
             if moved.sign not in (1, -1):
-                raise ValueError(f"symmetry={name!r} has sign={moved.sign!r} on axis {axis}; allowed: 1, -1")
+                raise InputError(f"symmetry={name!r} has sign={moved.sign!r} on axis {axis}", "1, -1")
             if moved.sign == -1 or (image != np.arange(sizes[axis])).any():
                 kept[axis] = SignedPermutation(image.astype(np.int64), int(moved.sign))
         checked.append(kept)
@@ -169,14 +169,15 @@ def network_group(symmetry: str | list[str], sizes: list[int]) -> list[GroupElem
         return action(symmetry, sizes)
     names, depth = list(symmetry), len(sizes) - 2
     if len(names) != depth:
-        raise ValueError(f"symmetry={names} names {len(names)} layers; allowed: one name, or one for each of {depth}")
+        raise InputError(f"symmetry={names} names {len(names)} layers", f"one name, or one for each of {depth}")
     groups = [action(name, sizes) for name in names]
     for position, group in enumerate(groups):
         if position and any(0 in element and not _hidden(element, sizes) for element in group):
             later = ", ".join(name for name in REGISTRY if _may_come_later(name, sizes))
-            raise ValueError(
+            raise InputError(
                 f"symmetry[{position}]={names[position]!r} ties the columns of the block, which only the first hidden "
-                f"layer sees; allowed: {later}"
+                "layer sees",
+                later,
             )
     return combine(groups, names, sizes)
 
@@ -204,12 +205,13 @@ def combine(groups: list[list[GroupElement]], names: list[str], sizes: list[int]
     combined = []
     for element, axes in owners.values():
         if output in element and len(set(axes)) < len(groups):
-            raise ValueError(f"symmetry={names} mixes odd layers with others; allowed: odd in every layer or in none")
+            raise InputError(f"symmetry={names} mixes odd layers with others", "odd in every layer or in none")
         if 0 in element and 1 not in axes:
             position = axes[0] - 1
-            raise ValueError(
+            raise InputError(
                 f"symmetry[{position}]={names[position]!r} moves its units along with the block, and symmetry[0]={names[0]!r} "
-                f"does not; allowed: {names[position]!r} in the layers before it too"
+                "does not",
+                f"{names[position]!r} in the layers before it too",
             )
         restricted = {axis: moved for axis, moved in element.items() if axis in (0, output, *axes)}
         combined += [restricted] if restricted else []

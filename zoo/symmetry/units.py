@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...errors import InputError
 from .orbits import GroupElement, SignedPermutation, copies, pair_swap, symmetric_group
 from .symmetry import Symmetry
 
@@ -57,9 +58,7 @@ class Odd(Symmetry):
         """One: the block and the output change sign, and the two units of every pair change places."""
         for width in sizes[1:-1]:
             if width % 2:
-                raise ValueError(
-                    f"width={width} is odd, and symmetry={self.name!r} pairs the units; allowed: even widths"
-                )
+                raise InputError(f"width={width} is odd, and symmetry={self.name!r} pairs the units", "even widths")
         flip: GroupElement = {axis: pair_swap(sizes[axis]) for axis in range(1, len(sizes) - 1)}
         return [flip | {axis: SignedPermutation.identity(sizes[axis], sign=-1) for axis in (0, len(sizes) - 1)}]
 
@@ -99,9 +98,9 @@ class BlockGroup(Symmetry):
         block = sizes[0]
         for width in sizes[1:-1]:
             if width % block:
-                raise ValueError(
-                    f"width={width} does not hold whole copies of the block, which symmetry={self.name!r} permutes; "
-                    f"allowed: multiples of block_size={block}"
+                raise InputError(
+                    f"width={width} does not hold whole copies of the block, which symmetry={self.name!r} permutes",
+                    f"multiples of block_size={block}",
                 )
         return [
             {0: element} | {axis: copies(element, sizes[axis]) for axis in range(1, len(sizes) - 1)}

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..training.losses import clt_map
 from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel
@@ -98,7 +99,7 @@ def certify(model: StackedModel | str | Path) -> Certificate:
     """
     found = certify_grid(model)
     if len(found) > 1:
-        raise ValueError(f"model has a grid of {len(found)} points; allowed: one point, or certify_grid")
+        raise InputError(f"model has a grid of {len(found)} points", "one point, or certify_grid")
     return next(iter(found.values()))
 
 
@@ -111,8 +112,8 @@ def certify_grid(model: StackedModel | str | Path) -> dict[str, Certificate]:
     """
     stack = model if isinstance(model, StackedModel) else read_model(model)
     if stack.learned_map not in (None, BEFORE_MAPS):
-        raise ValueError(
-            f"model was trained on map={stack.learned_map!r}; allowed: models of {BEFORE_MAPS}, which these prove"
+        raise InputError(
+            f"model was trained on map={stack.learned_map!r}", f"models of {BEFORE_MAPS}, which these prove"
         )
     groups = stack.grid_groups()
     return {label: _certify_member(stack, positions[0]) for label, positions in groups.items()}
@@ -127,18 +128,16 @@ def read_model(source: str | Path) -> StackedModel:
     from ..files.untrusted import read_yaml
 
     if not isinstance(source, str | Path):
-        raise ValueError(
-            f"model is of type {type(source).__name__}; allowed: a stack, the name of a variant, or a YAML file"
-        )
+        raise InputError(f"model is of type {type(source).__name__}", "a stack, the name of a variant, or a YAML file")
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
         return create_model(str(source))
     if not path.is_file():
-        raise ValueError(f"config={str(source)!r} is no file; allowed: a YAML file, or the name of a variant")
+        raise InputError(f"config={str(source)!r} is no file", "a YAML file, or the name of a variant")
     content = read_yaml(path, f"config={str(source)!r}")
     section = content.get("model") if isinstance(content, dict) else None
     if not isinstance(section, dict):
-        raise ValueError(f"config={str(source)!r} has no section 'model'; allowed: model: {{class_path, init_args}}")
+        raise InputError(f"config={str(source)!r} has no section 'model'", "model: {class_path, init_args}")
     return build_model(section)
 
 
@@ -151,20 +150,20 @@ def build_model(section: dict[str, Any]) -> StackedModel:
     path = str(section.get("class_path", "renorm.zoo.MLP"))
     cls = find_architecture(path)
     if cls is None:
-        raise ValueError(f"class_path={path!r} is unknown; allowed: {known_names()}")
+        raise InputError(f"class_path={path!r} is unknown", known_names())
     training = ("optimizer", "lr_scheduler", "lr_scheduler_interval")
     arguments = {key: value for key, value in (section.get("init_args") or {}).items() if key not in training}
     try:
         return cls(**arguments)
     except TypeError as error:
-        raise ValueError(f"init_args={sorted(arguments)} do not fit {cls.__name__} ({error})") from None
+        raise InputError(f"init_args={sorted(arguments)} do not fit {cls.__name__} ({error})") from None
 
 
 def _certify_member(stack: StackedModel, position: int) -> Certificate:
     if not (_computes_as(stack, GNN) or _computes_as(stack, MLP)):
-        raise ValueError(
-            f"model={type(stack).__name__} cannot be examined: arguments are known for the networks of MLP and GNN only; "
-            "allowed: MLP, GNN, and subclasses that compute what they do"
+        raise InputError(
+            f"model={type(stack).__name__} cannot be examined: arguments are known for the networks of MLP and GNN only",
+            "MLP, GNN, and subclasses that compute what they do",
         )
     single = type(stack)(**{**stack.arguments(), "members": [stack.member_table[position]["member"]]}).double()
     single.load_state_dict({name: value[position : position + 1] for name, value in stack.state_dict().items()})

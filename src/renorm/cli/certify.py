@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..certificates.certificate import build_model, certify_grid
+from ..errors import InputError
 from ..files.untrusted import parse_yaml, read_yaml
 from ..runs.checkpoint import find_model
 from ..runs.configs import find_config
@@ -29,11 +30,11 @@ def run(words: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments, rest = parser.parse_known_args(words[1:])
     if (arguments.config is None) == (arguments.ckpt_path is None):
-        raise ValueError("config and ckpt_path: one is needed; allowed: --config NAME, or --ckpt_path FILE")
+        raise InputError("config and ckpt_path: one is needed", "--config NAME, or --ckpt_path FILE")
     overrides = model_overrides(rest)
     if arguments.ckpt_path is not None:
         if overrides:
-            raise ValueError(f"model.{next(iter(overrides))} contradicts --ckpt_path; allowed: with --config")
+            raise InputError(f"model.{next(iter(overrides))} contradicts --ckpt_path", "with --config")
         model = find_model(arguments.ckpt_path, Path("runs"))
     else:
         model = model_of([find_config(name) for name in arguments.config], overrides)
@@ -60,13 +61,11 @@ def model_overrides(words: list[str]) -> dict[str, Any]:
     while position < len(words):
         name, equals, value = words[position].partition("=")
         if not name.startswith(PREFIX) or name == PREFIX:
-            raise ValueError(
-                f"{words[position]!r} is unknown; allowed: --config, --ckpt_path, --json, --model.NAME VALUE"
-            )
+            raise InputError(f"{words[position]!r} is unknown", "--config, --ckpt_path, --json, --model.NAME VALUE")
         if not equals:
             position += 1
             if position == len(words):
-                raise ValueError(f"{name} has no value; allowed: {name} VALUE")
+                raise InputError(f"{name} has no value", f"{name} VALUE")
             value = words[position]
         position += 1
         found[name.removeprefix(PREFIX).removeprefix("init_args.")] = parse_yaml(value, f"{name}={value[:200]!r}")
@@ -87,14 +86,12 @@ def model_of(configs: list[str], overrides: dict[str, Any]) -> StackedModel:
         if model is None:
             continue
         if not isinstance(model, dict) or not isinstance(model.get("init_args") or {}, dict):
-            raise ValueError(
-                f"config={config!r} has no model that can be read; allowed: model: {{class_path, init_args}}"
-            )
+            raise InputError(f"config={config!r} has no model that can be read", "model: {class_path, init_args}")
         # as on the command line, another class starts from its own settings
         same = "class_path" not in model or model["class_path"] == section.get("class_path", model["class_path"])
         settings = {**(section.get("init_args") or {} if same else {}), **(model.get("init_args") or {})}
         section = {**section, **model, "init_args": settings}
     if not section:
-        raise ValueError(f"config={configs!r} has no section 'model'; allowed: configs of a model or an experiment")
+        raise InputError(f"config={configs!r} has no section 'model'", "configs of a model or an experiment")
     section["init_args"] = {**section["init_args"], **overrides}
     return build_model(section)

@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch import LightningDataModule
 
 from ..datamodules import CLTDataModule
+from ..errors import InputError
 from ..files.untrusted import read_yaml
 from ..own_code import loaded_subclasses
 from .imports import SCRIPT
@@ -35,9 +36,9 @@ def take_data_class(flags: list[str]) -> tuple[str | None, list[str]]:
     if word.startswith("{") or Path(word).is_file():
         return None, flags  # settings
     if not all(part.isidentifier() for part in word.split(".")):
-        raise ValueError(
-            f"data={word!r} is neither a file nor a class; allowed: a YAML file of settings, a class such as "
-            "my_module.MyData, or options such as --data.block_size"
+        raise InputError(
+            f"data={word!r} is neither a file nor a class",
+            "a YAML file of settings, a class such as my_module.MyData, or options such as --data.block_size",
         )
     return word, left
 
@@ -49,9 +50,7 @@ def of_configs(configs: Iterable[str]) -> str | None:
         content: Any = {} if config.startswith("{") else read_yaml(Path(config), f"config={config!r}")
         named = (content or {}).get("data_class")
         if named is not None and not isinstance(named, str):
-            raise ValueError(
-                f"data_class={named!r} in config={config!r} is not a class; allowed: such as my_module.MyData"
-            )
+            raise InputError(f"data_class={named!r} in config={config!r} is not a class", "such as my_module.MyData")
         found = named or found
     return found
 
@@ -75,14 +74,14 @@ def find_data_class(path: str | None, everything: bool) -> type[LightningDataMod
         return named[0]
     if not everything and not path.startswith(OURS):
         known = ", ".join(loaded) or "none here"
-        raise ValueError(
-            f"data={path!r} is not imported; allowed: classes of modules that --import names ({known}), or {ALLOW_IMPORTS}"
+        raise InputError(
+            f"data={path!r} is not imported", f"classes of modules that --import names ({known}), or {ALLOW_IMPORTS}"
         )
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"data={path!r} cannot be imported ({error}); allowed: module.Class") from None
+        raise InputError(f"data={path!r} cannot be imported ({error})", "module.Class") from None
     if not isinstance(found, type) or not issubclass(found, LightningDataModule):
-        raise ValueError(f"data={path!r} is not a data module; allowed: subclasses of LightningDataModule")
+        raise InputError(f"data={path!r} is not a data module", "subclasses of LightningDataModule")
     return found

@@ -48,7 +48,7 @@ from ..callbacks.interruption import signals_handled, stop_at_once
 from ..callbacks.tables import dry
 from ..callbacks.tables import run_folder as run_folder_of
 from ..datamodules import CLTDataModule
-from ..errors import RunError, failure
+from ..errors import InputError, RunError, failure
 from ..files import yaml_core
 from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
@@ -100,7 +100,7 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""
-        raise ValueError(message)
+        raise InputError(message)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -166,11 +166,11 @@ class RenormCLI(LightningCLI):
             raise self._in_one_line(str(error)) from None
         self.subcommand = self.command
 
-    def _in_one_line(self, text: str) -> ValueError:
+    def _in_one_line(self, text: str) -> InputError:
         """What a library says of the settings, in one line; where a name is unknown, with the files that may define it."""
         line = condense(text)
         of_class = re.search("is unknown; (?!allowed: the options)|is not imported|No module named", line)
-        return ValueError(line + (self.origin if of_class else ""))
+        return InputError(line + (self.origin if of_class else ""))
 
     # ---- what to run ---------------------------------------------------------------------------------------------
 
@@ -180,15 +180,15 @@ class RenormCLI(LightningCLI):
         given = self.command != "fit" and model is not None and _is_trained(model)
         if given:
             if word is not None:
-                raise ValueError(f"model={model!r} contradicts ckpt_path={word!r}; allowed: one of the two")
+                raise InputError(f"model={model!r} contradicts ckpt_path={word!r}", "one of the two")
             word, self.flags = model, flags
         if word is None or not (given or is_pretrained(word)):
             return word
         if self.command == "fit":
-            raise ValueError(f"ckpt_path={word!r} is no checkpoint of a fit; allowed: a file, 'last' or 'best'")
+            raise InputError(f"ckpt_path={word!r} is no checkpoint of a fit", "a file, 'last' or 'best'")
         self.recipe = pretrained_recipe(word)
         if self.recipe["data"] is None:
-            raise ValueError(f"model={word!r} does not say on which laws it was trained; allowed: to export it again")
+            raise InputError(f"model={word!r} does not say on which laws it was trained", "to export it again")
         check_files(self.recipe, f"model={word!r}", self.configs[1:], self.flags)
         self.pretrained = word
         return None
@@ -200,8 +200,8 @@ class RenormCLI(LightningCLI):
             return
         checkpoint, _ = take_option(flags, "--ckpt_path")
         if checkpoint is not None:
-            raise ValueError(
-                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, a run that goes on; allowed: one of the two"
+            raise InputError(
+                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, a run that goes on", "one of the two"
             )
         if word in ("last", "best"):
             word = str(find_checkpoint(word, Path(self._root)))  # the config is to say which one it was
@@ -211,9 +211,10 @@ class RenormCLI(LightningCLI):
     def _start_of(self, word: str) -> dict[str, Any]:
         """Class and architecture of the model that a run starts from."""
         if not is_pretrained(word) and not Path(word).exists():
-            raise ValueError(
-                f"init_from={word!r} is not there; allowed: a name of 'renorm zoo list --pretrained', a checkpoint, or what "
-                "'renorm zoo export --format safetensors' wrote"
+            raise InputError(
+                f"init_from={word!r} is not there",
+                "a name of 'renorm zoo list --pretrained', a checkpoint, or what "
+                "'renorm zoo export --format safetensors' wrote",
             )
         found = find_settings(word, Path(self._root))
         arguments = {key: value for key, value in (found.get("init_args") or {}).items() if key not in OF_NEW_RUN}
@@ -228,8 +229,8 @@ class RenormCLI(LightningCLI):
         )
         if found:
             key, remembered, wanted = found[0]
-            raise ValueError(
-                f"model.{key}={wanted!r} contradicts init_from={word!r}, which has {remembered!r}; allowed: the same model"
+            raise InputError(
+                f"model.{key}={wanted!r} contradicts init_from={word!r}, which has {remembered!r}", "the same model"
             )
 
     @property
@@ -260,9 +261,9 @@ class RenormCLI(LightningCLI):
         found = find_data_class(asked or of_configs(self.configs[1:]) or remembered, everything)
         before = class_name(remembered or class_path(CLTDataModule))
         if self.recipe is not None and self.command == "fit" and class_name(class_path(found)) != before:
-            raise ValueError(
-                f"data={class_path(found)!r} contradicts the checkpoint, which has {remembered or class_path(CLTDataModule)!r}; "
-                "allowed: the checkpoint's class, or a new run without --ckpt_path"
+            raise InputError(
+                f"data={class_path(found)!r} contradicts the checkpoint, which has {remembered or class_path(CLTDataModule)!r}",
+                "the checkpoint's class, or a new run without --ckpt_path",
             )
         return found
 
@@ -270,9 +271,7 @@ class RenormCLI(LightningCLI):
         """Where this process has a class: a script that was run then may be a module that ``--import`` names now."""
         own = find_architecture(path)
         if own is None and path.startswith("__main__."):  # which no parser can import
-            raise ValueError(
-                f"ckpt_path={str(self.checkpoint)!r} holds a {path}; allowed: {known_names()}{self.origin}"
-            )
+            raise InputError(f"ckpt_path={str(self.checkpoint)!r} holds a {path}", f"{known_names()}{self.origin}")
         return path if own is None else class_path(own)
 
     @property
@@ -286,14 +285,14 @@ class RenormCLI(LightningCLI):
         if name is None or self.checkpoint is None or (self._run is None and self.command == "fit"):
             return
         if self._run is None:
-            raise ValueError(
-                f"name={name!r} has no effect beside ckpt_path={str(self.checkpoint)!r}, which lies in no run; allowed: none"
+            raise InputError(
+                f"name={name!r} has no effect beside ckpt_path={str(self.checkpoint)!r}, which lies in no run", "none"
             )
         run = Path(os.path.abspath(self._run))
         if name not in (run.name, run.parent.name):
-            raise ValueError(
-                f"name={name!r} contradicts ckpt_path={str(self.checkpoint)!r}, of the run {str(self._run)!r}; "
-                "allowed: the run's own name, or none"
+            raise InputError(
+                f"name={name!r} contradicts ckpt_path={str(self.checkpoint)!r}, of the run {str(self._run)!r}",
+                "the run's own name, or none",
             )
 
     def _arguments(self, recipe: dict[str, Any] | None) -> list[str]:
@@ -379,9 +378,9 @@ class RenormCLI(LightningCLI):
         if self.recipe is None:
             if self.command != "fit" and not self._get(self.config, "allow_untrained"):
                 untrained = ", or --allow_untrained true" if self.command == "test" else ""
-                raise ValueError(
-                    f"ckpt_path is missing: {self.command} would judge random weights; allowed: a checkpoint, 'last', "
-                    f"'best'{untrained}"
+                raise InputError(
+                    f"ckpt_path is missing: {self.command} would judge random weights",
+                    f"a checkpoint, 'last', 'best'{untrained}",
                 )
             if (word := self._init_from()) is not None:
                 self._check_start(word)
@@ -393,9 +392,9 @@ class RenormCLI(LightningCLI):
             key, remembered, wanted = found[0]
             if key.startswith("data."):
                 wanted = asked["data"][key.removeprefix("data.")]  # as it was typed
-            raise ValueError(
-                f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}; allowed: the checkpoint's value, "
-                f"or a new run without --ckpt_path"
+            raise InputError(
+                f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}",
+                "the checkpoint's value, or a new run without --ckpt_path",
             )
 
     def _init_from(self) -> str | None:
@@ -475,7 +474,7 @@ class RenormCLI(LightningCLI):
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
-            raise ValueError(f"trainer: {error}") from error
+            raise InputError(f"trainer: {error}") from error
         check_strategy(trainer, settings)
         return trainer
 
@@ -568,7 +567,7 @@ class RenormCLI(LightningCLI):
             if self.checkpoint is not None and is_restoring(error):
                 raise does_not_fit(error, self.checkpoint) from None
             if (setting := refused_setting(error)) is not None:
-                raise ValueError(f"{setting}: {error}") from error
+                raise InputError(f"{setting}: {error}") from error
             raise
 
     def after_fit(self) -> None:

@@ -10,10 +10,8 @@ import select
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
-from types import TracebackType
 
-from .. import __version__
+from .. import __version__, errors
 from ..checks import did_you_mean
 from .interrupt import CANNOT_GO_ON, INTERRUPTED
 from .options import joined
@@ -35,7 +33,6 @@ COMMANDS = {
 }
 
 NOBODY_READS = 141  # exit code of a process whose reader has gone: 128 and the number of SIGPIPE, as shells count
-PATHLIB = ("pathlib", Path(os.__file__).parent.name)  # one file of the standard library, or a folder of it
 
 HELP = """usage: renorm COMMAND [options]
 
@@ -101,9 +98,9 @@ def _answer(words: list[str]) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and nobody_reads():
             raise
-        failed = importlib.import_module("..errors", __package__).failure(error)
-        cause = failed or users_fault(error)
-        if cause is None:
+        failed = errors.failure(error)
+        cause = failed or errors.users_fault(error)
+        if cause is None or (failed is None and os.environ.get("RENORM_DEBUG")):
             raise
         return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
     return code or 0
@@ -141,40 +138,9 @@ def _empty(words: list[str]) -> str | None:
     return next((word[2:-1] for word in words if word.startswith("--") and word.endswith("=")), None)
 
 
-def users_fault(error: BaseException) -> BaseException | None:
-    """The error that renorm raised about its user's input, found behind what libraries made of it."""
-    seen: BaseException | None = error
-    found = None
-    while seen is not None:
-        if isinstance(seen, ValueError | OSError) and is_users(seen):
-            found = seen
-        seen = seen.__cause__
-    return found
-
-
 def refused(error: BaseException) -> bool:
     """Whether an error ends the command with exit code 2: it is about the input, not about a run that could not go on."""
-    failed = importlib.import_module("..errors", __package__).failure(error)
-    return failed is None and users_fault(error) is not None
-
-
-def is_users(error: BaseException) -> bool:
-    """Whether renorm itself raised this on purpose, rather than a library by accident.
-
-    Our own checks raise where they look, and a path that the system refuses surfaces where we ask about it; anything else from
-    inside a library is a bug and keeps its traceback.
-    """
-    trace: TracebackType | None = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        if isinstance(error, OSError) and Path(trace.tb_next.tb_frame.f_code.co_filename).parent.name in PATHLIB:
-            break
-        trace = trace.tb_next
-    if trace is None or os.environ.get("RENORM_DEBUG"):
-        return False
-    package = Path(__file__).resolve().parents[1]
-    own = {package, *(p.resolve() for p in package.iterdir() if p.is_dir())}
-    file = Path(trace.tb_frame.f_code.co_filename).resolve()
-    return any(folder in file.parents for folder in own)
+    return errors.failure(error) is None and errors.users_fault(error) is not None
 
 
 def _refuse(message: str, code: int = 2) -> int:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..errors import InputError
+
 ALLOW_IMPORTS = "--allow_imports"
 LOGGER = "--trainer.logger"
 # what a logger of Lightning's calls the name of a run
@@ -34,7 +36,7 @@ def take_option(words: list[str], *names: str) -> tuple[str | None, list[str]]:
         if equals:
             return value, words[:i] + words[i + 1 :]
         if i + 1 == len(words):
-            raise ValueError(f"{name} has no value")
+            raise InputError(f"{name} has no value")
         return words[i + 1], words[:i] + words[i + 2 :]
     return None, words
 
@@ -70,7 +72,7 @@ def take_flag(words: list[str], name: str) -> tuple[bool, list[str]]:
     values, left = take_all(given, name)
     for value in values:
         if value.lower() not in ("true", "false"):
-            raise ValueError(f"{name.removeprefix('--')}={value!r} is not allowed; allowed: true, false")
+            raise InputError(f"{name.removeprefix('--')}={value!r} is not allowed", "true, false")
     return bool(values) and values[-1].lower() == "true", left
 
 
@@ -120,7 +122,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a ValueError, which the command line prints as its one line."""
-        raise ValueError(f"{message}; allowed: see '{self.prog} --help'")
+        raise InputError(f"{message}", f"see '{self.prog} --help'")
 
 
 def joined(words: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from ..callbacks.figures import shorten, verbatim
 from ..callbacks.results import OF_CHECKPOINT, SEAL, seal
 from ..checks import check_one_of
 from ..datamodules.laws import parse
+from ..errors import InputError
 from ..files.untrusted import read_json
 from ..files.whole import checksum
 from ..versions import say_if_newer
@@ -35,9 +36,9 @@ def run(words: list[str]) -> None:
     arguments = parser.parse_args(words[1:])
     out = Path(arguments.out)
     if out.suffix not in FORMATS:
-        raise ValueError(f"out={arguments.out!r} has no known format; allowed: {', '.join(FORMATS)}")
+        raise InputError(f"out={arguments.out!r} has no known format", ", ".join(FORMATS))
     if not out.resolve().parent.is_dir():
-        raise ValueError(f"out={arguments.out!r} lies in no folder; allowed: a file in a folder that exists")
+        raise InputError(f"out={arguments.out!r} lies in no folder", "a file in a folder that exists")
     results = [read_results(path) for path in arguments.results]
     asked = [str(parse(law)) for law in arguments.laws or []]
     laws = asked or [results[0]["train_laws"][0], *results[0]["held_out_laws"]]
@@ -59,11 +60,9 @@ def read_results(path: str) -> dict[str, Any]:
     content: dict[str, Any] = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
     problem = what_is_wrong(content)
     if problem is not None:
-        raise ValueError(f"results={path!r} is no result of 'renorm test' ({problem})")
+        raise InputError(f"results={path!r} is no result of 'renorm test' ({problem})")
     if grid_axis(content) is None:
-        raise ValueError(
-            f"results={path!r} has no grid; allowed: models with a list, e.g. model.negative_slope=[0.5, 1]"
-        )
+        raise InputError(f"results={path!r} has no grid", "models with a list, e.g. model.negative_slope=[0.5, 1]")
     return content
 
 
@@ -131,7 +130,7 @@ def error_against_grid(results: list[dict[str, Any]], laws: list[str], metric: s
         known = content["results"]
         for law in laws:
             if law not in known:
-                raise ValueError(f"laws={law!r} was not tested; allowed: {'; '.join(known)}")
+                raise InputError(f"laws={law!r} was not tested", "; ".join(known))
         for law in laws:
             check_one_of("metric", metric, known[law])
     columns = min(len(laws), 4)

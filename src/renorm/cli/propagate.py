@@ -22,6 +22,7 @@ from ..cumulants.propagation.network import read_network
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import laws
 from ..datamodules.sampling import draw_blocks
+from ..errors import InputError
 from ..runs import checkpoint
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
@@ -65,7 +66,7 @@ def run(words: list[str]) -> None:
     model, weights = find_model(arguments)
     model.requires_grad_(False)
     if not 0 <= arguments.member < model.num_members:
-        raise ValueError(f"member={arguments.member} is out of range; allowed: 0 to {model.num_members - 1}")
+        raise InputError(f"member={arguments.member} is out of range", f"0 to {model.num_members - 1}")
     print(f"weights {weights}")
     results = [compared(model, law, arguments) for law in chosen]
     if arguments.json is not None:
@@ -75,12 +76,12 @@ def run(words: list[str]) -> None:
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for values out of range, before anything is read."""
     if not 2 * ORDER <= arguments.samples <= 10**9:
-        raise ValueError(f"samples={arguments.samples} is out of range; allowed: {2 * ORDER} to {10**9}")
+        raise InputError(f"samples={arguments.samples} is out of range", f"{2 * ORDER} to {10**9}")
     check_at_least("seed", arguments.seed, 0)
     for method in arguments.methods or []:
         check_one_of("methods", method, METHODS)
     if arguments.json is not None and not Path(arguments.json).resolve().parent.is_dir():
-        raise ValueError(f"json={arguments.json!r} lies in no folder; allowed: a file in a folder that exists")
+        raise InputError(f"json={arguments.json!r} lies in no folder", "a file in a folder that exists")
 
 
 def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..checks import check_at_least
+from ..errors import InputError
 from ..files.whole import is_unused, one_writer
 from ..report.claim import Claim, claim_ids, read_claim
 from ..report.claims import find_judge
@@ -78,7 +79,7 @@ def chosen_claims(only: str | None) -> list[str]:
     unknown = [name for name in names if name not in claim_ids()]
     if unknown or not names:
         wrong = unknown[0] if unknown else only
-        raise ValueError(f"only={wrong!r} is no claim; allowed: {', '.join(claim_ids())}, separated by commas")
+        raise InputError(f"only={wrong!r} is no claim", f"{', '.join(claim_ids())}, separated by commas")
     return [name for name in claim_ids() if name in names]
 
 
@@ -92,19 +93,20 @@ def open_folder(out: Path, quick: bool, seed: int) -> None:
     known = out / DESCRIPTION_FILE
     try:
         if not is_unused(out) and not known.exists():
-            raise ValueError(f"out={str(out)!r} holds other files; allowed: a new or empty folder, or a report's own")
+            raise InputError(f"out={str(out)!r} holds other files", "a new or empty folder, or a report's own")
         if known.exists():
             found = _description(known)
             for key, value in wanted.items():
                 if found.get(key) != value:
-                    raise ValueError(
-                        f"out={str(out)!r} holds a report with {key}={found.get(key)!r}, not {value!r}; allowed: another folder"
+                    raise InputError(
+                        f"out={str(out)!r} holds a report with {key}={found.get(key)!r}, not {value!r}",
+                        "another folder",
                     )
         out.mkdir(parents=True, exist_ok=True)
         write_text(known, json.dumps(wanted) + "\n")  # first of all: from here on the folder is known as a report's
         (out / "figures").mkdir(exist_ok=True)
     except OSError as error:
-        raise ValueError(f"out={str(out)!r} cannot be written to ({error.strerror or error})") from None
+        raise InputError(f"out={str(out)!r} cannot be written to ({error.strerror or error})") from None
 
 
 def _description(file: Path) -> dict[str, Any]:

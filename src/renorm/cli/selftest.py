@@ -15,6 +15,7 @@ from rich.table import Table
 
 from .. import __version__
 from ..checks import check_one_of
+from ..errors import InputError
 from ..selftest.checks import CHECKS, Check
 from .options import OneLineParser
 
@@ -67,7 +68,7 @@ def find_device(name: str) -> torch.device:
     check_one_of("device", name, DEVICES)
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
-        raise ValueError("device='cuda' is not there (torch.cuda.is_available() is false); allowed: auto, cpu")
+        raise InputError("device='cuda' is not there (torch.cuda.is_available() is false)", "auto, cpu")
     return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import check_at_least, check_one_of
+from ..errors import InputError
 from ..files.whole import one_writer
 from ..sweep.config import Point, Sweep, by_size, read_sweep
 from ..sweep.local import Outcome, run_locally
@@ -40,7 +41,7 @@ def run(words: list[str]) -> None:
     check_one_of("engine", arguments.engine, ENGINES)
     check_at_least("workers", arguments.workers, 1)
     if arguments.address and arguments.engine != "ray":
-        raise ValueError(
+        raise InputError(
             f"address={arguments.address!r} is for engine=ray; allowed with {arguments.engine!r}: no address"
         )
     sweep = read_sweep(arguments.config)
@@ -75,7 +76,7 @@ def check_points(sweep: Sweep) -> None:
             build(Point(point.model, point.settings | {"replicas": point.settings.get("replicas", 1)}, point.axes))
         except ValueError as error:
             where = ", ".join(f"{axis}={value!r}" for axis, value in point.axes.items())
-            raise ValueError(f"config: {error}" + (f" (at {where})" if where else "")) from None
+            raise InputError(f"config: {error}" + (f" (at {where})" if where else "")) from None
 
 
 def print_points(sweep: Sweep) -> None:

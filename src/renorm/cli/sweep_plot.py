@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import check_one_of
+from ..errors import InputError
 from ..sweep.figures import draw_heat_map, draw_lines, draw_transition
 from ..sweep.table import RESULTS_FILE, read_description, read_table
 from ..versions import say_if_newer
@@ -38,9 +39,7 @@ def run(words: list[str]) -> None:
     check_one_of("kind", arguments.kind, KINDS)
     out = Path(arguments.out)
     if out.suffix not in FORMATS or not out.resolve().parent.is_dir():
-        raise ValueError(
-            f"out={arguments.out!r} cannot be a figure; allowed: {', '.join(FORMATS)} in a folder that exists"
-        )
+        raise InputError(f"out={arguments.out!r} cannot be a figure", f"{', '.join(FORMATS)} in a folder that exists")
     folder = Path(arguments.results)
     axes = [str(axis) for axis in read_description(folder)["axes"]]
     table = read_columns(folder / RESULTS_FILE)
@@ -50,7 +49,7 @@ def run(words: list[str]) -> None:
     value = arguments.value or VALUES[arguments.kind]
     if value not in table or table[value].dtype.kind != "f":
         named = [name for name in table if name.startswith(("held_out/", "trained/", "asymmetry/"))]
-        raise ValueError(f"value={value!r} is no column of numbers; allowed: {', '.join(named)}, or <law>/<metric>")
+        raise InputError(f"value={value!r} is no column of numbers", f"{', '.join(named)}, or <law>/<metric>")
     KINDS[arguments.kind](table, value, x, y, panels).savefig(out, dpi=150)
     print(f"figure: {out}")
 
@@ -67,7 +66,7 @@ def read_columns(path: Path) -> Table:
         say_if_newer(f"the table {path}", version)
     done = columns["status"] == "done"
     if not done.any():
-        raise ValueError(f"results={str(path.parent)!r} has no point that is done; allowed: after a sweep")
+        raise InputError(f"results={str(path.parent)!r} has no point that is done", "after a sweep")
     table = {}
     for name, column in columns.items():
         numbers = all(value is None or isinstance(value, int | float) for value in column[done])
@@ -83,10 +82,10 @@ def selected(table: Table, text: str, axes: list[str]) -> Table:
     """
     axis, _, value = text.partition("=")
     if axis not in axes:
-        raise ValueError(f"where={text!r} names no axis; allowed: AXIS=VALUE with {', '.join(axes)}")
+        raise InputError(f"where={text!r} names no axis", f"AXIS=VALUE with {', '.join(axes)}")
     shown = np.array([label(entry) for entry in table[axis]])
     if value not in shown:
-        raise ValueError(f"where={text!r} finds nothing; allowed for {axis}: {', '.join(dict.fromkeys(shown))}")
+        raise InputError(f"where={text!r} finds nothing; allowed for {axis}: {', '.join(dict.fromkeys(shown))}")
     return {name: column[shown == value] for name, column in table.items()}
 
 
@@ -100,7 +99,7 @@ def chosen_axes(
     """
     for name, axis in (("x", x), ("y", y), ("panels", panels)):
         if axis is not None and axis not in axes:
-            raise ValueError(f"{name}={axis!r} is no axis of the sweep; allowed: {', '.join(axes)}")
+            raise InputError(f"{name}={axis!r} is no axis of the sweep", ", ".join(axes))
     varied = [axis for axis in axes if len(np.unique(table[axis])) > 1 and axis not in (x, y, panels)]
     numbers = [axis for axis in varied if table[axis].dtype.kind == "f"]
     if x is None:
@@ -114,7 +113,7 @@ def chosen_axes(
     if varied:
         which = varied[0]
         values = ", ".join(dict.fromkeys(label(entry) for entry in table[which]))
-        raise ValueError(f"where={which}=... is missing: a figure has three axes; allowed for {which}: {values}")
+        raise InputError(f"where={which}=... is missing: a figure has three axes; allowed for {which}: {values}")
     return x, y, panels
 
 

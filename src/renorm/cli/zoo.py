@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ..checks import check_one_of
 from ..console import print_whole
+from ..errors import InputError
 from ..pretrained.manifest import find_entry, pretrained_names
 from ..zoo.catalogue import read_catalogue
 from .options import OneLineParser
@@ -116,9 +117,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     """``renorm zoo train``."""
     if arguments.all == bool(arguments.names):
         given = f"names={' '.join(arguments.names)!r} beside --all" if arguments.all else "neither names nor --all"
-        raise ValueError(f"{given}; allowed: renorm zoo train NAME ..., or renorm zoo train --all")
+        raise InputError(f"{given}", "renorm zoo train NAME ..., or renorm zoo train --all")
     if arguments.in_place and arguments.out is not None:
-        raise ValueError(f"out={arguments.out!r} contradicts --in_place; allowed: one of the two")
+        raise InputError(f"out={arguments.out!r} contradicts --in_place", "one of the two")
     from pathlib import Path
 
     from ..pretrained.manifest import FOLDER
@@ -181,9 +182,7 @@ def print_variants(pattern: str | None, long: bool = False) -> None:
     """
     entries = read_catalogue(pattern)
     if not entries:
-        raise ValueError(
-            f"pattern={pattern!r} matches no variant; allowed: parts of names, or patterns such as '*_full'"
-        )
+        raise InputError(f"pattern={pattern!r} matches no variant", "parts of names, or patterns such as '*_full'")
     table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
     room = max(COLUMNS - max(len(entry["name"]) for entry in entries) - len("  parameters  "), len("what it is"))
     for entry in entries:
@@ -206,9 +205,7 @@ def print_pretrained(pattern: str | None) -> None:
 
     names = pretrained_names(pattern)
     if not names:
-        raise ValueError(
-            f"pattern={pattern!r} matches no entry; allowed: parts of names, or patterns such as '*.uniform'"
-        )
+        raise InputError(f"pattern={pattern!r} matches no entry", "parts of names, or patterns such as '*.uniform'")
     headings, rows = overview(names)
     table = Table(*headings, box=None, pad_edge=False)
     for row in rows:

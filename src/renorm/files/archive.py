@@ -9,6 +9,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from ..errors import InputError
+
 
 def check_archive(path: Path) -> None:
     """Refuse an archive that is damaged, compressed, or has two members of one name.
@@ -23,19 +25,19 @@ def check_archive(path: Path) -> None:
             members = archive.infolist()
             names = {member.filename for member in members}
             if len(names) < len(members):
-                raise ValueError("two members have one name")
+                raise InputError("two members have one name")
             if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
-                raise ValueError("compressed members")
+                raise InputError("compressed members")
             size = path.stat().st_size
             if sum(member.file_size for member in members) > size:
-                raise ValueError("members that overlap")
+                raise InputError("members that overlap")
             damaged = archive.testzip()
     except ValueError:
         raise
     except Exception as error:  # zipfile fails in many ways on a file that is none
-        raise ValueError(str(error).partition("\n")[0][:200] or type(error).__name__) from None
+        raise InputError(str(error).partition("\n")[0][:200] or type(error).__name__) from None
     if damaged is not None:
-        raise ValueError(f"damaged at {damaged[:80]!r}")
+        raise InputError(f"damaged at {damaged[:80]!r}")
 
 
 def check_paths(state: object) -> None:
@@ -66,9 +68,9 @@ def check_paths(state: object) -> None:
         elif isinstance(value, list | tuple):
             left += value
         elif isinstance(value, str) and _leads_elsewhere(value):
-            raise ValueError(f"the path {value[:200]!r} of a callback leads elsewhere")
+            raise InputError(f"the path {value[:200]!r} of a callback leads elsewhere")
     if left:
-        raise ValueError("the state of its callbacks is too large")
+        raise InputError("the state of its callbacks is too large")
 
 
 def _leads_elsewhere(path: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from ..errors import InputError
+
 # of devices on Windows, also before a dot
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\..*)?", re.IGNORECASE)
 LONGEST = 255  # bytes, of most file systems
@@ -45,7 +47,7 @@ def check_folder_name(argument: str, name: str) -> None:
         reason = f"up to {LONGEST} bytes"
     else:
         return
-    raise ValueError(f"{argument}={name!r} is not the name of one folder; allowed: {reason}")
+    raise InputError(f"{argument}={name!r} is not the name of one folder", reason)
 
 
 def check_path(argument: str, path: str) -> None:
@@ -66,8 +68,8 @@ def check_path(argument: str, path: str) -> None:
         ValueError: out='~nobody-of-this-name/a' would be expanded; allowed: the path itself, without '~' or '$'
     """
     if "\0" in path:
-        raise ValueError(f"{argument}={path!r} has a null character; allowed: paths without")
+        raise InputError(f"{argument}={path!r} has a null character", "paths without")
     meant = os.path.expandvars(os.path.expanduser(path))
     if path.startswith("~") or meant != path:
         hint = f", e.g. {meant!r}" if meant != path else ", without '~' or '$'"
-        raise ValueError(f"{argument}={path!r} would be expanded; allowed: the path itself{hint}")
+        raise InputError(f"{argument}={path!r} would be expanded", f"the path itself{hint}")

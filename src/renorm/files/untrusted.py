@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import in_one_line
+from ..errors import InputError, in_one_line
 from . import yaml_core
 
 MAX_BYTES = 2**26  # of a JSON file: the results of some 10^5 members
@@ -32,12 +32,12 @@ def read_text(path: Path, what: str, limit: int = MAX_BYTES) -> str:
         with path.open("rb") as file:  # a pipe or a device has no size that could be asked for
             content = file.read(limit + 1)
         if len(content) > limit:
-            raise ValueError(f"{what} is too large; allowed: up to {limit} bytes")
+            raise InputError(f"{what} is too large", f"up to {limit} bytes")
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(f"{what} cannot be read ({error.strerror or error}); allowed: a file") from None
+        raise InputError(f"{what} cannot be read ({error.strerror or error})", "a file") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{what} is no text ({error.reason} at byte {error.start}); allowed: UTF-8") from None
+        raise InputError(f"{what} is no text ({error.reason} at byte {error.start})", "UTF-8") from None
 
 
 def read_yaml(path: Path, what: str) -> Any:
@@ -63,12 +63,12 @@ def parse_yaml(text: str, what: str) -> Any:
         _count_events(text, what)
         content = yaml_core.load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{what} is no valid YAML ({in_one_line(error)})") from None
+        raise InputError(f"{what} is no valid YAML ({in_one_line(error)})") from None
     except _LimitError as error:
-        raise ValueError(str(error)) from None
+        raise InputError(str(error)) from None
     except Exception as error:  # PyYAML's constructors fail in any way they can, e.g. on !!timestamp 2001-99-99
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{what} is no valid YAML ({reason})") from None
+        raise InputError(f"{what} is no valid YAML ({reason})") from None
     return check_plain(what, content)
 
 
@@ -88,7 +88,7 @@ def read_json(path: Path, what: str, allowed: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else error
-        raise ValueError(f"{what} cannot be read ({reason}); allowed: {allowed}") from None
+        raise InputError(f"{what} cannot be read ({reason})", allowed) from None
 
 
 def check_plain(what: str, content: Any, limit: int = MAX_VALUES) -> Any:
@@ -111,19 +111,17 @@ def check_plain(what: str, content: Any, limit: int = MAX_VALUES) -> Any:
         value, depth = left.pop()
         count += 1
         if count > limit or depth > MAX_DEPTH:
-            raise ValueError(f"{what} is too large or nested too deep; allowed: {limit} values, {MAX_DEPTH} levels")
+            raise InputError(f"{what} is too large or nested too deep", f"{limit} values, {MAX_DEPTH} levels")
         if isinstance(value, dict):
             odd = [key for key in value if not isinstance(key, str)]
             if odd:
-                raise ValueError(
-                    f"{what} has the key {str(odd[0])[:80]!r}, which is no string; allowed: names of settings"
-                )
+                raise InputError(f"{what} has the key {str(odd[0])[:80]!r}, which is no string", "names of settings")
             left += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list | tuple):
             left += [(item, depth + 1) for item in value]
         elif not isinstance(value, str | int | float | bool | None):
             kind = type(value).__name__
-            raise ValueError(f"{what} holds a {kind}; allowed: mappings, lists, strings, numbers, true, false, null")
+            raise InputError(f"{what} holds a {kind}", "mappings, lists, strings, numbers, true, false, null")
     return content
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..errors import NO_SPACE, RunError
+from ..errors import NO_SPACE, InputError, RunError
 
 LOCK = ".lock"  # of a folder; only who holds it may write there
 
@@ -70,8 +70,8 @@ def one_writer(folder: Path, argument: str = "out", wait: float = 0, keep: bool 
     try:
         lock.acquire(timeout=wait)
     except Timeout:
-        raise ValueError(
-            f"{argument}={str(folder)!r} is being written by another process; allowed: another folder, or to wait for it"
+        raise InputError(
+            f"{argument}={str(folder)!r} is being written by another process", "another folder, or to wait for it"
         ) from None
     try:
         yield
@@ -113,4 +113,4 @@ def check_writable(folder: Path, name: str = "trainer.default_root_dir") -> None
         probe.unlink()
     except OSError as error:
         reason = error.strerror or error
-        raise ValueError(f"{name}: cannot write to {str(folder)!r} ({reason})") from None
+        raise InputError(f"{name}: cannot write to {str(folder)!r} ({reason})") from None

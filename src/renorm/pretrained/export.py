@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..checks import check_one_of
+from ..errors import InputError
 from ..files.whole import whole_file
 from ..zoo import StackedModel
 from .hub import build_entry, load_pretrained
@@ -54,7 +55,7 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     content, read_back = WRITERS[kind](name, model)
     worst = largest_difference(model, read_back(content))
     if not worst <= TOLERANCE:
-        raise ValueError(f"format={kind!r} of {name!r} computes outputs {worst:.1e} away; allowed: {TOLERANCE:g}")
+        raise InputError(f"format={kind!r} of {name!r} computes outputs {worst:.1e} away", f"{TOLERANCE:g}")
     write_whole(out, content)
     members = f"{model.num_members} member" + "s" * (model.num_members > 1)
     print(f"{out}: {len(content)} bytes, {members}; outputs differ by at most {worst:.1e} of 1 + |y|")
@@ -68,11 +69,11 @@ def check_out(out: Path, overwrite: bool) -> None:
         ValueError: naming the file.
     """
     if out.is_dir() or not out.resolve().parent.is_dir():
-        raise ValueError(f"out={str(out)!r} is no file in a folder that exists; allowed: a new file")
+        raise InputError(f"out={str(out)!r} is no file in a folder that exists", "a new file")
     if out.exists() and not overwrite:
-        raise ValueError(f"out={str(out)!r} exists; allowed: another file, or --overwrite")
+        raise InputError(f"out={str(out)!r} exists", "another file, or --overwrite")
     if not os.access(out.resolve().parent, os.W_OK):
-        raise ValueError(f"out={str(out)!r} cannot be written; allowed: a file in a folder of one's own")
+        raise InputError(f"out={str(out)!r} cannot be written", "a file in a folder of one's own")
 
 
 def check_extra() -> None:
@@ -85,7 +86,7 @@ def check_extra() -> None:
         try:
             importlib.import_module(package)
         except ImportError:
-            raise ValueError(f"format='onnx' needs {package}; allowed after: pip install 'renorm[export]'") from None
+            raise InputError(f"format='onnx' needs {package}; allowed after: pip install 'renorm[export]'") from None
 
 
 def write_whole(out: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import InputError
 from ..files.untrusted import check_plain
 
 SUFFIX = ".safetensors"
@@ -44,16 +45,16 @@ def read_exported(word: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is not a mapping)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0][:200]
-        raise ValueError(f"name={str(path)!r} is not a whole safetensors file ({reason}); {ALLOWED}") from None
+        raise InputError(f"name={str(path)!r} is not a whole safetensors file ({reason}); {ALLOWED}") from None
     texts = {key: told.get(key, "null") for key in ("arguments", "data", "best_member")}
     try:
         entry: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"name={str(path)!r} has metadata that is not JSON ({error}); {ALLOWED}") from None
+        raise InputError(f"name={str(path)!r} has metadata that is not JSON ({error}); {ALLOWED}") from None
     check_plain(f"name={str(path)!r}: its metadata", entry)
     fits = isinstance(entry["arguments"], dict) and isinstance(entry["data"], dict | None)
     if not fits or "class" not in told or type(entry["best_member"]) not in (int, type(None)):
-        raise ValueError(f"name={str(path)!r} does not say of which model its tensors are; {ALLOWED}")
+        raise InputError(f"name={str(path)!r} does not say of which model its tensors are; {ALLOWED}")
     return entry | {"class": told["class"], "renorm": told.get("renorm")}, tensors
 
 
@@ -62,5 +63,5 @@ def _file(path: Path) -> Path:
         return path
     files = sorted(path.glob(f"*{SUFFIX}"))
     if len(files) != 1:
-        raise ValueError(f"name={str(path)!r} has {len(files)} files *{SUFFIX}; {ALLOWED}")
+        raise InputError(f"name={str(path)!r} has {len(files)} files *{SUFFIX}; {ALLOWED}")
     return files[0]

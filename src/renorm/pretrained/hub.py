@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_one_of
+from ..errors import InputError
 from ..limits import check_sizes
 from ..training.recipe import BEFORE_MAPS, class_path
 from ..training.stack import StackedModel
@@ -58,7 +59,7 @@ def load_pretrained(
         if any(len(value) < epoch for value in tensors.values() if value.ndim) or not all(
             v.ndim for v in tensors.values()
         ):
-            raise ValueError(NOT_THE_MODELS.format(name=name))
+            raise InputError(NOT_THE_MODELS.format(name=name))
         tensors = {key: value[epoch - 1] for key, value in tensors.items()}
     chosen = None if members == "all" else [int(entry["best_member"])]
     model = build_entry(name, entry, tensors, chosen)
@@ -76,7 +77,7 @@ def _is_file(name: str, folder: Path | str) -> bool:
 
 def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
     if epoch is not None:
-        raise ValueError(f"epoch={epoch!r}: {str(name)!r} has no trajectory; allowed: None")
+        raise InputError(f"epoch={epoch!r}: {str(name)!r} has no trajectory", "None")
     entry, tensors = read_exported(name)
     say_if_newer(f"the exported model {name}", entry["renorm"])
     written = entry["arguments"].pop("members", None)  # the whole stack's, where only some of it were written
@@ -84,11 +85,11 @@ def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
     if {key: (value.shape, value.dtype) for key, value in tensors.items()} != {
         key: (value.shape, value.dtype) for key, value in model.state_dict().items()
     }:
-        raise ValueError(NOT_THE_MODELS.format(name=str(name)))
+        raise InputError(NOT_THE_MODELS.format(name=str(name)))
     if members == "best" and model.num_members > 1:
         best = entry["best_member"]
         if best is None or not 0 <= best < model.num_members:
-            raise ValueError(f"members='best': {str(name)!r} does not say which that is; allowed: all")
+            raise InputError(f"members='best': {str(name)!r} does not say which that is", "all")
         chosen = [model.member_table[best]["member"]]
         model, tensors = build_entry(name, entry, tensors, chosen), {k: v[[best]] for k, v in tensors.items()}
     model.load_state_dict(tensors)
@@ -108,24 +109,22 @@ def build_entry(
     arguments = entry["arguments"]
     for key in OF_TRAINING:
         if key in arguments:
-            raise ValueError(
-                f"manifest: {name!r} has the argument {key}={arguments[key]!r}; allowed: none of this name"
-            )
+            raise InputError(f"manifest: {name!r} has the argument {key}={arguments[key]!r}", "none of this name")
     try:
         check_sizes(arguments, sum(value.numel() for value in tensors.values()))
     except ValueError as error:
-        raise ValueError(f"manifest: the arguments of {name!r} are not those of its weights ({error})") from None
+        raise InputError(f"manifest: the arguments of {name!r} are not those of its weights ({error})") from None
     try:
         return cls(**arguments, members=members)
     except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"manifest: the arguments of {name!r} fit no model ({reason})") from None
+        raise InputError(f"manifest: the arguments of {name!r} fit no model ({reason})") from None
 
 
 def _class_of(name: str, entry: dict[str, Any]) -> type[StackedModel]:
     found = find_architecture(entry["class"])
     if found is None:
-        raise ValueError(f"manifest: {name!r} has class={entry['class']!r}; allowed: {known_names()}")
+        raise InputError(f"manifest: {name!r} has class={entry['class']!r}", known_names())
     return found
 
 
@@ -141,7 +140,7 @@ def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
     try:
         return dict(load(content))
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise ValueError(f"name={name!r}: its file is no whole safetensors file ({error})") from None
+        raise InputError(f"name={name!r}: its file is no whole safetensors file ({error})") from None
 
 
 def fill(
@@ -159,7 +158,7 @@ def fill(
         model.stack_size != stack
         or {key: (tuple(value.shape), value.dtype) for key, value in tensors.items()} != shapes
     ):
-        raise ValueError(NOT_THE_MODELS.format(name=name))
+        raise InputError(NOT_THE_MODELS.format(name=name))
     model.load_state_dict({key: value if members is None else value[members] for key, value in tensors.items()})
 
 
@@ -167,9 +166,9 @@ def _trajectory(name: str, entry: dict[str, Any], epoch: int, folder: Path | str
     trajectory: dict[str, Any] | None = entry.get("trajectory")
     if trajectory is None:
         having = [other for other, e in read_manifest(folder).items() if isinstance(e, dict) and "trajectory" in e]
-        raise ValueError(f"epoch={epoch!r}: {name!r} has no trajectory; allowed: {', '.join(having)}")
+        raise InputError(f"epoch={epoch!r}: {name!r} has no trajectory", ", ".join(having))
     if type(epoch) is not int or not 1 <= epoch <= trajectory["epochs"]:
-        raise ValueError(f"epoch={epoch!r} is out of range; allowed: 1 to {trajectory['epochs']}")
+        raise InputError(f"epoch={epoch!r} is out of range", f"1 to {trajectory['epochs']}")
     return trajectory
 
 
@@ -181,9 +180,7 @@ def check_outputs(name: str, model: StackedModel, check: dict[str, Any], members
     """
     worst = output_difference(model, check, members)
     if not worst <= LOAD_TOLERANCE:
-        raise ValueError(
-            f"name={name!r} computes outputs {worst:.1e} away from the stored ones; allowed: {LOAD_TOLERANCE:g}"
-        )
+        raise InputError(f"name={name!r} computes outputs {worst:.1e} away from the stored ones", f"{LOAD_TOLERANCE:g}")
 
 
 @torch.no_grad()

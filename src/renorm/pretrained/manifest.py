@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import did_you_mean
+from ..errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[1] / "zoo" / "pretrained"
 MANIFEST = "manifest.json"
@@ -72,12 +73,12 @@ def read_manifest(folder: Path | str = FOLDER) -> dict[str, dict[str, Any]]:
         ValueError: where the file is missing or is no manifest.
     """
     if not isinstance(folder, str | Path) or "\0" in str(folder):
-        raise ValueError(f"folder={folder!r} is no folder; allowed: the path of one that 'renorm zoo train' wrote")
+        raise InputError(f"folder={folder!r} is no folder", "the path of one that 'renorm zoo train' wrote")
     path = Path(folder) / MANIFEST
     try:
         return dict(_parsed(path, path.stat().st_mtime_ns))
     except OSError as error:
-        raise ValueError(f"manifest={str(path)!r} cannot be read ({error.strerror or error})") from None
+        raise InputError(f"manifest={str(path)!r} cannot be read ({error.strerror or error})") from None
 
 
 @functools.lru_cache(maxsize=4)
@@ -85,10 +86,10 @@ def _parsed(path: Path, changed: int) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"manifest={str(path)!r} is no valid JSON ({error})") from None
+        raise InputError(f"manifest={str(path)!r} is no valid JSON ({error})") from None
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not all(NAME.fullmatch(name) for name in entries):
-        raise ValueError(f"manifest={str(path)!r} is no manifest; allowed: one that 'renorm zoo train' wrote")
+        raise InputError(f"manifest={str(path)!r} is no manifest", "one that 'renorm zoo train' wrote")
     return entries
 
 
@@ -104,7 +105,7 @@ def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
     """
     entries = read_manifest(folder)
     if not isinstance(name, str) or name not in entries:
-        raise ValueError(unknown(name, entries))
+        raise InputError(unknown(name, entries))
     check_entry(name, entries[name])
     return entries[name]
 
@@ -125,13 +126,13 @@ def check_entry(name: str, entry: Any) -> None:
         "trajectory" in entry and _misfit(entry["trajectory"], _TRAJECTORY, "trajectory")
     )
     if wrong:
-        raise ValueError(f"manifest: {name!r} is no entry: {wrong}; allowed: what 'renorm zoo train' wrote")
+        raise InputError(f"manifest: {name!r} is no entry: {wrong}", "what 'renorm zoo train' wrote")
     if not entry["class"].isidentifier():  # which class it is, is known only where PyTorch is imported
-        raise ValueError(f"manifest: {name!r} has class={entry['class']!r}; allowed: the name of a class, such as MLP")
+        raise InputError(f"manifest: {name!r} has class={entry['class']!r}", "the name of a class, such as MLP")
     members = len(entry["validation_loss"])
     if not 0 <= entry["best_member"] < members:
-        raise ValueError(
-            f"manifest: {name!r} has best_member={entry['best_member']}; allowed: 0 to {members - 1}, its members"
+        raise InputError(
+            f"manifest: {name!r} has best_member={entry['best_member']}", f"0 to {members - 1}, its members"
         )
 
 
@@ -166,16 +167,16 @@ def read_file(file: dict[str, Any], folder: Path | str = FOLDER) -> bytes:
     """
     name: str = file["name"]
     if not FILE_NAME.fullmatch(name):
-        raise ValueError(f"manifest: file={name!r} is no name of weights; allowed: a file beside the manifest")
+        raise InputError(f"manifest: file={name!r} is no name of weights", "a file beside the manifest")
     path = Path(folder) / name
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"file={str(path)!r} cannot be read ({error.strerror}); install renorm again") from None
+        raise InputError(f"file={str(path)!r} cannot be read ({error.strerror}); install renorm again") from None
     found = hashlib.sha256(content).hexdigest()
     if found != file["sha256"]:
         what = "was cut off" if len(content) < file["bytes"] else "was changed"
-        raise ValueError(
+        raise InputError(
             f"file={str(path)!r} {what}: sha256 {found[:12]}..., allowed: {file['sha256'][:12]}...; install renorm again"
         )
     return content

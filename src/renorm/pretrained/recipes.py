@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import InputError
 from ..files.untrusted import read_yaml
 from ..sweep.config import Point
 from ..zoo.registry import find_variant
@@ -31,7 +32,7 @@ def recipe_point(name: str) -> Point:
     """
     recipes = read_recipes()
     if name not in recipes["models"]:
-        raise ValueError(unknown(name, recipes["models"]))
+        raise InputError(unknown(name, recipes["models"]))
     architecture, _, tag = name.partition(".")
     variant = find_variant(architecture)
     settings = recipes["settings"] | variant.arguments | {"train_laws": recipes["tags"][tag]}

@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
+from ..errors import InputError
 from ..files.whole import check_writable, one_writer, whole_file
 from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..sweep.config import TRAINING
@@ -77,7 +78,7 @@ def _train_alone(name: str, out: Path, overwrite: bool) -> dict[str, Any]:
     names = [f"{name}.safetensors"] + [f"{name}.epochs.safetensors"] * (name in read_recipes()["trajectories"])
     for path in (out / file for file in names):
         if path.exists() and not overwrite:
-            raise ValueError(f"out={str(out)!r} has {path.name} already; allowed: another folder, or --overwrite")
+            raise InputError(f"out={str(out)!r} has {path.name} already", "another folder, or --overwrite")
     trained = run_recipe(name)
     entry = describe(name, trained)
     entry["file"] = write_tensors(out / names[0], dict(trained.model.state_dict()))

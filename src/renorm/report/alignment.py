@@ -14,6 +14,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ..errors import InputError
 from ..training.losses import clt_map
 from ..training.stack import StackedModel
 
@@ -47,7 +48,7 @@ def networks_of(model: StackedModel) -> Networks:
     """
     layers = model.dense()
     if len(layers) != 2:
-        raise ValueError(f"depth={len(layers) - 1} is out of range; allowed: 1")
+        raise InputError(f"depth={len(layers) - 1} is out of range", "1")
     (weight, bias), (readout, offset) = layers
     columns = [weight, (torch.zeros_like(weight[..., 0]) if bias is None else bias)[..., None], readout.mT]
     last = torch.zeros_like(readout[:, 0, 0]) if offset is None else offset[:, 0]
@@ -175,7 +176,7 @@ def agreement(weights: Networks, velocity: Networks) -> Tensor:
     """
     members = len(weights.units)
     if members < 2:
-        raise ValueError(f"members={members} is too few to compare; allowed: 2 or more")
+        raise InputError(f"members={members} is too few to compare", "2 or more")
     total = torch.zeros(members, dtype=torch.float64)
     own = _normalised(velocity.flat())
     for shift in range(1, members):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import InputError
 from ..files.untrusted import read_yaml
 from ..runs.configs import CONFIGS
 from ..sweep.config import digest
@@ -70,7 +71,7 @@ def read_claim(name: str, quick: bool = False) -> Claim:
         ValueError: for an unknown id.
     """
     if name not in claim_ids():
-        raise ValueError(f"claim {name!r} is unknown; allowed: {', '.join(claim_ids())}")
+        raise InputError(f"claim {name!r} is unknown", ", ".join(claim_ids()))
     return parse_claim(read_yaml(FOLDER / f"{name}.yaml", f"claim {name!r}"), name, quick)
 
 
@@ -82,25 +83,23 @@ def parse_claim(content: Any, name: str, quick: bool = False) -> Claim:
     """
     fields = tuple(Claim.__annotations__)
     if not isinstance(content, dict) or set(content) != set(fields):
-        raise ValueError(f"claim {name!r} has {sorted(content)!r}; allowed: exactly {', '.join(fields)}")
+        raise InputError(f"claim {name!r} has {sorted(content)!r}", f"exactly {', '.join(fields)}")
     claim = Claim(**content | {"protocol": tuple(content["protocol"])})
     if claim.id != name:
-        raise ValueError(f"claim {name!r} has id={claim.id!r}; allowed: the file's name")
+        raise InputError(f"claim {name!r} has id={claim.id!r}", "the file's name")
     for key in ("title", "statement", "source"):
         if not isinstance(content[key], str) or not content[key]:
-            raise ValueError(f"claim {name!r} has {key}={content[key]!r}; allowed: text")
+            raise InputError(f"claim {name!r} has {key}={content[key]!r}", "text")
     if len(claim.protocol) != PROTOCOL_LINES:
-        raise ValueError(f"claim {name!r} has {len(claim.protocol)} lines of protocol; allowed: {PROTOCOL_LINES}")
+        raise InputError(f"claim {name!r} has {len(claim.protocol)} lines of protocol", str(PROTOCOL_LINES))
     if tuple(claim.rule) not in VERDICTS:
-        raise ValueError(f"claim {name!r} has verdicts {list(claim.rule)}; allowed: {' or '.join(map(str, VERDICTS))}")
+        raise InputError(f"claim {name!r} has verdicts {list(claim.rule)}", " or ".join(map(str, VERDICTS)))
     for key, value in claim.thresholds.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"claim {name!r} has thresholds.{key}={value!r}; allowed: numbers (1.0e-3, not 1e-3)")
+            raise InputError(f"claim {name!r} has thresholds.{key}={value!r}", "numbers (1.0e-3, not 1e-3)")
     unknown = claim.quick.keys() - claim.settings.keys()
     if unknown:
-        raise ValueError(
-            f"claim {name!r} has quick.{min(unknown)}, which is no setting; allowed: {list(claim.settings)}"
-        )
+        raise InputError(f"claim {name!r} has quick.{min(unknown)}, which is no setting", str(list(claim.settings)))
     if not quick:
         return claim
     return Claim(**vars(claim) | {"settings": laid_over(claim.settings, claim.quick)})

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..errors import InputError
 from ..sweep.config import Point, Sweep, by_size, digest, parse_sweep
 from ..sweep.local import Workers
 from ..sweep.table import PointFiles, unified, write_text
@@ -185,8 +186,8 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{str(file)!r} is no whole result ({error}); allowed: to delete it, then it is computed again"
+        raise InputError(
+            f"{str(file)!r} is no whole result ({error})", "to delete it, then it is computed again"
         ) from None
     return content
 

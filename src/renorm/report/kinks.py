@@ -25,6 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..training.stack import StackedModel
 
 
@@ -57,7 +58,7 @@ def units_of(model: StackedModel) -> Units:
     """
     layers = model.dense()
     if len(layers) != 2:
-        raise ValueError(f"depth={len(layers) - 1} is out of range; allowed: 1")
+        raise InputError(f"depth={len(layers) - 1} is out of range", "1")
     copied = [[None if part is None else part.detach().double().clone() for part in layer] for layer in layers]
     (weight, bias), (readout, offset) = copied
     assert weight is not None

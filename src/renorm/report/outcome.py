@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .. import __version__
 from ..callbacks.results import write_json
+from ..errors import InputError
 from ..sweep.table import write_text
 from .claim import Claim
 from .finding import UNDECIDED, Effect, Finding, plain
@@ -37,10 +38,10 @@ def check_finding(claim: Claim, finding: Finding) -> None:
         ValueError: for a verdict that the rule does not have, or figures of the same name.
     """
     if finding.verdict not in claim.rule:
-        raise ValueError(f"claim {claim.id!r}: verdict={finding.verdict!r}; allowed: {', '.join(claim.rule)}")
+        raise InputError(f"claim {claim.id!r}: verdict={finding.verdict!r}", ", ".join(claim.rule))
     names = [drawing.name for drawing in finding.figures]
     if len(set(names)) < len(names):
-        raise ValueError(f"claim {claim.id!r}: figures={names}; allowed: distinct names")
+        raise InputError(f"claim {claim.id!r}: figures={names}", "distinct names")
 
 
 def write_outcomes(folder: Path, outcomes: Sequence[Outcome], quick: bool, seed: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bootstrap import bootstrap, log_ratio
+from ..errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,7 @@ def sample(table: pa.Table, column: str = WORST, **where: Any) -> Sample:
     for axis, value in where.items():
         table = table.filter(pc.equal(table.column(axis), value))
     if not len(table):
-        raise ValueError(f"no member has {where}; allowed: values of the sweep's axes")
+        raise InputError(f"no member has {where}", "values of the sweep's axes")
     values = table.column(column).to_numpy().astype(float)
     return np.where(np.isnan(values), np.inf, values)
 

@@ -15,7 +15,7 @@ import torch
 
 from .. import maps
 from ..datamodules.block_sources import parse_source
-from ..errors import in_one_line
+from ..errors import InputError, in_one_line
 from ..files.archive import check_archive, check_paths
 from ..files.untrusted import check_plain, read_yaml
 from ..limits import check_sizes
@@ -39,7 +39,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: where it is missing, truncated, damaged, or not one of renorm's.
     """
     if not path.is_file():
-        raise ValueError(f"ckpt_path={str(path)!r} is no file; allowed: a checkpoint that 'renorm fit' wrote")
+        raise InputError(f"ckpt_path={str(path)!r} is no file", "a checkpoint that 'renorm fit' wrote")
     try:
         check_archive(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -47,9 +47,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             check_paths(checkpoint.get("callbacks"))
     except Exception as error:  # on a file of another kind the unpickler fails in any way it can
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
-        raise ValueError(f"ckpt_path={str(path)!r} is no whole checkpoint ({reason})") from None
+        raise InputError(f"ckpt_path={str(path)!r} is no whole checkpoint ({reason})") from None
     if not isinstance(checkpoint, dict) or RECIPE_KEY not in checkpoint:
-        raise ValueError(f"ckpt_path={str(path)!r} was not written by renorm; allowed: checkpoints of 'renorm fit'")
+        raise InputError(f"ckpt_path={str(path)!r} was not written by renorm", "checkpoints of 'renorm fit'")
     _check_contents(checkpoint, f"ckpt_path={str(path)!r}")
     # now, and not when the model takes it up: settings that only a newer renorm has are refused before that
     say_if_newer("the checkpoint", checkpoint[RECIPE_KEY].get("version"))
@@ -60,21 +60,21 @@ def _check_contents(checkpoint: dict[str, Any], what: str) -> None:
     """Raise a ValueError unless weights, hyperparameters and recipe are of the kinds that renorm writes."""
     state = checkpoint.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{what} has no weights; allowed: checkpoints of 'renorm fit'")
+        raise InputError(f"{what} has no weights", "checkpoints of 'renorm fit'")
     own = checkpoint[RECIPE_KEY]
     recipe = own.get("recipe") if isinstance(own, dict) else None
     if not isinstance(recipe, dict) or not all(isinstance(recipe.get(key), dict) for key in ("model", "data")):
-        raise ValueError(f"{what} has no recipe of model and data; allowed: checkpoints of 'renorm fit'")
+        raise InputError(f"{what} has no recipe of model and data", "checkpoints of 'renorm fit'")
     check_plain(f"{what}: its recipe", recipe)
     if not isinstance(recipe["model"].get("class_path"), str):
-        raise ValueError(f"{what}: its recipe names no model; allowed: checkpoints of 'renorm fit'")
+        raise InputError(f"{what}: its recipe names no model", "checkpoints of 'renorm fit'")
     hyperparameters = check_plain(f"{what}: its hyperparameters", checkpoint.get("hyper_parameters", {}))
     weights = sum(value.numel() for value in state.values())
     for settings in (hyperparameters, recipe["model"].get("init_args")):
         try:
             check_sizes(settings if isinstance(settings, dict) else {}, weights)
         except ValueError as error:
-            raise ValueError(f"{what}: {error}; allowed: checkpoints of 'renorm fit'") from None
+            raise InputError(f"{what}: {error}", "checkpoints of 'renorm fit'") from None
 
 
 def recipe_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def load_model(path: Path) -> StackedModel:
     model, hint = recipe_of(checkpoint)["model"], where_from(checkpoint[RECIPE_KEY].get("origin"))
     cls = find_architecture(model["class_path"])
     if cls is None:
-        raise ValueError(f"ckpt_path={str(path)!r} holds a {model['class_path']}; allowed: {known_names()}{hint}")
+        raise InputError(f"ckpt_path={str(path)!r} holds a {model['class_path']}", f"{known_names()}{hint}")
     try:
         # from what was checked: the file is not read again
         loaded = cls(**accepted_arguments(cls, checkpoint.get("hyper_parameters", {})))
@@ -119,7 +119,7 @@ def load_model(path: Path) -> StackedModel:
         loaded.load_state_dict(checkpoint["state_dict"])
     except Exception as error:  # hyperparameters and weights that contradict each other fail in any way they can
         reason = in_one_line(error) or type(error).__name__
-        raise ValueError(f"ckpt_path={str(path)!r} holds weights of another model ({reason}){hint}") from None
+        raise InputError(f"ckpt_path={str(path)!r} holds weights of another model ({reason}){hint}") from None
     loaded.freeze()
     return loaded
 
@@ -172,7 +172,7 @@ def find_checkpoint(word: str, root: Path) -> Path:
         return Path(word)
     found = sorted(root.glob(f"**/checkpoints/{word}.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     if not found:
-        raise ValueError(f"ckpt_path={word!r} finds no checkpoint below {str(root)!r}; allowed: a path, or after a fit")
+        raise InputError(f"ckpt_path={word!r} finds no checkpoint below {str(root)!r}", "a path, or after a fit")
     return found[-1]
 
 
@@ -235,7 +235,7 @@ def check_files(recipe: dict[str, Any], what: str, configs: Iterable[str], flags
         of_configs |= {f"--data.{key}" for key in (content or {}).get("data") or {}}
     for key, laws in laws_of_files(recipe).items():
         if f"--data.{key}" not in named | of_configs:
-            raise ValueError(
+            raise InputError(
                 f"{what} would read a file: its data.{key} has {laws[0][:300]!r}; "
                 f"allowed, if you trust it: --data.{key} {shlex.quote(json.dumps(recipe['data'][key]))}"
             )
@@ -258,10 +258,10 @@ def is_restoring(error: BaseException) -> bool:
     return False
 
 
-def does_not_fit(error: BaseException, checkpoint: Path) -> ValueError:
+def does_not_fit(error: BaseException, checkpoint: Path) -> InputError:
     """The error of a checkpoint whose state does not fit the run."""
     reason = in_one_line(error) or type(error).__name__
-    return ValueError(
-        f"ckpt_path={str(checkpoint)!r} does not fit the run that it describes ({type(error).__name__}: {reason}); "
-        "allowed: checkpoints of 'renorm fit' that nobody has changed"
+    return InputError(
+        f"ckpt_path={str(checkpoint)!r} does not fit the run that it describes ({type(error).__name__}: {reason})",
+        "checkpoints of 'renorm fit' that nobody has changed",
     )

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from ..checks import did_you_mean
+from ..errors import InputError
 from ..files.untrusted import read_yaml
 from ..zoo.registry import find_variant, list_models
 
@@ -40,19 +41,17 @@ def find_config(name: str) -> str:
         variant = find_variant(name)
         return json.dumps({"model": {"class_path": variant.class_path, "init_args": variant.arguments}})
     hint = did_you_mean(name, [*configs, *models])
-    raise ValueError(
-        f"config={name!r} is neither a file nor a known name; allowed: a YAML file, {', '.join(configs)}, "
-        f"or a model of 'renorm zoo list'{hint}"
+    raise InputError(
+        f"config={name!r} is neither a file nor a known name",
+        f"a YAML file, {', '.join(configs)}, or a model of 'renorm zoo list'{hint}",
     )
 
 
 def _checked(path: str) -> str:
     content = read_yaml(Path(path), f"config={path!r}")
     if not isinstance(content, dict):
-        raise ValueError(f"config={path!r} is no config; allowed: keys and values such as 'model:'")
+        raise InputError(f"config={path!r} is no config", "keys and values such as 'model:'")
     for key in SECTIONS:
         if key in content and content[key] is None:
-            raise ValueError(
-                f"config={path!r} has {key}=null, which is empty; allowed: settings, or to leave {key} out"
-            )
+            raise InputError(f"config={path!r} has {key}=null, which is empty", f"settings, or to leave {key} out")
     return path

@@ -14,6 +14,7 @@ from ..checks import check_at_least
 from ..console import whole_text
 from ..datamodules import CLTDataModule
 from ..datamodules.clt import parse_laws
+from ..errors import InputError
 from ..training.metrics import law_metrics
 from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
@@ -84,7 +85,7 @@ def evaluate(
     check_stack(model)
     chosen = None if laws is None else [str(law) for law in parse_laws("laws", laws)]
     if chosen is not None and not chosen:
-        raise ValueError("laws=[] is empty; allowed: one or more laws")
+        raise InputError("laws=[] is empty", "one or more laws")
     check_at_least("samples", samples, 4)  # here it goes by this name
     train, held_out = (None, None) if chosen is None else (chosen[:1], chosen[1:])
     chosen_map = str(known_map(model, map))

@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from ..callbacks.csv_metrics import KeepingCSVLogger
+from ..errors import InputError
 from ..files.untrusted import read_yaml
 
 
@@ -35,9 +36,9 @@ def _keeping(logger: CSVLogger, run: Path | None) -> CSVLogger:
     if run is not None and (Path(logger.log_dir) if named else root / run.name).resolve() == run.resolve():
         return KeepingCSVLogger(run, name="", version="", **settings)
     if named and (Path(logger.log_dir) / "metrics.csv").exists():
-        raise ValueError(
-            f"trainer.logger.version={logger._version!r} has a metrics.csv already, in {str(logger.log_dir)!r}; allowed: another "
-            "version, or --ckpt_path of that run, which goes on with it"
+        raise InputError(
+            f"trainer.logger.version={logger._version!r} has a metrics.csv already, in {str(logger.log_dir)!r}",
+            "another version, or --ckpt_path of that run, which goes on with it",
         )
     return KeepingCSVLogger(logger.save_dir, name=logger.name, version=logger._version, **settings)
 
@@ -89,9 +90,7 @@ def check_named(name: str, logger: Any) -> None:
     named = [vars(one).get(key) for one in loggers for key in ("_name", "_run_name") if isinstance(one, Logger)]
     if name not in named:
         what = ", ".join(type(one).__name__ if isinstance(one, Logger) else str(one).lower() for one in loggers)
-        raise ValueError(
-            f"name={name!r} is not the name of trainer.logger={what}; allowed: the logger's own name, or none"
-        )
+        raise InputError(f"name={name!r} is not the name of trainer.logger={what}", "the logger's own name, or none")
 
 
 def where_to_look(trainer: Trainer) -> list[str]:

@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
 from ..datamodules import CLTDataModule
+from ..errors import InputError
 from ..zoo import StackedModel
 
 ALLOWED = "allowed: bf16-mixed, 32-true, 64-true"
@@ -44,22 +45,22 @@ def check_settings(asked: Any, model: StackedModel, data: CLTDataModule) -> None
     check_ranges(asked)
     precision = str(asked["precision"])
     if precision in ("16-true", "bf16-true"):
-        raise ValueError(
+        raise InputError(
             f"trainer.precision={precision} rounds the data to three digits, and metrics would measure that; {ALLOWED}"
         )
     if precision in ("16-mixed", "16"):
         if asked["accelerator"] == "cpu" or not torch.cuda.is_available():
-            raise ValueError(f"trainer.precision={precision} would be bf16-mixed on a CPU; {ALLOWED}")
+            raise InputError(f"trainer.precision={precision} would be bf16-mixed on a CPU; {ALLOWED}")
         if model.num_members > 1:
-            raise ValueError(
+            raise InputError(
                 f"trainer.precision={precision} scales the losses of all members by one factor, which depends on all of "
                 f"them; {ALLOWED}, or one member"
             )
     batches = asked["accumulate_grad_batches"] or 1
     if data.steps_per_epoch % batches:
-        raise ValueError(
-            f"trainer.accumulate_grad_batches={batches} leaves a smaller step at the end of an epoch; "
-            f"allowed: divisors of data.steps_per_epoch={data.steps_per_epoch}"
+        raise InputError(
+            f"trainer.accumulate_grad_batches={batches} leaves a smaller step at the end of an epoch",
+            f"divisors of data.steps_per_epoch={data.steps_per_epoch}",
         )
 
 
@@ -71,17 +72,17 @@ def check_ranges(asked: Any) -> None:
     """
     devices = str(asked["devices"])
     if devices.isdecimal() and int(devices) > MOST_DEVICES:
-        raise ValueError(f"trainer.devices={devices} is out of range; allowed: up to {MOST_DEVICES} on one machine")
+        raise InputError(f"trainer.devices={devices} is out of range", f"up to {MOST_DEVICES} on one machine")
     for name, smallest in SMALLEST.items():
         value = asked[name]
         if value is not None and not value >= smallest:
-            raise ValueError(f"trainer.{name}={value!r} is out of range; allowed: numbers >= {smallest}, null")
+            raise InputError(f"trainer.{name}={value!r} is out of range", f"numbers >= {smallest}, null")
     if asked["val_check_interval"] == 0:
-        raise ValueError("trainer.val_check_interval=0 is out of range; allowed: > 0, or trainer.limit_val_batches=0")
+        raise InputError("trainer.val_check_interval=0 is out of range", "> 0, or trainer.limit_val_batches=0")
     if asked["barebones"]:
-        raise ValueError("trainer.barebones=True leaves out logs and checkpoints, which a run is for; allowed: False")
+        raise InputError("trainer.barebones=True leaves out logs and checkpoints, which a run is for", "False")
     if isinstance(asked["profiler"], str) and asked["profiler"] not in PROFILERS:
-        raise ValueError(f"trainer.profiler={asked['profiler']!r} is unknown; allowed: {', '.join(PROFILERS)}")
+        raise InputError(f"trainer.profiler={asked['profiler']!r} is unknown", ", ".join(PROFILERS))
 
 
 def check_strategy(trainer: Trainer, asked: Any) -> None:
@@ -91,16 +92,17 @@ def check_strategy(trainer: Trainer, asked: Any) -> None:
         ValueError: naming the strategy and what is allowed.
     """
     if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
-        raise ValueError(
+        raise InputError(
             f"trainer.strategy={_name(asked['strategy'])} shares out the weights of a stack, which every process needs "
-            "whole; allowed: auto, ddp, ddp_spawn"
+            "whole",
+            "auto, ddp, ddp_spawn",
         )
     environment = getattr(trainer.strategy, "cluster_environment", None)
     alone = isinstance(environment, LightningEnvironment) and not {"NODE_RANK", "GROUP_RANK"} & os.environ.keys()
     if trainer.num_nodes > 1 and alone:
-        raise ValueError(
-            f"trainer.num_nodes={trainer.num_nodes} waits for other machines; allowed: 1, or to start the processes by "
-            "torchrun or SLURM"
+        raise InputError(
+            f"trainer.num_nodes={trainer.num_nodes} waits for other machines",
+            "1, or to start the processes by torchrun or SLURM",
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..files.untrusted import read_yaml
 from ..runs.configs import CONFIGS
 from ..zoo.registry import PREFIXES, find_variant
@@ -102,9 +103,7 @@ def read_sweep(name: str) -> Sweep:
     known = sweep_names()
     path = Path(name) if Path(name).is_file() else known.get(name.removesuffix(".yaml").rpartition("/")[2])
     if path is None:
-        raise ValueError(
-            f"config={name!r} is neither a file nor a known sweep; allowed: a YAML file, {', '.join(known)}"
-        )
+        raise InputError(f"config={name!r} is neither a file nor a known sweep", f"a YAML file, {', '.join(known)}")
     return parse_sweep(read_yaml(path, f"config={name!r}"), path.stem)
 
 
@@ -124,22 +123,22 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
         [{'width': 4, 'negative_slope': [0.1, 0.9]}, {'width': 8, 'negative_slope': [0.1, 0.9]}]
     """
     if not isinstance(content, dict) or "model" not in content or not content.keys() <= set(KEYS):
-        raise ValueError(f"config={name!r} is no sweep; allowed: model, and of settings, axes and points what it needs")
+        raise InputError(f"config={name!r} is no sweep", "model, and of settings, axes and points what it needs")
     settings, axes = _mapping(content, "settings"), _mapping(content, "axes")
     points = content.get("points", [{}])
     if not isinstance(points, list) or not points or not all(isinstance(point, dict) for point in points):
-        raise ValueError(f"points={points!r} is no list of points; allowed: mappings from settings to values")
+        raise InputError(f"points={points!r} is no list of points", "mappings from settings to values")
     for axis, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise ValueError(f"axes.{axis}={values!r} is empty or no list; allowed: a list of one or more values")
+            raise InputError(f"axes.{axis}={values!r} is empty or no list", "a list of one or more values")
         if len({json.dumps(value) for value in values}) < len(values):
-            raise ValueError(f"axes.{axis}={values!r} has a value twice; allowed: distinct values")
+            raise InputError(f"axes.{axis}={values!r} has a value twice", "distinct values")
     cls, fixed = _model(str(content["model"]))
     varied = list(dict.fromkeys([*(key for point in points for key in point), *axes]))
     allowed = known_settings(cls)
     for key in [*settings, *varied]:
         if key not in allowed:
-            raise ValueError(f"{key}={_where(key, settings, axes)} is unknown; allowed: {', '.join(allowed)}")
+            raise InputError(f"{key}={_where(key, settings, axes)} is unknown", ", ".join(allowed))
     _check_contradictions(content["model"], fixed, settings, axes, points)
     found = []
     stacked = {axis: values for axis, values in axes.items() if axis in STACKED}
@@ -150,14 +149,14 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
             found.append(Point(cls, fixed | settings | own | stacked, own))
     keys = [point.key for point in found]
     if len(set(keys)) < len(keys):
-        raise ValueError(f"points={points!r} have one twice; allowed: distinct points")
+        raise InputError(f"points={points!r} have one twice", "distinct points")
     return Sweep(name, [*(key for key in varied if key not in stacked), *stacked], found)
 
 
 def _mapping(content: dict[str, Any], key: str) -> dict[str, Any]:
     value = content.get(key) or {}
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{key}={value!r} is no mapping; allowed: settings and their values")
+        raise InputError(f"{key}={value!r} is no mapping", "settings and their values")
     return value
 
 
@@ -167,7 +166,7 @@ def _model(name: str) -> tuple[str, dict[str, Any]]:
     if name in architectures():
         return name, {}
     if not name.startswith(PREFIXES):
-        raise ValueError(f"model={name!r} is unknown; allowed: {known_names()}, or a name of 'renorm zoo list'")
+        raise InputError(f"model={name!r} is unknown", f"{known_names()}, or a name of 'renorm zoo list'")
     variant = find_variant(name)
     return variant.class_path.rpartition(".")[2], dict(variant.arguments)
 
@@ -179,16 +178,16 @@ def _check_contradictions(
 
     for axis in [*axes, *(key for point in points for key in point)]:
         if axis in settings:
-            raise ValueError(f"axes.{axis} contradicts settings.{axis}={settings[axis]!r}; allowed: one of the two")
+            raise InputError(f"axes.{axis} contradicts settings.{axis}={settings[axis]!r}", "one of the two")
         if axis in fixed:
-            raise ValueError(
-                f"axes.{axis} contradicts model={model!r}, which has {axis}={fixed[axis]!r}; allowed: {known_names()}"
+            raise InputError(
+                f"axes.{axis} contradicts model={model!r}, which has {axis}={fixed[axis]!r}", known_names()
             )
     for key in settings.keys() & fixed.keys():
-        raise ValueError(f"settings.{key}={settings[key]!r} contradicts model={model!r}; allowed: {key}={fixed[key]!r}")
+        raise InputError(f"settings.{key}={settings[key]!r} contradicts model={model!r}", f"{key}={fixed[key]!r}")
     for point in points:
         for key in point.keys() & axes.keys():
-            raise ValueError(f"points has {key}={point[key]!r}, which is also in axes; allowed: one of the two")
+            raise InputError(f"points has {key}={point[key]!r}, which is also in axes", "one of the two")
 
 
 def _where(key: str, settings: dict[str, Any], axes: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..bootstrap import bootstrap
 from ..callbacks.figures import shorten, verbatim
+from ..errors import InputError
 from ..zoo.symmetry.order_parameter import order_parameter
 
 Table = dict[str, NDArray[Any]]
@@ -29,7 +30,7 @@ def draw_heat_map(table: Table, value: str, x: str, y: str | None, panels: str |
         ValueError: where the sweep varies one axis only.
     """
     if y is None:
-        raise ValueError(f"kind='heatmap' needs two axes; allowed: lines, for a sweep over {x} only")
+        raise InputError("kind='heatmap' needs two axes", f"lines, for a sweep over {x} only")
     figure, grid, parts = _panels(table, panels)
     columns, rows = values_of(table, x), values_of(table, y)
     maps = [_medians(part, value, x, y, columns, rows) for _, part in parts]

@@ -14,6 +14,7 @@ from .. import __version__
 from ..callbacks import Generalization
 from ..checks import check_at_least, check_one_of
 from ..datamodules import CLTDataModule
+from ..errors import InputError
 from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..training.divergence import AllDivergedError
@@ -36,7 +37,7 @@ def build(point: Point) -> tuple[StackedModel, CLTDataModule, int]:
     steps, lr, optimizer = settings["steps"], settings["lr"], settings["optimizer"]
     check_at_least("steps", steps, 1)
     if not isinstance(lr, int | float) or isinstance(lr, bool) or not 0 < lr < float("inf"):
-        raise ValueError(f"lr={lr!r} is out of range; allowed: positive numbers")
+        raise InputError(f"lr={lr!r} is out of range", "positive numbers")
     check_one_of("optimizer", optimizer, OPTIMIZERS)
     of_data = [name for name in inspect.signature(CLTDataModule.__init__).parameters if name != "self"]
     for_data = {name: value for name, value in point.settings.items() if name in of_data}
@@ -48,7 +49,7 @@ def build(point: Point) -> tuple[StackedModel, CLTDataModule, int]:
         model = cls(**for_model, optimizer=lambda params: make(params, lr=lr))
         return model, CLTDataModule(**for_data), steps
     except TypeError as error:
-        raise ValueError(f"settings do not fit: {error}") from None
+        raise InputError(f"settings do not fit: {error}") from None
 
 
 def run_point(point: Point) -> Columns:

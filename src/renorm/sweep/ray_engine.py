@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..errors import InputError
 from .config import Point
 from .local import DIED, Columns, Outcome, attempt
 
@@ -33,7 +34,7 @@ def run_on_ray(
     try:
         import ray
     except ImportError:
-        raise ValueError("engine='ray' needs Ray; allowed: engine=local, or pip install 'renorm[sweep]'") from None
+        raise InputError("engine='ray' needs Ray", "engine=local, or pip install 'renorm[sweep]'") from None
     _connect(ray, workers, address)
     make = ray.remote(num_cpus=1, max_restarts=0, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})(Runner)
     try:
@@ -78,9 +79,7 @@ def _connect(ray: Any, workers: int, address: str | None) -> None:
             ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise ValueError(
-                f"address={address!r} reaches no Ray cluster ({reason}); allowed: auto, or host:port"
-            ) from None
+            raise InputError(f"address={address!r} reaches no Ray cluster ({reason})", "auto, or host:port") from None
         return
     # a Ray cluster lets in whoever reaches it: loopback only, and no dashboard
     with contextlib.suppress(KeyError):

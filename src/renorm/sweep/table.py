@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..files.untrusted import read_json
 from ..files.whole import is_unused, one_writer, whole_file
 from .config import Point, Sweep
@@ -100,19 +101,17 @@ class Folder(PointFiles):
         known = path / SWEEP_FILE
         try:
             if not is_unused(path) and not known.exists():
-                raise ValueError(
-                    f"out={str(path)!r} holds other files; allowed: a new or empty folder, or this sweep's own"
-                )
+                raise InputError(f"out={str(path)!r} holds other files", "a new or empty folder, or this sweep's own")
             if known.exists() and read_description(path)["digest"] != sweep.digest:
-                raise ValueError(
-                    f"out={str(path)!r} holds another sweep or other settings; allowed: a new folder, or the sweep's own"
+                raise InputError(
+                    f"out={str(path)!r} holds another sweep or other settings", "a new folder, or the sweep's own"
                 )
             with one_writer(path, wait=1):
                 # first: the folder is then known as ours
                 write_text(known, json.dumps(self._description(), indent=1) + "\n")
                 self.points.mkdir(exist_ok=True)
         except OSError as error:
-            raise ValueError(f"out={str(path)!r} cannot be written to ({error.strerror or error})") from None
+            raise InputError(f"out={str(path)!r} cannot be written to ({error.strerror or error})") from None
 
     def _description(self) -> dict[str, Any]:
         points = [{"key": point.key, "model": point.model, "settings": point.settings} for point in self.sweep.points]
@@ -155,7 +154,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     axes = content.get("axes") if isinstance(content, dict) else None
     known = isinstance(axes, list) and all(isinstance(axis, str) for axis in axes)
     if not known or not {"digest", "points"} <= content.keys():
-        raise ValueError(f"{str(path)!r} describes no sweep; allowed: a folder of 'renorm sweep'")
+        raise InputError(f"{str(path)!r} describes no sweep", "a folder of 'renorm sweep'")
     return content
 
 
@@ -174,14 +173,14 @@ def read_table(path: Path) -> pa.Table:
             table = file.read()
             table.validate(full=True)
             if (table.schema.metadata or {}).get(SEAL) != seal(table):
-                raise ValueError("its checksum is another")
+                raise InputError("its checksum is another")
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"{str(path)!r} is no whole table ({reason}); allowed: to delete it, then its points are run again"
+        raise InputError(
+            f"{str(path)!r} is no whole table ({reason})", "to delete it, then its points are run again"
         ) from None
     if not {"config", "status"} <= set(table.column_names) or not len(table):
-        raise ValueError(f"{str(path)!r} is no table of a sweep; allowed: to delete it, then its points are run again")
+        raise InputError(f"{str(path)!r} is no table of a sweep", "to delete it, then its points are run again")
     return table
 
 
@@ -208,7 +207,7 @@ def check_size(metadata: Any, size: int) -> None:
     cells = metadata.num_rows * metadata.num_columns
     unpacked = sum(group.total_byte_size for group in groups)
     if max(cells, unpacked) > MAX_GROWTH * size + MAX_CELLS:
-        raise ValueError(f"{metadata.num_rows} rows in a file of {size} bytes")
+        raise InputError(f"{metadata.num_rows} rows in a file of {size} bytes")
 
 
 def _cell(value: Any) -> Any:

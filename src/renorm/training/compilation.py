@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from .stack import StackedModel
 
@@ -50,7 +52,7 @@ def compiled_losses(model: StackedModel, steps: float, rows: int) -> Losses:
     if missing is None:
         return _Compiled(model.losses, device, may_fall_back=wanted == "auto")
     if wanted == "true":
-        raise ValueError(f"compile=true needs a {missing}; allowed here: auto, false")
+        raise InputError(f"compile=true needs a {missing}; allowed here: auto, false")
     log.warning("compile=auto: found no %s, training runs uncompiled, several times slower for large stacks", missing)
     return model.losses
 
@@ -100,7 +102,7 @@ class _Compiled:
         except Exception as error:
             # the backends raise many types of their own: what matters is that the eager function is there
             if not self._may_fall_back:
-                raise ValueError(f"compile=true failed: {first_line(error)}; allowed here: auto, false") from error
+                raise InputError(f"compile=true failed: {first_line(error)}; allowed here: auto, false") from error
             log.warning("compile=auto: compiling failed, training runs uncompiled: %s", first_line(error))
             self._function = self._eager
             losses = self._eager(x, target)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..checks import described
-from ..errors import in_one_line
+from ..errors import InputError, in_one_line
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -33,19 +33,18 @@ def check_architecture(model: StackedModel) -> None:
     """
     who, members = f"model {type(model).__name__}", model.num_members
     if not hasattr(model, "_trained"):
-        raise ValueError(f"{who} has no initial weights; allowed: self.reset_parameters() at the end of __init__")
+        raise InputError(f"{who} has no initial weights", "self.reset_parameters() at the end of __init__")
     for name, parameter in model.named_parameters():
         if parameter.ndim == 0 or len(parameter) != members:
-            raise ValueError(
-                f"{who} has the parameter {name} of shape {tuple(parameter.shape)}; allowed: ({members}, ...), one row a "
-                "member, as those of self.linear(inputs, outputs); renorm.stack makes a stack of any nn.Module"
+            raise InputError(
+                f"{who} has the parameter {name} of shape {tuple(parameter.shape)}",
+                f"({members}, ...), one row a "
+                "member, as those of self.linear(inputs, outputs); renorm.stack makes a stack of any nn.Module",
             )
     x = torch.linspace(-1, 1, ROWS * model.block_size).view(ROWS, -1).to(next(model.parameters()))
     shared, apart = (_tried(model, blocks) for blocks in (x, x.expand(members, -1, -1)))
     if not torch.allclose(shared, apart, TOLERANCE, TOLERANCE, equal_nan=True):
-        raise ValueError(
-            f"{who} gives blocks (N, b) and (M, N, b) other outputs; allowed: the same for the same blocks"
-        )
+        raise InputError(f"{who} gives blocks (N, b) and (M, N, b) other outputs", "the same for the same blocks")
 
 
 def _tried(model: StackedModel, x: Tensor) -> Tensor:
@@ -56,14 +55,14 @@ def _tried(model: StackedModel, x: Tensor) -> Tensor:
             found = model.eval()(x)
     except Exception as error:  # whatever the user's own code raises
         problem = in_one_line(error)
-        raise ValueError(
-            f"{who} fails on blocks of shape {tuple(x.shape)}: {type(error).__name__}: {problem}; allowed: outputs {wanted}"
+        raise InputError(
+            f"{who} fails on blocks of shape {tuple(x.shape)}: {type(error).__name__}: {problem}", f"outputs {wanted}"
         ) from error
     finally:
         model.train(training)
     if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
         what = described(found)
-        raise ValueError(f"{who} turns blocks of shape {tuple(x.shape)} into {what}; allowed: {wanted}")
+        raise InputError(f"{who} turns blocks of shape {tuple(x.shape)} into {what}", str(wanted))
     return found
 
 

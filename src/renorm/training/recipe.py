@@ -138,10 +138,10 @@ def check_same_recipe(remembered: Recipe | None, own: Recipe, trainer: Trainer) 
     different = [key for key in known if key in wanted and known[key] != wanted[key]]
     if different:
         key = different[0]
-        raise ValueError(
+        raise InputError(
             f"{key.replace('init_args.', '')}={wanted[key]!r} contradicts the checkpoint {str(trainer.ckpt_path)!r}, which has "
-            f"{known[key]!r}; allowed: the checkpoint's value, or a run that does not restore it (under SLURM, another "
-            "trainer.default_root_dir)"
+            f"{known[key]!r}",
+            "the checkpoint's value, or a run that does not restore it (under SLURM, another trainer.default_root_dir)",
         )
 
 

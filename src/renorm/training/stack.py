@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .. import __version__
 from ..checks import check_at_least, check_one_of, merge_parameters, primitive
 from ..datamodules.blocks import Blocks, as_blocks, has_blocks
+from ..errors import InputError
 from ..limits import check_model, check_training
 from ..own_code import origin
 from ..versions import say_if_newer
@@ -94,9 +95,9 @@ class StackedModel(LightningModule):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__name__ in OWN_NAMES and cls.__module__.partition(".")[0] != "renorm":
-            raise ValueError(
-                f"name={cls.__name__!r} of {cls.__module__}.{cls.__qualname__} is taken by renorm.zoo.{cls.__name__}; "
-                "allowed: another name"
+            raise InputError(
+                f"name={cls.__name__!r} of {cls.__module__}.{cls.__qualname__} is taken by renorm.zoo.{cls.__name__}",
+                "another name",
             )
 
     def __init__(
@@ -195,7 +196,7 @@ class StackedModel(LightningModule):
         if chosen is not None:
             numbers = chosen if isinstance(chosen, list) and all(type(m) is int for m in chosen) else []
             if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(len(table))):
-                raise ValueError(f"members={chosen} is no choice; allowed: distinct numbers from 0 to {len(table) - 1}")
+                raise InputError(f"members={chosen} is no choice", f"distinct numbers from 0 to {len(table) - 1}")
             table = [table[m] for m in numbers]
         self.stack_size = len(points) * replicas  # with the members that were not chosen
         self.grid_axes: list[str] = list(axes)
@@ -245,7 +246,7 @@ class StackedModel(LightningModule):
                 layer.requires_grad_(self._weights == "trained")
         self._note_trained()
         if not self._trained:
-            raise ValueError("weights='fixed' leaves nothing to train; allowed: activations with trained parameters")
+            raise InputError("weights='fixed' leaves nothing to train", "activations with trained parameters")
         self.symmetry_penalty = self._make_penalty()
 
     def _make_penalty(self) -> SymmetryPenalty | None:
@@ -255,9 +256,9 @@ class StackedModel(LightningModule):
         subspaces = self.symmetric_subspaces()
         if self._penalised_symmetry not in subspaces:
             known = ", ".join(subspaces) or "none for this network"
-            raise ValueError(f"penalised_symmetry={self._penalised_symmetry!r} does not fit; allowed: {known}")
+            raise InputError(f"penalised_symmetry={self._penalised_symmetry!r} does not fit", known)
         if self._weights == "fixed":
-            raise ValueError("weights='fixed' leaves no weights to penalise; allowed: symmetry_penalty=0")
+            raise InputError("weights='fixed' leaves no weights to penalise", "symmetry_penalty=0")
         return SymmetryPenalty(strengths, subspaces[self._penalised_symmetry])
 
     def _note_trained(self) -> None:
@@ -280,9 +281,10 @@ class StackedModel(LightningModule):
         Raises:
             ValueError: for an architecture that does not define them: only a chain of layers has them.
         """
-        raise ValueError(
-            f"model={type(self).__name__} has no affine_layers; allowed: architectures that are a chain of affine layers and "
-            "activations and define affine_layers, such as renorm.zoo.MLP"
+        raise InputError(
+            f"model={type(self).__name__} has no affine_layers",
+            "architectures that are a chain of affine layers and "
+            "activations and define affine_layers, such as renorm.zoo.MLP",
         )
 
     def dense(self) -> list[tuple[Tensor, Tensor | None]]:
@@ -382,25 +384,23 @@ class StackedModel(LightningModule):
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or not x.is_floating_point():
             what = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f"x is of type {what}; allowed: a tensor of floating-point numbers")
+            raise InputError(f"x is of type {what}", "a tensor of floating-point numbers")
         leading = (self.num_members,) if x.ndim == 3 else ()
         if x.ndim not in (2, 3) or x.shape[-1] != self.block_size or x.shape[:-2] != leading:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}; allowed: (N, {self.block_size}), one block a row, "
-                f"or ({self.num_members}, N, {self.block_size})"
+            raise InputError(
+                f"x has shape {tuple(x.shape)}",
+                f"(N, {self.block_size}), one block a row, or ({self.num_members}, N, {self.block_size})",
             )
         if torch.compiler.is_compiling():
             return
         parameter = next(self.parameters())
         if x.dtype != parameter.dtype and not _casts(x.device.type):
             own, needed = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, parameter.dtype))
-            raise ValueError(
-                f"x has dtype {own}, the model {needed}; allowed: x.to(torch.{needed}) or model.to(torch.{own})"
-            )
+            raise InputError(f"x has dtype {own}, the model {needed}", f"x.to(torch.{needed}) or model.to(torch.{own})")
         if x.device != parameter.device:
-            raise ValueError(
-                f"x is on {x.device}, the model on {parameter.device}; "
-                f"allowed: x.to({str(parameter.device)!r}) or model.to({str(x.device)!r})"
+            raise InputError(
+                f"x is on {x.device}, the model on {parameter.device}",
+                f"x.to({str(parameter.device)!r}) or model.to({str(x.device)!r})",
             )
 
     # ---- training ------------------------------------------------------------------------------------------------
@@ -586,13 +586,11 @@ class StackedModel(LightningModule):
         kinds, schedules = self._restored
         self._restored = (None, None)
         if kinds not in (None, [type(optimizer).__name__]):
-            raise ValueError(
-                f"model.optimizer={type(optimizer).__name__} contradicts the checkpoint; allowed: {kinds[0]}"
-            )
+            raise InputError(f"model.optimizer={type(optimizer).__name__} contradicts the checkpoint", kinds[0])
         if schedules is not None and schedules != (self.lr_scheduler is not None):
             had = "one, which its recipe does not know" if schedules else "none"
-            raise ValueError(
-                f"model.lr_scheduler contradicts the checkpoint, which has {had}; allowed: the same as trained with"
+            raise InputError(
+                f"model.lr_scheduler contradicts the checkpoint, which has {had}", "the same as trained with"
             )
 
     def configure_optimizers(self) -> Any:
@@ -603,22 +601,22 @@ class StackedModel(LightningModule):
         """
         trained = [p for p in self.parameters() if p.requires_grad]
         if not trained:
-            raise ValueError("model has no parameters that require gradients; allowed: after model.unfreeze()")
+            raise InputError("model has no parameters that require gradients", "after model.unfreeze()")
         optimizer = self.optimizer(trained)
         self._check_restored(optimizer)
         if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
-            raise ValueError(
-                f"optimizer={type(optimizer).__name__} couples the members of a stack; allowed: element-wise ones "
-                "(Adam, AdamW, SGD, RMSprop, ...), or one member"
+            raise InputError(
+                f"optimizer={type(optimizer).__name__} couples the members of a stack",
+                "element-wise ones (Adam, AdamW, SGD, RMSprop, ...), or one member",
             )
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             if self.num_members > 1:
-                raise ValueError(
-                    "lr_scheduler=ReduceLROnPlateau gives all members one learning rate that depends on all of them; "
-                    "allowed: schedules fixed in advance, or one member"
+                raise InputError(
+                    "lr_scheduler=ReduceLROnPlateau gives all members one learning rate that depends on all of them",
+                    "schedules fixed in advance, or one member",
                 )
             plateau = {"scheduler": scheduler, "monitor": "loss/val", "interval": "epoch"}
             return {"optimizer": optimizer, "lr_scheduler": plateau}
@@ -665,9 +663,9 @@ def check_stack(model: Any) -> None:
         ValueError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)
     """
     if not isinstance(model, StackedModel):
-        raise ValueError(
-            f"model is of type {type(model).__name__}; "
-            "allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)"
+        raise InputError(
+            f"model is of type {type(model).__name__}",
+            "a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)",
         )
 
 
