@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..datamodules.blocks import as_blocks, blocks_of
 from ..errors import InputError
-from ..training.metrics import check_metrics, law_metrics, quantiles, worst_law
+from ..training.metrics import check_metrics, law_metrics, metrics_of, quantiles, worst_law
 from ..training.stack import StackedModel
 from .figures import error_by_grid_point, log_figure
 from .tables import chart_tag, log_scalars
@@ -62,9 +62,8 @@ class Generalization(Callback):
         if batch_idx + 1 < batches:
             return {}
         # one law at a time: the samples of all of them would not fit for thousands of members
-        self.results[law] = law_metrics(
-            blocks_of(trainer, "Generalization").existing_cumulants(law), self._pairs, self.metrics
-        )
+        data = blocks_of(trainer, "Generalization")
+        self.results[law] = law_metrics(data.existing_cumulants(law), self._pairs, metrics_of(data.map, self.metrics))
         self._quantiles[law] = {name: quantiles(values) for name, values in self.results[law].items()}
         self._pairs = []
         return {name: median for name, (_, median, _) in self._quantiles[law].items() if median.isfinite()}

@@ -13,7 +13,7 @@ from ..datamodules.blocks import BlockData, blocks_of
 from ..datamodules.sampling import stream
 from ..errors import InputError
 from ..limits import check_samples
-from ..maps import BlockMap, CentralLimit
+from ..maps import BlockMap, CentralLimit, Hermite
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
 from .figures import log_figure, shorten, verbatim
@@ -192,7 +192,7 @@ def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
 
 def is_gaussian(block_map: BlockMap) -> bool:
     """Whether a map's fixed points are Gaussians: flows then start from standardised laws, others from the laws as they are."""
-    return block_map.basis == "hermite"
+    return isinstance(block_map.basis, Hermite)
 
 
 def has_variance(law: laws.Law) -> bool:

@@ -66,7 +66,7 @@ def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Call
             }
             layout |= {"4 symmetry": charts} if charts else {}
         if isinstance(callback, RGFlow) and callback.every_n_epochs:
-            if data.map is None or data.map.basis != "hermite":
+            if data.map is None or data.map.basis is None:
                 continue
             tags = [f"rg/eigenvalue/{n}" for n in range(callback.order + 1)]
             layout["5 spectrum"] = {

@@ -1,22 +1,22 @@
-r"""Is a learned map a renormalisation-group step? Its flow, and its spectrum at the Gaussian fixed point."""
+r"""Is a learned map a renormalisation-group step? Its flow, and its spectrum at a fixed point."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..checks import check_at_least
 from ..datamodules.laws import Gaussian, Law
 from ..errors import InputError
-from ..maps import BlockMap, CentralLimit
+from ..maps import Basis, BlockMap, CentralLimit, Hermite
 from .kstatistics import check_order, kstat
 
-MOST_NODES = 2**17
 ORDER = 4
+MIDDLE = (0.01, 0.99)  # levels of the quantiles that a distance without tails compares
+HERMITE = Hermite()
 
 
 class RGFlowResult(NamedTuple):
@@ -26,14 +26,19 @@ class RGFlowResult(NamedTuple):
         k: k-statistics of the members' outputs, shape ``(steps + 1, 4, M)``, float64.
         exact_k: those of the exact map's output, shape ``(steps + 1, 4)``.
         wasserstein: Wasserstein-1 distance of the members' outputs to the map's fixed point (of the Gaussians, the one with the
-            sample's variance), shape ``(steps + 1, M)``; NaN where the map knows none.
+            sample's variance), shape ``(steps + 1, M)``; NaN where the map knows none, or one without a variance.
         exact_wasserstein: that of the exact map's output, shape ``(steps + 1,)``; it ends at the noise of the sample.
+        quantile_distance: distance to the fixed point's quantiles between 1% and 99%, see
+            :class:`renorm.training.metrics.QuantileDistance`, shape ``(steps + 1, M)``: it exists without a variance.
+        exact_quantile_distance: that of the exact map's output, shape ``(steps + 1,)``.
     """
 
     k: Tensor
     exact_k: Tensor
     wasserstein: Tensor
     exact_wasserstein: Tensor
+    quantile_distance: Tensor
+    exact_quantile_distance: Tensor
 
 
 @torch.no_grad()
@@ -76,18 +81,38 @@ def rg_flow(
     exact = x.double()
     members = model.num_members
     learned = x.expand(members, -1)
-    fixed = _fixed_quantiles(exact, block_map.fixed_point(b))
-    k, exact_k, distance, exact_distance = [], [], [], []
+    fixed_law = block_map.fixed_point(b)
+    fixed = _fixed_quantiles(exact, fixed_law)
+    middle = middle_of(len(x))
+    k, exact_k, gaps, exact_gaps = [], [], [], []
     for step in range(steps + 1):
         k.append(kstat(learned, ORDER, dim=1))
         exact_k.append(kstat(exact, ORDER))
-        distance.append((learned.double().sort(dim=1).values - fixed).abs().mean(dim=1))
-        exact_distance.append((exact.sort().values - fixed).abs().mean())
+        gap = (learned.double().sort(dim=1).values - fixed).abs()
+        exact_gap = (exact.sort().values - fixed).abs()
+        gaps.append(torch.stack([gap.mean(dim=1), gap[:, middle].mean(dim=1)]))
+        exact_gaps.append(torch.stack([exact_gap.mean(), exact_gap[middle].mean()]))
         if step < steps:
             shuffles = torch.stack([torch.randperm(len(x), generator=generator) for _ in range(b)], dim=1).to(x.device)
             learned = model(learned[:, shuffles])
             exact = block_map(exact[shuffles])
-    return RGFlowResult(torch.stack(k), torch.stack(exact_k), torch.stack(distance), torch.stack(exact_distance))
+    (wasserstein, middles), (exact_wasserstein, exact_middles) = (
+        torch.stack(found, dim=1) for found in (gaps, exact_gaps)
+    )
+    if not _has_variance(fixed_law):
+        wasserstein, exact_wasserstein = (
+            torch.full_like(found, torch.nan) for found in (wasserstein, exact_wasserstein)
+        )
+    return RGFlowResult(torch.stack(k), torch.stack(exact_k), wasserstein, exact_wasserstein, middles, exact_middles)
+
+
+def middle_of(n: int) -> slice:
+    """The ordered values of a sample between the levels of 1% and 99%."""
+    return slice(math.floor(MIDDLE[0] * n), math.ceil(MIDDLE[1] * n))
+
+
+def _has_variance(law: Law | None) -> bool:
+    return law is not None and bool(law.cumulants(2)[1].isfinite())
 
 
 def _fixed_quantiles(sample: Tensor, law: Law | None) -> Tensor:
@@ -100,34 +125,40 @@ def _fixed_quantiles(sample: Tensor, law: Law | None) -> Tensor:
     if isinstance(law, Gaussian):
         quantiles: Tensor = torch.special.ndtri(levels) * sample.std()
         return quantiles
-    distribution = None if law is None or law.slow_density else law.scipy()
-    if distribution is None:
-        return torch.full_like(levels, torch.nan)
-    return torch.from_numpy(distribution.ppf(levels.cpu().numpy())).to(levels)
+    known = None if law is None else law.quantiles(levels.cpu().numpy())
+    return torch.full_like(levels, torch.nan) if known is None else torch.from_numpy(known).to(levels)
 
 
 @torch.no_grad()
-def rg_spectrum(model: Any, order: int = 6, nodes: int = 32) -> Tensor:
-    r"""The learned map's action on deviations from the Gaussian fixed point, in Hermite polynomials.
+def rg_spectrum(
+    model: Any,
+    order: int = 6,
+    nodes: int = 32,
+    basis: Basis = HERMITE,
+) -> Tensor:
+    r"""The learned map's action on deviations from a fixed point, in polynomials that are orthogonal under it.
 
-    .. math:: M_{mn} = \frac{1}{m!} E\Big[ He_m(f(X)) \sum_{i=1}^b He_n(X_i) \Big], \qquad X_i \sim N(0, 1)
+    .. math:: M_{mn} = \frac{1}{E\, g_m^2} E\Big[ g_m(f(X)) \sum_{i=1}^b g_n(X_i) \Big], \qquad X_i \sim p^*
 
-    A density :math:`\varphi (1 + \sum_n c_n He_n)` of the variables becomes, to first order in c, that with coefficients
-    :math:`M c`. The exact map has the diagonal :math:`b^{1 - n/2}`.
+    A density :math:`p^* (1 + \sum_n c_n g_n)` of the variables becomes, to first order in c, that with coefficients
+    :math:`M c`. With Hermite polynomials, at the Gaussian, the central-limit map has the diagonal :math:`b^{1 - n/2}`; with
+    Laguerre polynomials, at an extreme-value law, the maximum is triangular with the diagonal :math:`b^{1 - n}`. The basis of a
+    map is :attr:`renorm.maps.BlockMap.basis`.
 
     Args:
         model: a stack with ``block_size``, that maps ``(N, b)`` to ``(M, N)``; in float64 for exact numbers.
-        order: highest order of the polynomials.
-        nodes: Gauss-Hermite nodes a variable: exact for polynomials of degree to ``2 nodes - 1``.
+        order: highest order of the polynomials; less where the basis ends before.
+        nodes: nodes of Gauss quadrature a variable: exact for polynomials of degree to ``2 nodes - 1``.
+        basis: the polynomials and their fixed point; Hermite's by default.
 
     Returns:
-        Shape ``(M, order + 1, order + 1)``, float64.
+        Shape ``(M, order + 1, order + 1)``, float64. NaN for a member whose outputs leave the support of the fixed point.
 
     Raises:
-        ValueError: for an order out of range, or a product of nodes over the block of more than 131072.
+        InputError: for an order out of range, or a product of nodes over the block of more than 131072.
 
     Source:
-        Jona-Lasinio, Il Nuovo Cimento B 26 (1975) 99.
+        Jona-Lasinio, Il Nuovo Cimento B 26 (1975) 99; Calvo, Cuchí, Esteve and Falceto, arXiv 1109.5841.
 
     Example:
         >>> from renorm.zoo import MLP
@@ -135,38 +166,14 @@ def rg_spectrum(model: Any, order: int = 6, nodes: int = 32) -> Tensor:
         torch.Size([3, 3, 3])
     """
     check_order(order, 20)
-    b = model.block_size
-    check_at_least("block_size", b, 2)
-    if nodes < 1 or nodes**b > MOST_NODES:
-        most = int(MOST_NODES ** (1 / b) + 1e-9)
-        raise InputError(f"nodes={nodes} is out of range; allowed for block_size={b}: 1 to {most}")
+    order = order if basis.highest is None else min(order, basis.highest)
     parameter = next(model.parameters())
-    one, weight = (torch.from_numpy(a).to(parameter.device) for a in np.polynomial.hermite_e.hermegauss(nodes))
-    blocks = torch.cartesian_prod(*[one] * b)
-    weights = torch.cartesian_prod(*[weight / weight.sum()] * b).prod(dim=1)
-    sources = hermite(blocks, order).sum(dim=-1) * weights
+    blocks, weights = (part.to(parameter.device) for part in basis.quadrature(model.block_size, nodes))
+    sources = basis.polynomials(blocks, order).sum(dim=-1) * weights
     outputs = model(blocks.to(parameter.dtype)).double()
-    images = hermite(outputs, order)
-    factorials = torch.tensor([math.factorial(m) for m in range(order + 1)], dtype=torch.float64, device=weights.device)
+    images = basis.polynomials(outputs, order)
     spectrum = torch.stack([image @ sources.T for image in images], dim=1)
-    return spectrum / factorials[:, None]
-
-
-def hermite(x: Tensor, order: int) -> Tensor:
-    r"""Probabilists' Hermite polynomials, :math:`He_{n+1} = x He_n - n He_{n-1}`, shape ``(order + 1, ...)``.
-
-    Args:
-        x: where, any shape.
-        order: highest order, 0 or more.
-
-    Example:
-        >>> hermite(torch.tensor(2.0), 3)
-        tensor([1., 2., 3., 2.])
-    """
-    found = [torch.ones_like(x), x]
-    for n in range(1, order):
-        found.append(x * found[-1] - n * found[-2])
-    return torch.stack(found[: order + 1])
+    return spectrum / basis.norms(order).to(weights.device)[:, None]
 
 
 def eigenvalues(spectrum: Tensor) -> Tensor:

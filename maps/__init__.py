@@ -8,9 +8,23 @@ if __name__ != "renorm.maps":
     raise ImportError("this folder is the package renorm.maps: import it by that name")
 
 from ..expressions.fields import number, positive
+from .basis import Basis, Hermite, Laguerre, Signs
 from .block_map import BlockMap, names, parse
 from .central_limit import CentralLimit
 from .maximum import Maximum
 from .stable import Stable
 
-__all__ = ["BlockMap", "CentralLimit", "Maximum", "Stable", "names", "number", "parse", "positive"]
+__all__ = [
+    "Basis",
+    "BlockMap",
+    "CentralLimit",
+    "Hermite",
+    "Laguerre",
+    "Maximum",
+    "Signs",
+    "Stable",
+    "names",
+    "number",
+    "parse",
+    "positive",
+]

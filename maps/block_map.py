@@ -13,7 +13,9 @@ from ..datamodules.laws import Law
 from ..errors import InputError, first_line
 from ..expressions.expression import Expression
 from ..expressions.reader import read
+from .basis import Basis
 
+TAIL_METRICS = ("quantile_distance", "characteristic_distance")  # which exist for laws without a variance
 ROWS = 3  # of the blocks on which a map is tried
 
 
@@ -26,9 +28,12 @@ class BlockMap(Expression):
     that returns None unless the map overrides it: where it does, nothing that is called exact is logged, drawn or written.
 
     Attributes:
+        metrics: names of metrics by which a learned map is judged beside the ordinary ones, see
+            :class:`renorm.training.metrics.MemberMetric`.
         parity: ``"odd"`` where :math:`R(-x) = -R(x)`, ``"even"`` where :math:`R(-x) = R(x)`, else None.
         permutation_symmetric: whether the order of the variables does not matter.
-        basis: ``"hermite"`` where :meth:`spectrum` is that of :func:`renorm.cumulants.rg_spectrum`, else None.
+        basis: the polynomials at its fixed point in which the spectrum of a learned map is measured, see
+            :class:`renorm.maps.Basis`; None where there are none.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -44,9 +49,10 @@ class BlockMap(Expression):
 
     what, example = "map", "central_limit()"
     registry: ClassVar[dict[str, type[BlockMap]]] = {}  # type: ignore[assignment]
+    metrics: ClassVar[tuple[str, ...]] = ()
     parity: ClassVar[str | None] = None
     permutation_symmetric: ClassVar[bool] = False
-    basis: ClassVar[str | None] = None
+    basis: ClassVar[Basis | None] = None
 
     # --- what a map must define ---------------------------------------------------------------------------------------
 

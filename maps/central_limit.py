@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..datamodules.laws import Gaussian
+from .basis import Hermite
 from .block_map import BlockMap
 
 
@@ -29,7 +30,7 @@ class CentralLimit(BlockMap):
         tensor([0.0000, 1.0000, 1.4142, 3.0000], dtype=torch.float64)
     """
 
-    name, parity, permutation_symmetric, basis = "central_limit", "odd", True, "hermite"
+    name, parity, permutation_symmetric, basis = "central_limit", "odd", True, Hermite()
 
     def __call__(self, x: Tensor) -> Tensor:
         """The normalised sum."""

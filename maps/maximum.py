@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..datamodules.laws import Gumbel
 from ..expressions.fields import number
-from .block_map import BlockMap
+from .basis import Laguerre
+from .block_map import TAIL_METRICS, BlockMap
 
 NEGLIGIBLE = 1e-30  # indices that change no digit, and of which a product may not be a normal number
 
@@ -41,7 +42,13 @@ class Maximum(BlockMap):
     """
 
     name, permutation_symmetric = "maximum", True
+    metrics = TAIL_METRICS
     xi: float = number(0, -10, 10)
+
+    @property
+    def basis(self) -> Laguerre:  # type: ignore[override]
+        """Laguerre polynomials in u."""
+        return Laguerre(self.xi)
 
     def __call__(self, x: Tensor) -> Tensor:
         """The normalised maximum."""

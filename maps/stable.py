@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..datamodules import laws
 from ..expressions.fields import positive
-from .block_map import BlockMap
+from .basis import Hermite
+from .block_map import TAIL_METRICS, BlockMap
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,14 @@ class Stable(BlockMap):
     name, parity, permutation_symmetric = "stable", "odd", True
 
     @property
-    def basis(self) -> str | None:  # type: ignore[override]
+    def basis(self) -> Hermite | None:  # type: ignore[override]
         """Hermite polynomials for index 2, where this is the central-limit map."""
-        return "hermite" if self.alpha == 2 else None
+        return Hermite() if self.alpha == 2 else None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Distances that do not need a variance, for indices below 2."""
+        return TAIL_METRICS if self.alpha < 2 else ()
 
     alpha: float = positive(1.5, 2)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..rg import hermite
+from ...maps import Hermite
 from .tensors import BlockLaw
 
 REACH = 7.5  # standard deviations
@@ -46,7 +46,7 @@ def edgeworth_ratio(g: Tensor, third: Tensor, fourth: Tensor) -> Tensor:
     Source:
         McCullagh, Tensor Methods in Statistics (1987), section 5.4.
     """
-    he = hermite(g, 6)
+    he = Hermite().polynomials(g, 6)
     single = third / 6 * he[3] + fourth / 24 * he[4] + third**2 / 72 * he[6]
     pairs = (he[3].sum(dim=0).square() - he[3].square().sum(dim=0)) / 2
     return 1 + single.sum(dim=0) + third**2 / 36 * pairs

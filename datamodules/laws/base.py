@@ -104,6 +104,24 @@ class Law(Source):
             raise LawError(f"law={str(self)!r} has no density", "laws without atoms")
         return np.asarray(distribution.pdf(np.asarray(x, dtype=np.float64)), dtype=np.float64)
 
+    def quantiles(self, levels: ArrayLike) -> NDArray[np.float64] | None:
+        """Values below which the law lies with the given probabilities; None where they are not known.
+
+        Args:
+            levels: probabilities between 0 and 1, any shape.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("rademacher()").quantiles([0.2, 0.8])
+            array([-1.,  1.])
+        """
+        levels = np.asarray(levels, dtype=np.float64)
+        if (points := self.atoms()) is not None:
+            values, weights = (np.array([float(x) for x in row]) for row in zip(*points, strict=True))
+            return values[np.searchsorted(weights.cumsum()[:-1], levels)]
+        distribution = None if self.slow_density else self.scipy()
+        return None if distribution is None else np.asarray(distribution.ppf(levels), dtype=np.float64)
+
     # --- what every law then has ------------------------------------------------------------------------------------
 
     def sample(

@@ -327,3 +327,29 @@ def test_shapes(shape: Any) -> None:
 def test_other_dtypes_are_refused(dtype: torch.dtype) -> None:
     with pytest.raises(laws.LawError, match=r"cannot be sampled; allowed: torch.float32, torch.float64"):
         laws.Gaussian().sample(3, dtype=dtype)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.9, 1.1, 1.5, 1.9])
+def test_quantiles_of_stable_laws(alpha: float) -> None:
+    """Against scipy's distribution function, which integrates each value by itself."""
+    levels = np.array([0.01, 0.2, 0.4, 0.7, 0.99])
+    found = laws.Stable(alpha=alpha).quantiles(levels)
+    assert found is not None
+    np.testing.assert_allclose(stats.levy_stable.cdf(found, alpha, 0), levels, rtol=1e-6)
+    assert laws.Stable(alpha=alpha).quantiles(0.5) == 0
+
+
+@pytest.mark.parametrize("law", ["rademacher()", "bernoulli(p=0.25)", "gumbel()", "cauchy()", "uniform()"])
+def test_quantiles_are_below_the_levels_share_of_a_sample(law: str) -> None:
+    levels = np.array([0.1, 0.3, 0.6, 0.8])
+    found = laws.parse(law).quantiles(levels)
+    assert found is not None
+    sample = laws.parse(law).sample(40_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+    below, up_to = ((sample[:, None] < found).mean(axis=0), (sample[:, None] <= found).mean(axis=0))
+    assert np.all(below <= levels + 0.015)
+    assert np.all(up_to >= levels - 0.015)
+
+
+def test_quantiles_that_are_not_known() -> None:
+    assert laws.Stable(alpha=1.5, beta=0.5).quantiles(0.3) is None
+    assert laws.Stable(alpha=1.01).quantiles(0.3) is None

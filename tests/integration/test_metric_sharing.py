@@ -20,7 +20,14 @@ from torchmetrics import Metric, MetricCollection
 import renorm
 from renorm.cumulants import Cumulants, JointCumulants
 from renorm.cumulants.mergeable import MergeableMetric
-from renorm.training.metrics import CumulantErrors, Distances, MemberMean, SquaredErrors
+from renorm.training.metrics import (
+    CharacteristicDistance,
+    CumulantErrors,
+    Distances,
+    MemberMean,
+    QuantileDistance,
+    SquaredErrors,
+)
 
 EXACT = torch.tensor([0.0, 1.0, 0.5, -0.6], dtype=torch.float64)
 POLICIES = ["propagate", "omit"]  # and "raise", which the bad data must not reach
@@ -30,6 +37,8 @@ VALUES: dict[type[Metric], dict[str, list[Any]]] = {  # each argument with sever
     MemberMean: {"members": [2]},  # another number takes other data
     SquaredErrors: {},
     Distances: {},
+    QuantileDistance: {},
+    CharacteristicDistance: {},
     CumulantErrors: {"exact": [EXACT, EXACT.where(EXACT > 0, torch.nan)]},
 }
 

@@ -15,7 +15,7 @@ from ..console import whole_text
 from ..datamodules import CLTDataModule
 from ..datamodules.clt import parse_laws
 from ..errors import InputError
-from ..training.metrics import law_metrics
+from ..training.metrics import law_metrics, metrics_of
 from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
 
@@ -102,4 +102,4 @@ def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str,
             batch = data.batch("test", 0, step, law=law).to(parameter)
             yield model.divergence.exclude(model(batch.x)), batch.y
 
-    return law_metrics(data.existing_cumulants(str(law)), pairs())
+    return law_metrics(data.existing_cumulants(str(law)), pairs(), metrics_of(data.map))
