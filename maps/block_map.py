@@ -34,6 +34,7 @@ class BlockMap(Expression):
         permutation_symmetric: whether the order of the variables does not matter.
         basis: the polynomials at its fixed point in which the spectrum of a learned map is measured, see
             :class:`renorm.maps.Basis`; None where there are none.
+        values: those that variables take, where the map is for a few; None for all real numbers.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class BlockMap(Expression):
     parity: ClassVar[str | None] = None
     permutation_symmetric: ClassVar[bool] = False
     basis: ClassVar[Basis | None] = None
+    values: ClassVar[tuple[float, ...] | None] = None
 
     # --- what a map must define ---------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ A network :math:`f` represents the map for every law where :math:`f(x) = (x_1 + 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..training.losses import clt_map
+from .. import maps
+from ..maps import BlockMap, CentralLimit, Maximum, Stable
 from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel
 from ..zoo.architectures import find_architecture, known_names
@@ -24,11 +26,17 @@ from ..zoo.mlp import MLP
 from ..zoo.registry import create_model
 from .bounded_norm import best_errors
 from .graph import examine_graph
-from .mlp import Architecture, examine
+from .linear_maps import examine_stable
+from .maximum import examine_maximum, is_smooth, not_smooth
+from .mlp import Architecture, Finding, Nonlinear, examine
+from .witnesses import any_map, simple_blocks
 
 TOLERANCE = 1e-9  # of the map, relative to the size of the block
 SCALES = (0.01, 1.0, 100.0, 1e4)
 ROWS = 256
+LINEAR = ("gcn", "graph_conv", "sage", "gin")  # message-passing layers that are linear in the messages
+# RG map -> what is known of it beside the arguments for any map
+ARGUMENTS: dict[type[BlockMap], Callable[[MLP, BlockMap], Finding]] = {Maximum: examine_maximum, Stable: examine_stable}
 
 
 @dataclass(frozen=True)
@@ -77,8 +85,8 @@ def _short(value: Tensor, most: int = 12) -> str:
     return f"[{', '.join(numbers[:most])}{', …' if len(numbers) > most else ''}]"
 
 
-def certify(model: StackedModel | str | Path) -> Certificate:
-    r"""Can an architecture represent the central-limit map for every law?
+def certify(model: StackedModel | str | Path, map: str | None = None) -> Certificate:
+    r"""Can an architecture represent an RG map for every law?
 
     Polynomial activations are settled by elimination, piecewise-linear ones by the cancellation of kinks and by ranges and
     slopes far out, others as far as an argument goes; what no argument settles is ``undecided``. The derivations are in
@@ -86,6 +94,7 @@ def certify(model: StackedModel | str | Path) -> Certificate:
 
     Args:
         model: a stack, the name of a variant, or the path of a YAML file with ``model: {class_path, init_args}``.
+        map: the map; by default the one that the model was trained on, or the central-limit map.
 
     Returns:
         The certificate; of a network with ``weights="fixed"``, for the first member's weights.
@@ -97,13 +106,13 @@ def certify(model: StackedModel | str | Path) -> Certificate:
         >>> certify("mlp_quadratic_full").verdict, certify("mlp_quadratic_free").verdict
         ('not representable', 'representable')
     """
-    found = certify_grid(model)
+    found = certify_grid(model, map)
     if len(found) > 1:
         raise InputError(f"model has a grid of {len(found)} points", "one point, or certify_grid")
     return next(iter(found.values()))
 
 
-def certify_grid(model: StackedModel | str | Path) -> dict[str, Certificate]:
+def certify_grid(model: StackedModel | str | Path, map: str | None = None) -> dict[str, Certificate]:
     """One certificate for each grid point of a stack, by the point's label; ``all`` without a grid.
 
     Example:
@@ -111,12 +120,10 @@ def certify_grid(model: StackedModel | str | Path) -> dict[str, Certificate]:
         ['not representable', 'representable']
     """
     stack = model if isinstance(model, StackedModel) else read_model(model)
-    if stack.learned_map not in (None, BEFORE_MAPS):
-        raise InputError(
-            f"model was trained on map={stack.learned_map!r}", f"models of {BEFORE_MAPS}, which these prove"
-        )
+    block_map = maps.parse(map or stack.learned_map or BEFORE_MAPS)
+    block_map.check_block_size(stack.block_size)
     groups = stack.grid_groups()
-    return {label: _certify_member(stack, positions[0]) for label, positions in groups.items()}
+    return {label: _certify_member(stack, positions[0], block_map) for label, positions in groups.items()}
 
 
 def read_model(source: str | Path) -> StackedModel:
@@ -159,7 +166,7 @@ def build_model(section: dict[str, Any]) -> StackedModel:
         raise InputError(f"init_args={sorted(arguments)} do not fit {cls.__name__} ({error})") from None
 
 
-def _certify_member(stack: StackedModel, position: int) -> Certificate:
+def _certify_member(stack: StackedModel, position: int, block_map: BlockMap) -> Certificate:
     if not (_computes_as(stack, GNN) or _computes_as(stack, MLP)):
         raise InputError(
             f"model={type(stack).__name__} cannot be examined: arguments are known for the networks of MLP and GNN only",
@@ -169,19 +176,45 @@ def _certify_member(stack: StackedModel, position: int) -> Certificate:
     single.load_state_dict({name: value[position : position + 1] for name, value in stack.state_dict().items()})
     bounded: tuple[tuple[float, float], ...] = ()
     if isinstance(single, GNN):
-        architecture, finding = graph_line(single), examine_graph(single)
+        architecture, finding = graph_line(single), _examine_graph(single, block_map)
     else:
         assert isinstance(single, MLP)
         shape = Architecture.of(single)
-        architecture, finding = str(shape), examine(shape, single)
-        bounded = best_errors(shape) if finding.verdict == "not representable" else ()
+        architecture, finding = str(shape), _examine(shape, single, block_map)
+        if isinstance(block_map, CentralLimit) and finding.verdict == "not representable":
+            bounded = best_errors(shape)
     check = None
     if finding.verdict == "representable":
-        check = largest_error(single)
+        check = largest_error(single, block_map)
         if not check < TOLERANCE:  # a mistake of ours must not become a certificate
             raise AssertionError(f"{architecture}: the weights that were found are wrong by {check}")
     weights = {n: p.detach()[0].clone() for n, p in single.named_parameters()} if check is not None else None
-    return Certificate(finding.verdict, architecture, finding.derivation, finding.infimum, weights, check, bounded)
+    line = architecture if isinstance(block_map, CentralLimit) else f"{architecture}, for {block_map}"
+    return Certificate(finding.verdict, line, finding.derivation, finding.infimum, weights, check, bounded)
+
+
+def _examine(shape: Architecture, model: MLP, block_map: BlockMap) -> Finding:
+    """By the arguments of the map; of the central limit, or of any map, then its own."""
+    if isinstance(block_map, CentralLimit):
+        return examine(shape, model)
+    if (finding := any_map(model, block_map)) is not None:
+        return finding
+    own = next((argument for kind, argument in ARGUMENTS.items() if isinstance(block_map, kind)), None)
+    return (
+        Finding("undecided", (f"no argument is known for {block_map}",), "unknown")
+        if own is None
+        else own(model, block_map)
+    )
+
+
+def _examine_graph(model: GNN, block_map: BlockMap) -> Finding:
+    """Graph networks: arguments for the central limit, and for maps that bend where networks do not."""
+    if isinstance(block_map, CentralLimit):
+        return examine_graph(model)
+    phi = Nonlinear.of(model)
+    if isinstance(block_map, Maximum) and model.hparams["layer"] in LINEAR and is_smooth(phi):
+        return not_smooth(phi)
+    return Finding("undecided", (f"no argument is known for graph networks and {block_map}",), "unknown")
 
 
 def _computes_as(model: StackedModel, cls: type[StackedModel]) -> bool:
@@ -201,12 +234,18 @@ def graph_line(model: GNN) -> str:
 
 
 @torch.no_grad()
-def largest_error(model: StackedModel) -> float:
-    r"""Largest :math:`|f(x) - y| / \max_j |x_j|` over random blocks of many sizes, of the first member."""
+def largest_error(model: StackedModel, block_map: BlockMap) -> float:
+    r"""Largest :math:`|f(x) - y| / \max_j |x_j|` over random blocks of many sizes, of the first member.
+
+    Of a map whose variables take few values, the largest error over such blocks.
+    """
+    if block_map.values is not None:
+        x = simple_blocks(block_map, model.block_size)
+        return float((model(x)[0] - block_map(x)).abs().max())
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for scale in SCALES:
         x = scale * torch.randn(ROWS, model.block_size, generator=generator, dtype=torch.float64)
-        error = (model(x)[0] - clt_map(x)).abs() / x.abs().amax(dim=1)
+        error = (model(x)[0] - block_map(x)).abs() / (x.abs().amax(dim=1) + abs(float(block_map(0 * x[:1]))))
         worst = max(worst, float(error.max()))
     return worst if math.isfinite(worst) else math.inf
