@@ -10,7 +10,20 @@ if __name__ != "renorm.maps":
 from ..expressions.fields import number, positive
 from .block_map import BlockMap, names, parse
 from .central_limit import CentralLimit
+from .decimation import Decimation
+from .majority import Majority
 from .maximum import Maximum
 from .stable import Stable
 
-__all__ = ["BlockMap", "CentralLimit", "Maximum", "Stable", "names", "number", "parse", "positive"]
+__all__ = [
+    "BlockMap",
+    "CentralLimit",
+    "Decimation",
+    "Majority",
+    "Maximum",
+    "Stable",
+    "names",
+    "number",
+    "parse",
+    "positive",
+]
