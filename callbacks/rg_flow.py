@@ -192,7 +192,7 @@ def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
 
 def is_gaussian(block_map: BlockMap) -> bool:
     """Whether a map's fixed points are Gaussians: flows then start from standardised laws, others from the laws as they are."""
-    return isinstance(block_map.basis, Hermite)
+    return isinstance(block_map.basis, Hermite) and isinstance(block_map.fixed_point(2), laws.Gaussian)
 
 
 def has_variance(law: laws.Law) -> bool:

@@ -11,6 +11,8 @@ from ..expressions.fields import number, positive
 from .basis import Basis, Hermite, Laguerre, Signs
 from .block_map import BlockMap, names, parse
 from .central_limit import CentralLimit
+from .decimation import Decimation
+from .majority import Majority
 from .maximum import Maximum
 from .stable import Stable
 
@@ -18,8 +20,10 @@ __all__ = [
     "Basis",
     "BlockMap",
     "CentralLimit",
+    "Decimation",
     "Hermite",
     "Laguerre",
+    "Majority",
     "Maximum",
     "Signs",
     "Stable",

@@ -46,6 +46,10 @@ class CentralLimit(BlockMap):
         factors = eigenvalues ** torch.arange(steps + 1, dtype=torch.float64, device=kappa.device)[:, None]
         return factors.view(steps + 1, -1, *[1] * (kappa.ndim - 1)) * kappa.double()
 
+    def weights(self, block_size: int) -> Tensor:
+        r""":math:`b^{-1/2}` for every variable."""
+        return torch.full((block_size,), 1 / math.sqrt(block_size), dtype=torch.float64)
+
     def spectrum(self, order: int, block_size: int) -> Tensor:
         r""":math:`b^{1 - n/2}`, with the Hermite polynomials as eigenfunctions."""
         size = torch.tensor(block_size, dtype=torch.float64)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..datamodules.laws import Gumbel
+from ..datamodules.laws import GEV, Gumbel, Law
+from ..datamodules.laws.extreme_values import NEGLIGIBLE
 from ..expressions.fields import number
 from .basis import Laguerre
 from .block_map import TAIL_METRICS, BlockMap
-
-NEGLIGIBLE = 1e-30  # indices that change no digit, and of which a product may not be a normal number
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class Maximum(BlockMap):
         exponents = 1 - torch.arange(order + 1, dtype=torch.float64)
         return torch.tensor(block_size, dtype=torch.float64) ** exponents
 
-    def fixed_point(self, block_size: int) -> Gumbel | None:
-        """Gumbel's law for ξ = 0."""
-        return Gumbel() if self.xi == 0 else None
+    def fixed_point(self, block_size: int) -> Law:
+        """The generalised extreme-value law of the same index; Gumbel's for ξ = 0."""
+        return Gumbel() if self.xi == 0 else GEV(xi=self.xi)
 
     def formula(self, block_size: int) -> str:
         """The maximum, shifted."""

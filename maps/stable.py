@@ -61,6 +61,10 @@ class Stable(BlockMap):
         factors = self.spectrum(len(kappa), block_size)[1:].to(kappa.device)
         return factors.view(-1, *[1] * (kappa.ndim - 1)) * kappa.double()
 
+    def weights(self, block_size: int) -> Tensor:
+        r""":math:`b^{-1/\alpha}` for every variable."""
+        return torch.full((block_size,), math.pow(block_size, -1 / self.alpha), dtype=torch.float64)
+
     def spectrum(self, order: int, block_size: int) -> Tensor:
         r""":math:`b^{1 - n/\alpha}`, for the perturbations :math:`|k|^n` of :math:`\ln\varphi`."""
         exponents = 1 - torch.arange(order + 1, dtype=torch.float64) / self.alpha

@@ -10,12 +10,14 @@ from .composite import Mixture, Standardised
 from .discrete import Bernoulli, Poisson, Rademacher
 from .empirical import Empirical
 from .exact import cumulants_of
+from .extreme_values import GEV, Pareto
 from .half_line import Beta, Exponential, Gamma, Lognormal
 from .heavy_tails import Cauchy, Stable, StudentT
 from .location_scale import Gaussian, Gumbel, Laplace, Logistic, Triangular, Uniform
 from .parser import names, parse
 
 __all__ = [
+    "GEV",
     "MAX_ORDER",
     "Bernoulli",
     "Beta",
@@ -31,6 +33,7 @@ __all__ = [
     "Logistic",
     "Lognormal",
     "Mixture",
+    "Pareto",
     "Poisson",
     "Rademacher",
     "Stable",

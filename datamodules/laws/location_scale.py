@@ -46,7 +46,7 @@ class Gaussian(Law):
 
     def affine(self, shift: Number, scale: Number) -> Law:
         """A Gaussian again."""
-        return Gaussian(*_moved(self.mean, self.std, shift, scale))
+        return Gaussian(*moved(self.mean, self.std, shift, scale))
 
     def scipy(self) -> Any:
         """``scipy.stats.norm``."""
@@ -139,7 +139,7 @@ class Laplace(Law):
 
     def affine(self, shift: Number, scale: Number) -> Law:
         """A Laplace law again."""
-        return Laplace(*_moved(self.loc, self.scale, shift, scale))
+        return Laplace(*moved(self.loc, self.scale, shift, scale))
 
     def breakpoints(self) -> tuple[float, ...]:
         """The cusp."""
@@ -187,7 +187,7 @@ class Logistic(Law):
 
     def affine(self, shift: Number, scale: Number) -> Law:
         """A logistic law again."""
-        return Logistic(*_moved(self.loc, self.scale, shift, scale))
+        return Logistic(*moved(self.loc, self.scale, shift, scale))
 
     def scipy(self) -> Any:
         """``scipy.stats.logistic``."""
@@ -230,7 +230,7 @@ class Gumbel(Law):
 
     def affine(self, shift: Number, scale: Number) -> Law:
         """A Gumbel law again."""
-        return Gumbel(*_moved(self.loc, self.scale, shift, scale))
+        return Gumbel(*moved(self.loc, self.scale, shift, scale))
 
     def scipy(self) -> Any:
         """``scipy.stats.gumbel_r``."""
@@ -305,7 +305,8 @@ class Triangular(Law):
         return stats.triang((self.mode - self.low) / width, self.low, width)
 
 
-def _moved(loc: float, scale: float, shift: Number, factor: Number) -> tuple[float, float]:
+def moved(loc: float, scale: float, shift: Number, factor: Number) -> tuple[float, float]:
+    """Location and scale of ``shift + factor * X``, rounded."""
     return _moved_point(loc, shift, factor), to_float(product(Fraction(scale), factor))
 
 

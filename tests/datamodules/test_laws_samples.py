@@ -26,6 +26,11 @@ CONTINUOUS = [
     "laplace(loc=1, scale=0.3)",
     "logistic(loc=-2, scale=2)",
     "gumbel(loc=0.5, scale=3)",
+    "gev(xi=0.3, loc=1, scale=2)",
+    "gev(xi=-0.3)",
+    "gev(xi=1e-9)",
+    "pareto(shape=9, scale=2)",
+    "pareto(shape=1)",
     "cauchy(loc=1, scale=2)",
     "exponential(rate=4)",
     "gamma()",
@@ -54,9 +59,18 @@ DISCRETE = [
     "mixture(0.25*rademacher() + 0.75*bernoulli(p=0.9))",
     "standardised(bernoulli(p=0.2))",
 ]
-WITH_MOMENTS = [text for text in CONTINUOUS if "cauchy" not in text and "student_t(df" not in text] + DISCRETE
+WITH_MOMENTS = [
+    text
+    for text in CONTINUOUS
+    if not any(heavy in text for heavy in ("cauchy", "student_t(df", "gev(xi=0.3", "pareto(shape=1"))
+] + DISCRETE
 AWKWARD = [
     "cauchy(scale=1e30)",
+    "gev(xi=10, scale=1e30)",
+    "gev(xi=-10, loc=1e30, scale=1e30)",
+    "gev(xi=1e-300)",
+    "pareto(shape=1e-30)",
+    "pareto(shape=1e30, scale=1e30)",
     "stable(alpha=0.01, beta=1)",
     "stable(alpha=1e-30)",
     "stable(alpha=1, beta=1)",

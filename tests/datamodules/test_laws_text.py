@@ -38,6 +38,8 @@ SIMPLE: st.SearchStrategy[laws.Law] = st.one_of(
     st.builds(laws.Bernoulli, st.floats(0, 1)),
     st.builds(laws.Poisson, st.floats(1e-30, 1e15)),
     ordered.map(lambda p: laws.Triangular(*p)),
+    st.builds(laws.GEV, st.floats(-10, 10), real, scale),
+    st.builds(laws.Pareto, scale, scale),
     st.builds(laws.Stable, st.floats(1e-30, 2), st.floats(-1, 1)),
 )
 
@@ -104,6 +106,8 @@ def test_any_text_is_a_law_or_a_law_error(text: str) -> None:
         ("laplace", "laplace(loc=0, scale=1)"),
         ("logistic", "logistic(loc=0, scale=1)"),
         ("gumbel", "gumbel(loc=0, scale=1)"),
+        ("gev", "gev(xi=0, loc=0, scale=1)"),
+        ("pareto", "pareto(shape=3, scale=1)"),
         ("cauchy", "cauchy(loc=0, scale=1)"),
         ("exponential", "exponential(rate=1)"),
         ("gamma", "gamma(shape=2, scale=1)"),

@@ -17,15 +17,17 @@ from torch import Tensor
 from renorm import maps
 from renorm.cumulants import rg_spectrum
 from renorm.datamodules import laws
-from renorm.maps import BlockMap, CentralLimit, Maximum, Stable
+from renorm.maps import BlockMap, CentralLimit, Decimation, Majority, Maximum, Stable
 from renorm.testing import check_map
 
 ALL = [CentralLimit(), Stable(), Stable(alpha=1), Stable(alpha=2), Maximum(), Maximum(xi=0.5), Maximum(xi=-0.5)]
+ALL += [Majority(), Decimation(), Decimation(keep=1)]
+BIASED = "mixture(0.6*bernoulli(p=1) + 0.4*rademacher())"  # 1 with probability 0.8, else -1
 
 
 @pytest.mark.parametrize("block_map", ALL, ids=str)
 def test_every_map_keeps_the_contract(block_map: BlockMap) -> None:
-    check_map(block_map, block_sizes=(2, 3, 5))
+    check_map(block_map, block_sizes=(2, 3, 5), laws=("gaussian()", "gamma()", "rademacher()", BIASED))
 
 
 @pytest.mark.parametrize("block_map", ALL, ids=str)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .. import maps
-from ..maps import BlockMap, CentralLimit, Maximum, Stable
+from ..maps import BlockMap, CentralLimit, Decimation, Majority, Maximum, Stable
 from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel
 from ..zoo.architectures import find_architecture, known_names
@@ -36,7 +36,12 @@ SCALES = (0.01, 1.0, 100.0, 1e4)
 ROWS = 256
 LINEAR = ("gcn", "graph_conv", "sage", "gin")  # message-passing layers that are linear in the messages
 # RG map -> what is known of it beside the arguments for any map
-ARGUMENTS: dict[type[BlockMap], Callable[[MLP, BlockMap], Finding]] = {Maximum: examine_maximum, Stable: examine_stable}
+ARGUMENTS: dict[type[BlockMap], Callable[[MLP, BlockMap], Finding]] = {
+    Decimation: examine_decimation,
+    Majority: examine_majority,
+    Maximum: examine_maximum,
+    Stable: examine_stable,
+}
 
 
 @dataclass(frozen=True)
