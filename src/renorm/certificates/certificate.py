@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from .. import maps
+from ..errors import InputError
 from ..maps import BlockMap, CentralLimit, Decimation, Majority, Maximum, Stable
 from ..training.recipe import BEFORE_MAPS
 from ..training.stack import StackedModel
@@ -26,7 +26,8 @@ from ..zoo.mlp import MLP
 from ..zoo.registry import create_model
 from .bounded_norm import best_errors
 from .graph import examine_graph
-from .linear_maps import examine_stable
+from .linear_maps import examine_decimation, examine_stable
+from .majority import examine_majority
 from .maximum import examine_maximum, is_smooth, not_smooth
 from .mlp import Architecture, Finding, Nonlinear, examine
 from .witnesses import any_map, simple_blocks

@@ -89,18 +89,19 @@ def _candidates(architecture: Architecture, model: MLP) -> Iterator[Weights]:
 
 
 def _one_layer(units: list[tuple[float, float, float]], copies: int, offset: float, b: int, width: int) -> Weights:
-    weight, bias, out = torch.zeros(width, b), torch.zeros(width), torch.zeros(1, width)
+    weight, bias, out = (torch.zeros(shape, dtype=torch.float64) for shape in ((width, b), (width,), (1, width)))
     for position, (of_sum, shift, read) in enumerate(units):
         weight[position], bias[position], out[0, position] = of_sum, shift, read / copies
-    return [(weight, bias), (out, torch.tensor([offset]))]
+    return [(weight, bias), (out, torch.tensor([offset], dtype=torch.float64))]
 
 
 def _two_bends(b: int, width: int) -> Weights:
     """All units alike: relu(2 - relu(S + 1)) is 2 below, 0 above."""
+    one = torch.ones(width, dtype=torch.float64)
     return [
-        (torch.ones(width, b), torch.ones(width)),
-        (torch.full((width, width), -1 / width), torch.full((width,), 2.0)),
-        (torch.full((1, width), -1 / width), torch.ones(1)),
+        (one[:, None].expand(width, b), one),
+        (-one.expand(width, width) / width, 2 * one),
+        (-one[None] / width, one[:1]),
     ]
 
 
@@ -109,9 +110,9 @@ def _fits(model: MLP, weights: Weights, block_map: BlockMap) -> bool:
     """Give the network these weights, where its symmetry allows them, and try all blocks."""
     try:
         for layer, (weight, bias) in zip(model.affine_layers(), weights, strict=True):
-            layer.weight.fill(weight.double())
+            layer.weight.fill(weight)
             if layer.bias is not None:
-                layer.bias.fill(bias.double())
+                layer.bias.fill(bias)
     except InputError:
         return False
     x = simple_blocks(block_map, axis_sizes(model)[0])

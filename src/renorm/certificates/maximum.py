@@ -51,6 +51,8 @@ def examine_maximum(model: MLP, block_map: BlockMap) -> Finding:
         return impossible(
             "Two different units bend along one line each. The maximum bends along x_1 = x_2 and nowhere else, so that both",
             "bend there, or cancel: f is then a function of x_1 - x_2 alone, or a straight plane. The maximum is neither.",
+            "A kink far out is as good as none: the error falls to 0 as the bias of the unit that hands on x_2 grows.",
+            infimum="zero, not attained",
         )
     return _tournament(architecture, model, block_map)
 
