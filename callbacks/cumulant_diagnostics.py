@@ -13,6 +13,7 @@ from torch import Tensor
 from ..cumulants import kstat
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData, Blocks, blocks_of
+from ..datamodules.clt import parse_laws
 from ..datamodules.laws.quadrature import law_rule
 from ..errors import InputError
 from ..limits import check_samples
@@ -66,7 +67,7 @@ class CumulantDiagnostics(Callback):
         check_samples(samples)
         if method not in METHODS:
             raise InputError(f"method={method!r} is unknown", ", ".join(METHODS))
-        self.laws = None if laws is None else parse_laws([laws] if isinstance(laws, str) else laws)
+        self.laws = None if laws is None else parse_laws("laws", laws)
         self.every_n_epochs = every_n_epochs
         self.samples = samples
         self.method = method
@@ -92,6 +93,8 @@ class CumulantDiagnostics(Callback):
             if data.block_size != 2:
                 raise InputError(f"method='quadrature' with block_size={data.block_size}", "block_size=2, or sampling")
             for law in self.laws or data.train_laws:
+                if not isinstance(law, laws.Law):
+                    raise InputError(f"method='quadrature' with law={str(law)!r}", "laws of one variable, or sampling")
                 law_rule(law)  # refuses a law that it cannot integrate now, and not after the first epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,8 +147,8 @@ class CumulantDiagnostics(Callback):
                 group: {name: np.array(median_of_units(layer.k[:, positions])) for name, layer in layers.items()}
                 for group, positions in model.grid_groups().items()
             }
-            image = data.target_cumulants(law) if data.independent else None
-            exact = None if image is None else torch.stack([laws.parse(law).cumulants(ORDER), image]).numpy()
+            start, image = _start(data, law), data.target_cumulants(law)
+            exact = None if start is None or image is None else torch.stack([start, image]).numpy()
             log_figure(
                 trainer,
                 f"cumulant_flow/{law}",
@@ -173,9 +176,12 @@ class CumulantDiagnostics(Callback):
         self._history = state_dict["history"]
 
 
-def parse_laws(texts: list[str]) -> list[laws.Law]:
-    """Laws from their strings."""
-    return [laws.parse(text) for text in texts]
+def _start(data: BlockData, law: str) -> Tensor | None:
+    """Exact cumulants of one variable; None where they are not known."""
+    if data.independent:
+        return laws.parse(law).cumulants(ORDER)
+    known = getattr(data, "variable_cumulants", None)  # which data modules of one's own need not have
+    return None if known is None else known(law)
 
 
 def median_of_units(k: Tensor) -> list[float]:

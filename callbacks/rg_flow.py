@@ -181,7 +181,7 @@ class RGFlow(Callback):
                 if exact:
                     columns[f"exact_k{n + 1}"] = flow.exact_k[:, n].repeat_interleave(members).cpu().numpy()
             tables.append(pa.table(columns))
-        write_epoch(folder, epoch, pa.concat_tables(tables))
+        write_epoch(folder, epoch, pa.concat_tables(tables, promote_options="default"))
 
 
 def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..limits import check_blocks, check_outputs
 from ..maps import BlockMap
 from ..maps import parse as parse_map
-from .block_sources import parse_source
+from .block_sources import BlockSource, parse_source
 from .blocks import Blocks
 from .laws import Law
 from .sampling import BlockLoader, Split, interleave, shard, stream
@@ -178,16 +178,27 @@ class CLTDataModule(LightningDataModule):
     def target_cumulants(self, law: str) -> Tensor | None:
         """Exact cumulants of the target under a law, shape ``(4,)``, float64; None where they are not known."""
         found = self._named(law)
-        if not self._draws_laws or not isinstance(found, Law):
+        if not self._draws_laws:
             return None
-        return self.map.cumulants(found.cumulants(4), self.block_size)
+        if isinstance(found, Law):
+            return self.map.cumulants(found.cumulants(4), self.block_size)
+        return image_cumulants(self.map, found, self.block_size) if isinstance(found, BlockSource) else None
+
+    def variable_cumulants(self, law: str) -> Tensor | None:
+        """Exact cumulants of one variable of a block, shape ``(4,)``, float64; None where they are not known."""
+        found = self._named(law)
+        if not self._draws_laws:
+            return None
+        if isinstance(found, BlockSource):
+            return found.sum_cumulants(torch.ones(1), 4)
+        return found.cumulants(4) if isinstance(found, Law) else None
 
     def existing_cumulants(self, law: str) -> Tensor:
         """Numbers of shape ``(4,)``, NaN where the target has no such cumulant: as far as is known, where its law has none."""
         exact, found = self.target_cumulants(law), self._named(law)
-        if exact is not None:
-            return exact
-        return found.cumulants(4) if isinstance(found, Law) else torch.zeros(4, dtype=torch.float64)
+        if exact is None:
+            exact = found.cumulants(4) if isinstance(found, Law) else self.variable_cumulants(law)
+        return torch.zeros(4, dtype=torch.float64) if exact is None else exact
 
     # ---- batches ---------------------------------------------------------------------------------------------------
 
@@ -279,6 +290,20 @@ class CLTDataModule(LightningDataModule):
     def predict_dataloader(self) -> list[BlockLoader]:
         """One loader for each law, in the order of :attr:`laws`."""
         return [self._loader("predict", law) for law in self.laws]
+
+
+def image_cumulants(block_map: BlockMap, source: BlockSource, block_size: int) -> Tensor | None:
+    """Exact cumulants of a map's target on dependent variables, shape ``(4,)``: for a linear map, or for all of few blocks."""
+    weights = block_map.weights(block_size)
+    if weights is not None:
+        return source.sum_cumulants(weights, 4)
+    states = source.states(block_size)
+    if states is None:
+        return None
+    y, probabilities = block_map(states[0]), states[1]
+    mean = probabilities @ y
+    second, third, fourth = (probabilities @ (y - mean) ** n for n in (2, 3, 4))
+    return torch.stack([mean, second, third, fourth - 3 * second**2])
 
 
 def parse_laws(name: str, texts: Iterable[str] | str) -> list[Source]:

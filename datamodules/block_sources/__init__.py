@@ -1,4 +1,4 @@
-"""Sources of blocks whose variables are not independent, written like laws: ``blocks(path=spins.npy)``.
+"""Sources of blocks whose variables are not independent, written like laws: ``ising_chain(coupling=0.5)``.
 
 Importing this package registers every source; :func:`parse_source` reads a source or a law.
 """
@@ -11,10 +11,12 @@ from ...errors import InputError
 from ...expressions.reader import read
 from ..laws import parse
 from ..source import Source
+from .ar1 import AR1
 from .base import BlockSource
 from .file_blocks import FileBlocks
+from .ising_chain import IsingChain
 
-__all__ = ["BlockSource", "FileBlocks", "parse_source"]
+__all__ = ["AR1", "BlockSource", "FileBlocks", "IsingChain", "parse_source"]
 
 _NAME = re.compile(r"\s*([^\W\d]\w*)")
 

@@ -200,11 +200,7 @@ class Law(Source):
         location, width = self.location_and_width()
         if self.exact_cumulants(2)[1:] == [0]:
             return  # a constant may be rounded
-        numbers = torch.finfo(dtype)
-        if max(abs(location), width) > numbers.max:
-            raise LawError(f"law={str(self)!r} is beyond the range of {dtype}", f"up to {numbers.max:.2g}")
-        if width < max(abs(location) / RESOLVED[dtype], numbers.smallest_normal):
-            raise unresolved(self, location, width, dtype)
+        check_width(self, location, width, dtype)
 
     def cumulants(self, order: int) -> Tensor:
         r"""Exact cumulants :math:`\kappa_1, \dots, \kappa_n` of the law with precisely these (double) parameters.
@@ -261,7 +257,20 @@ class Law(Source):
         return Standardised(self) if inside is None else inside
 
 
-def unresolved(law: Law, location: float, width: float, dtype: torch.dtype) -> LawError:
+def check_width(law: Source, location: float, width: float, dtype: torch.dtype) -> None:
+    """Refuse a floating-point type whose steps are too coarse for a width at a location, or that does not reach them.
+
+    Raises:
+        LawError: naming the law.
+    """
+    numbers = torch.finfo(dtype)
+    if max(abs(location), width) > numbers.max:
+        raise LawError(f"law={str(law)!r} is beyond the range of {dtype}", f"up to {numbers.max:.2g}")
+    if width < max(abs(location) / RESOLVED[dtype], numbers.smallest_normal):
+        raise unresolved(law, location, width, dtype)
+
+
+def unresolved(law: Source, location: float, width: float, dtype: torch.dtype) -> LawError:
     """The refusal of a law for a floating-point type."""
     wider = "torch.float64, or " if dtype is torch.float32 else ""
     return LawError(

@@ -283,11 +283,15 @@ def blocks(device: torch.device) -> Any:
     return list(Blocks(sample(5, 2), sample(5)).to(device)[:2])
 
 
-@case("renorm.maps.CentralLimit", "renorm.maps.Stable", "renorm.maps.Maximum", "renorm.maps.parse")
+@case(*(f"renorm.maps.{name}" for name in ("CentralLimit", "Decimation", "Majority", "Maximum", "Stable", "parse")))
 def block_maps(device: torch.device) -> Any:
     x, kappa = sample(5, 2).to(device), sample(4, 2).to(device)
-    values = [maps.parse(text)(x) for text in ("central_limit()", "stable()", "maximum()", "maximum(xi=0.5)")]
-    return [*values, *(maps.parse(text).cumulants(kappa, 2) for text in ("central_limit()", "stable()"))]
+    values = [
+        maps.parse(text)(x) for text in ("central_limit()", "stable()", "maximum()", "maximum(xi=0.5)", "decimation()")
+    ]
+    recursions = [maps.parse(text).cumulants(kappa, 2) for text in ("central_limit()", "stable()", "decimation()")]
+    spins = maps.parse("majority()").cumulants(torch.tensor([0.0, 1.0, 0.0, -2.0]).to(device), 3)
+    return [*values, maps.parse("majority()")(x[:3].T), *recursions, spins]
 
 
 for _activation, _own in ACTIVATIONS.items():

@@ -57,10 +57,11 @@ class Expression:
 
 
 def write_argument(thing: Expression, field: dataclasses.Field[Any]) -> str:
-    """One argument of the canonical text: numbers and texts by keyword, expressions by position."""
+    """One argument of the canonical text, by keyword; an expression that comes first by position."""
     value = getattr(thing, field.name)
     if kind(field) == "law":
-        return str(value)
+        first = dataclasses.fields(thing)[0].name == field.name
+        return str(value) if first else f"{field.name}={value}"
     if kind(field) == "weighted":
         return " + ".join(f"{write_number(weight)}*{part}" for weight, part in value)
     return f"{field.name}={write_number(value) if kind(field) == 'number' else _write_text(value)}"

@@ -137,13 +137,26 @@ class _Reader(Generic[Thing]):
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if keyword not in fields:
             raise _unknown(f"{cls.name}: parameter", keyword, list(fields))
-        value = self.value(kind(fields[keyword]))
+        value = self.value(fields[keyword])
         if keyword in arguments:
             raise InputError(f"{cls.name}: {keyword}={value!s} is given twice", "each parameter once")
         return {keyword: value}
 
-    def value(self, wanted: str) -> Any:
-        return {"number": self.number, "text": self.word, "law": self.thing, "weighted": self.weighted}[wanted]()
+    def value(self, field: dataclasses.Field[Any]) -> Any:
+        if "family" in field.metadata:
+            return self.inside(*field.metadata["family"])
+        return {"number": self.number, "text": self.word, "law": self.thing, "weighted": self.weighted}[kind(field)]()
+
+    def inside(self, family: type[Expression], checked: Callable[[Any], Any]) -> Expression:
+        """A thing of another family, such as the law inside a source; it may stand in quotes."""
+        quoted = self.skip(_QUOTED)
+        if quoted is not None:
+            return read(_unquote(quoted), family, checked)
+        inner = _Reader(self.text, family, checked)
+        inner.position, inner.depth = self.position, self.depth
+        thing = inner.thing()
+        self.position = inner.position
+        return thing
 
     def number(self) -> float:
         found = self.skip(_NUMBER)
