@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..files.whole import whole_file
 from ..zoo import StackedModel
 from .hub import build_entry, load_pretrained
-from .manifest import find_entry
+from .manifest import FOLDER, find_entry
 
 Compute = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "x", "y"
@@ -31,7 +31,9 @@ TOLERANCE = 1e-5  # of outputs, relative to 1 + |output|; rounding in float32 ma
 NEEDED = ("onnx", "onnxscript", "onnxruntime")  # the extra `export`
 
 
-def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bool = False) -> float:
+def export(
+    name: str, kind: str, out: Path, members: str = "best", overwrite: bool = False, folder: Path = FOLDER
+) -> float:
     """Write an entry to a file, read it back and compare its outputs with the model's.
 
     Args:
@@ -40,6 +42,7 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
         out: file to write.
         members: ``best`` or ``all``.
         overwrite: replace the file where it exists.
+        folder: of manifest and weights; the package's by default.
 
     Returns:
         Largest difference of outputs, relative to ``1 + |output|``.
@@ -51,8 +54,8 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     if kind == "onnx":
         check_extra()
     check_out(out, overwrite)
-    model = load_pretrained(name, members)
-    content, read_back = WRITERS[kind](name, model)
+    entry, model = find_entry(name, folder), load_pretrained(name, members, folder=folder)
+    content, read_back = WRITERS[kind](name, entry, model)
     worst = largest_difference(model, read_back(content))
     if not worst <= TOLERANCE:
         raise InputError(f"format={kind!r} of {name!r} computes outputs {worst:.1e} away", f"{TOLERANCE:g}")
@@ -114,11 +117,12 @@ def largest_difference(model: StackedModel, other: Compute) -> float:
 # ---- the formats -----------------------------------------------------------------------------------------------------
 
 
-def write_safetensors(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+def write_safetensors(
+    name: str, entry: dict[str, Any], model: StackedModel
+) -> tuple[bytes, Callable[[bytes], Compute]]:
     """Weights by name, with the model's arguments as metadata."""
     from safetensors.torch import load, save
 
-    entry = find_entry(name)
     hparams = {key: value for key, value in model.hparams.items() if value is not None}
     metadata = {"renorm": __version__, "name": name, "class": entry["class"], "licence": entry["licence"]}
     # where the best member is among those that are written
@@ -146,7 +150,9 @@ def program(model: StackedModel) -> Any:
     return torch.export.export(model, (example,), dynamic_shapes=({0: blocks},))
 
 
-def write_torch_export(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+def write_torch_export(
+    name: str, entry: dict[str, Any], model: StackedModel
+) -> tuple[bytes, Callable[[bytes], Compute]]:
     """A program for ``torch.export.load``, which needs no renorm."""
     with quiet():
         buffer = io.BytesIO()
@@ -160,7 +166,7 @@ def write_torch_export(name: str, model: StackedModel) -> tuple[bytes, Callable[
     return buffer.getvalue(), read_back
 
 
-def write_onnx(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+def write_onnx(name: str, entry: dict[str, Any], model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
     """A graph for ONNX runtimes, input ``x`` of shape ``(blocks, b)`` and output ``y`` of shape ``(members, blocks)``."""
     with quiet():
         made = torch.onnx.export(program(model), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT])
@@ -192,7 +198,7 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-Writer = Callable[[str, StackedModel], tuple[bytes, Callable[[bytes], Compute]]]
+Writer = Callable[[str, dict[str, Any], StackedModel], tuple[bytes, Callable[[bytes], Compute]]]
 WRITERS: dict[str, Writer] = {
     "safetensors": write_safetensors,
     "torch_export": write_torch_export,

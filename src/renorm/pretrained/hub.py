@@ -11,12 +11,12 @@ from torch import Tensor
 from ..checks import check_one_of
 from ..errors import InputError
 from ..limits import check_sizes
-from ..training.recipe import BEFORE_MAPS, class_path
+from ..training.recipe import class_path
 from ..training.stack import StackedModel
 from ..versions import say_if_newer
 from ..zoo.architectures import find_architecture, known_names
 from .exported import is_exported, read_exported
-from .manifest import FOLDER, find_entry, read_file, read_manifest
+from .manifest import FOLDER, find_entry, map_of, read_file, read_manifest
 
 MEMBERS = ("best", "all")
 LOAD_TOLERANCE = 1e-5  # of the stored outputs, relative to 1 + |output|; rounding in float32 makes up to 1.5e-6
@@ -30,14 +30,16 @@ def load_pretrained(
     """Load trained members into a LightningModule in evaluation mode, without gradients; ``model.unfreeze()`` to train on.
 
     Args:
-        name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``. Or the path of a file that
-            ``renorm zoo export --format safetensors`` wrote, or of a folder with one.
+        name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``. Or the path of an entry's
+            weights, beside their manifest, of a file that ``renorm zoo export --format safetensors`` wrote, or of a folder with
+            one.
         members: ``best`` for the member with the lowest validation loss on the training laws, ``all`` for the whole stack.
         epoch: weights after this epoch of training, from 1 on, where the entry has its trajectory; the last by default.
         folder: where manifest and weights are; those of the package by default.
 
     Returns:
-        The model, which maps blocks ``(N, b)`` to ``(members, N)``.
+        The model, which maps blocks ``(N, b)`` to ``(members, N)``; its ``learned_map`` is the text of the map that it was
+        trained on.
 
     Raises:
         ValueError: for an unknown name, member or epoch, or for a file that is missing or does not match its checksum.
@@ -49,6 +51,7 @@ def load_pretrained(
         1.414
     """
     check_one_of("members", members, MEMBERS)
+    name, folder = _in_its_zoo(name, folder)
     if _is_file(name, folder):
         return _load_exported(name, members, epoch)
     entry = find_entry(name, folder)
@@ -66,8 +69,21 @@ def load_pretrained(
     fill(name, model, tensors, entry, chosen)
     if epoch is None:
         check_outputs(name, model, entry["check"], chosen)
+    model.learned_map = map_of(entry)
     model.freeze()
     return model
+
+
+def _in_its_zoo(name: str, folder: Path | str) -> tuple[str, Path | str]:
+    """Name and folder of an entry. The path of its weights, beside a manifest that has it, stands for both."""
+    if not is_exported(name) or Path(name).is_dir():
+        return name, folder
+    path = Path(name)
+    try:
+        known = path.stem in read_manifest(path.parent)
+    except ValueError:  # an exported file may lie anywhere, also beside the manifest of another program
+        known = False
+    return (path.stem, path.parent) if known else (name, folder)
 
 
 def _is_file(name: str, folder: Path | str) -> bool:
@@ -93,6 +109,7 @@ def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
         chosen = [model.member_table[best]["member"]]
         model, tensors = build_entry(name, entry, tensors, chosen), {k: v[[best]] for k, v in tensors.items()}
     model.load_state_dict(tensors)
+    model.learned_map = map_of(entry)
     model.freeze()
     return model
 
@@ -225,10 +242,11 @@ def pretrained_recipe(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
         >>> pretrained_recipe("mlp_quadratic_free.uniform")["model"]["class_path"]
         'renorm.zoo.MLP'
     """
+    name, folder = _in_its_zoo(name, folder)
     entry = read_exported(name)[0] if _is_file(name, folder) else find_entry(name, folder)
     cls = _class_of(name, entry)
     path = f"renorm.zoo.{cls.__name__}" if cls.__module__.startswith("renorm.") else class_path(cls)
     return {
         "model": {"class_path": path, "init_args": {"members": None} | entry["arguments"]},
-        "data": entry["data"] and {"map": BEFORE_MAPS} | entry["data"],
+        "data": entry["data"] and {"map": map_of(entry)} | entry["data"],
     }

@@ -61,4 +61,5 @@ def hub_model(name: str, members: str = "best", epoch: int | None = None) -> Hub
     # config.json is what was passed here
     twin = cls(**{key: value for key, value in model.hparams.items() if value is not None})
     twin.load_state_dict(model.state_dict())
+    twin.learned_map = model.learned_map
     return twin.eval()

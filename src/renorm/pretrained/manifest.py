@@ -47,12 +47,20 @@ _ENTRY: dict[str, Any] = {
     "best_member": int,
     "validation_loss": [None],
     "metrics": _Each(_Each(_SUMMARY)),
-    "spectrum": {"eigenvalues": [[None]], "exact": [None]},
-    "certificate": {"architecture": str, "verdict": str, "infimum": str},
     "check": {"inputs": [[None]], "outputs": [[None]]},
     "file": _FILE,
 }
-_TRAJECTORY = _FILE | {"epochs": int}
+# what entries of the central-limit map have as well, which is the map of those that name none
+_OF_CENTRAL_LIMIT: dict[str, Any] = {
+    "spectrum": {"eigenvalues": [[None]], "exact": [None]},
+    "certificate": {"architecture": str, "verdict": str, "infimum": str},
+}
+# what an entry of any map may have; it must then be of this form
+_OPTIONAL: dict[str, Any] = {
+    "spectrum": {"eigenvalues": [[None]]},
+    "certificate": _OF_CENTRAL_LIMIT["certificate"],
+    "trajectory": _FILE | {"epochs": int},
+}
 
 
 def pretrained_names(pattern: str | None = None, folder: Path | str = FOLDER) -> list[str]:
@@ -110,6 +118,16 @@ def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
     return entries[name]
 
 
+def map_of(entry: dict[str, Any]) -> str:
+    """The text of the map that an entry was trained on.
+
+    Example:
+        >>> map_of({"data": {"map": "maximum(xi=0)"}}), map_of({"data": {}})
+        ('maximum(xi=0)', 'central_limit()')
+    """
+    return str((entry["data"] or {}).get("map", "central_limit()"))  # older entries and files have no map
+
+
 def unknown(name: str, known: Any) -> str:
     """What to say of a name that is none of those known."""
     hint = did_you_mean(str(name), known, cutoff=0.5)
@@ -122,9 +140,14 @@ def check_entry(name: str, entry: Any) -> None:
     Raises:
         ValueError: naming the first place that is wrong.
     """
-    wrong = _misfit(entry, _ENTRY) or (
-        "trajectory" in entry and _misfit(entry["trajectory"], _TRAJECTORY, "trajectory")
-    )
+    wrong = _misfit(entry, _ENTRY)
+    if not wrong:
+        optional = {key: form for key, form in _OPTIONAL.items() if key in entry}
+        wrong = _misfit(entry, optional if "map" in entry["data"] else optional | _OF_CENTRAL_LIMIT)
+    if not wrong and "exact" in entry.get("spectrum", {}):
+        wrong = _misfit(entry["spectrum"]["exact"], [None], "spectrum.exact")
+    if not wrong and "map" in entry["data"]:
+        wrong = _misfit(entry["data"]["map"], str, "data.map")
     if wrong:
         raise InputError(f"manifest: {name!r} is no entry: {wrong}", "what 'renorm zoo train' wrote")
     if not entry["class"].isidentifier():  # which class it is, is known only where PyTorch is imported

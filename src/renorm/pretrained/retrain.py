@@ -9,8 +9,10 @@ from typing import Any
 from ..files.whole import check_writable, is_unused, one_writer
 from .compare import RETRAINED, retrained_differences
 from .manifest import FOLDER, MANIFEST, check_entry, read_manifest
-from .recipes import read_recipes, recipe_point
+from .recipes import FILE, has_own_recipes, read_recipes, recipe_point
 from .train import is_trained, train_entry, versions_of, write_manifest
+
+RECIPES = FILE.name
 
 
 def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
@@ -18,22 +20,24 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
 
     Args:
         names: entries; an empty list for all, of which those that ``out`` has whole already are kept.
-        out: folder to write to. The package's own is the place to make the zoo anew: differences are then said, not counted.
+        out: folder to write to; its own ``recipes.yaml`` is followed where it has one, else the package's. In the package's own
+            folder the zoo is made anew: differences are then said, not counted.
         overwrite: train again what is there, and replace it.
 
     Raises:
         ValueError: for an unknown name, a folder that cannot be written to, or files that are there already.
     """
     for name in names:
-        recipe_point(name)  # all names are looked at before the first is trained
-    if not names and is_unused(out):
+        recipe_point(name, out)  # all names are looked at before the first is trained
+    if not names and is_unused(out, besides=(RECIPES,)):
         check_writable(out, "out")
         with one_writer(out, keep=False):
-            if is_unused(out):
+            if is_unused(out, besides=(RECIPES,)):
                 write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
-    package = read_manifest() if (FOLDER / MANIFEST).exists() else {}
+    # entries of a folder with recipes of its own have nothing to do with the package's, whatever their names
+    package = read_manifest() if (FOLDER / MANIFEST).exists() and not has_own_recipes(out) else {}
     different = 0
-    for name in names or read_recipes()["models"]:
+    for name in names or read_recipes(out)["models"]:
         if not overwrite and is_trained(name, out) and not names:
             print(f"{name}: kept, {out} has it whole", flush=True)
             continue

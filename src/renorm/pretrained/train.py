@@ -58,14 +58,14 @@ def train_entry(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]
 
     Args:
         name: ``arch.tag``, one of the recipes.
-        out: folder to write to; made where it is missing.
+        out: folder to write to; made where it is missing. Its own ``recipes.yaml``, where it has one, has the recipe.
         overwrite: replace files of that name.
 
     Raises:
         ValueError: for an unknown name, a folder that cannot be written to or that another process writes to, or files that
             are there already.
     """
-    recipe_point(name)  # refuse a bad name before anything is made
+    recipe_point(name, out)  # refuse a bad name before anything is made
     check_writable(out, "out")
     if (out / MANIFEST).exists():
         read_manifest(out)
@@ -75,12 +75,12 @@ def train_entry(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]
 
 def _train_alone(name: str, out: Path, overwrite: bool) -> dict[str, Any]:
     """The same, in a folder that no other process writes to: also what is there already is known only now."""
-    names = [f"{name}.safetensors"] + [f"{name}.epochs.safetensors"] * (name in read_recipes()["trajectories"])
+    names = [f"{name}.safetensors"] + [f"{name}.epochs.safetensors"] * (name in read_recipes(out)["trajectories"])
     for path in (out / file for file in names):
         if path.exists() and not overwrite:
             raise InputError(f"out={str(out)!r} has {path.name} already", "another folder, or --overwrite")
-    trained = run_recipe(name)
-    entry = describe(name, trained)
+    trained = run_recipe(name, out)
+    entry = describe(name, trained, out)
     entry["file"] = write_tensors(out / names[0], dict(trained.model.state_dict()))
     if trained.epochs:
         stacked = {key: torch.stack([epoch[key] for epoch in trained.epochs]) for key in trained.epochs[0]}
@@ -102,33 +102,33 @@ def is_trained(name: str, out: Path) -> bool:
                 read_file(entry[file], out)
     except ValueError:
         return False
-    return entry is not None and entry["recipe"] == recipe_point(name).key
+    return entry is not None and entry["recipe"] == recipe_point(name, out).key
 
 
-def run_recipe(name: str) -> Trained:
+def run_recipe(name: str, folder: Path | None = None) -> Trained:
     """Train by the recipe, on one thread and without a compiler, so that the same machine finds the same bits."""
     quieten()
     keep = KeepWeights()
     with one_thread():
-        model, data, steps = build(recipe_point(name))
-        callbacks = [keep] if name in read_recipes()["trajectories"] else []
+        model, data, steps = build(recipe_point(name, folder))
+        callbacks = [keep] if name in read_recipes(folder)["trajectories"] else []
         quiet_trainer(steps, accelerator="cpu", callbacks=callbacks).fit(model, data)
     return Trained(model.eval(), data, keep.epochs)
 
 
-def describe(name: str, trained: Trained) -> dict[str, Any]:
+def describe(name: str, trained: Trained, folder: Path | None = None) -> dict[str, Any]:
     """Everything of an entry in the manifest, its files aside."""
-    found = facts(name, trained.model, trained.data)
+    found = facts(name, trained.model, trained.data, folder)
     return found | {
         "versions": versions_of() | {"cpu": torch.backends.cpu.get_cpu_capability()},
         "check": stored_outputs(trained.model, trained.data),
-        **judged(name, trained.model, trained.data, found["seed"]),
+        **judged(trained.model, trained.data, found["seed"]),
     }
 
 
-def facts(name: str, model: StackedModel, data: CLTDataModule) -> dict[str, Any]:
+def facts(name: str, model: StackedModel, data: CLTDataModule, folder: Path | None = None) -> dict[str, Any]:
     """What is known of an entry before it is trained: the model's and the data's arguments, and how it will be trained."""
-    point = recipe_point(name)
+    point = recipe_point(name, folder)
     left_out = (*OF_TRAINING, "compile")  # how a run computes is no part of what it computes
     arguments = {key: value for key, value in _as_before(model.hparams).items() if key not in left_out}
     settings = TRAINING | point.settings
@@ -178,7 +178,7 @@ def add_to_manifest(folder: Path, name: str, entry: dict[str, Any]) -> None:
     path = folder / MANIFEST
     entries = read_manifest(folder) if path.exists() else {}
     entries[name] = entry
-    write_manifest(path, {known: entries[known] for known in read_recipes()["models"] if known in entries})
+    write_manifest(path, {known: entries[known] for known in read_recipes(folder)["models"] if known in entries})
 
 
 def write_manifest(path: Path, entries: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..sweep.point import build
 from .compare import SAME_WEIGHTS, differences
 from .hub import LOAD_TOLERANCE, build_entry, fill, output_difference, parse_tensors
-from .judge import judged
+from .judge import OF_SOME_MAPS, judged
 from .manifest import find_entry, read_file, read_manifest
 from .recipes import read_recipes, recipe_point
 from .train import facts
@@ -50,7 +50,7 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
     """One line for each difference between an entry and what its files and its recipe give."""
     try:
         entry = find_entry(name, folder)
-        recipe_point(name)  # an entry that cannot be trained again is none
+        recipe_point(name, folder)  # an entry that cannot be trained again is not one
         tensors = parse_tensors(name, read_file(entry["file"], folder))
         model = build_entry(name, entry, tensors)
         fill(name, model, tensors, entry, None)
@@ -58,21 +58,24 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
         yield str(error)
         return
     model.eval()
-    fresh, data, _ = build(recipe_point(name))
-    known = facts(name, fresh, data)
+    fresh, data, _ = build(recipe_point(name, folder))
+    known = facts(name, fresh, data, folder)
     yield from differences(known, entry, SAME_WEIGHTS)
     worst = output_difference(model, entry["check"])
     if not worst <= LOAD_TOLERANCE:
         yield f"check.outputs are {worst:.1e} away from the computed ones, allowed: {LOAD_TOLERANCE:g}"
-    yield from _best(judged(name, model, data, known["seed"], entry["best_member"]), entry)
+    yield from _best(judged(model, data, known["seed"], entry["best_member"]), entry)
     if "trajectory" in entry:
         yield from _trajectory(name, entry, tensors, folder)
-    elif name in read_recipes()["trajectories"]:
+    elif name in read_recipes(folder)["trajectories"]:
         yield "trajectory is missing in the manifest"
 
 
 def _best(found: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
     yield from differences(found, entry, SAME_WEIGHTS)
+    for key in OF_SOME_MAPS:
+        if key in entry and key not in found:
+            yield f"{key} is in the manifest, and does not exist for this map"
     losses = [float("inf") if loss is None else loss for loss in found["validation_loss"]]
     best = entry["best_member"]
     if not SAME_WEIGHTS.allows(losses[best], min(losses), ("validation_loss",)):
@@ -94,7 +97,7 @@ def _trajectory(name: str, entry: dict[str, Any], final: dict[str, Tensor], fold
 
 def folder_differences(folder: Path, names: list[str]) -> Iterator[str]:
     """One line for each recipe without an entry and each file of weights without one."""
-    for name in read_recipes()["models"]:
+    for name in read_recipes(folder)["models"]:
         if name not in names:
             yield f"{name}: is missing in the manifest"
     expected = {f"{name}{ending}" for name in names for ending in (".safetensors", ".epochs.safetensors")}
