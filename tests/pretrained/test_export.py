@@ -118,7 +118,7 @@ def test_a_missing_extra_is_one_line(
     [
         (["mlp_linear_full.uniform", "--format", "pickle", "--out", "x"], "format='pickle' is unknown"),
         (["mlp_linear_full.uniform", "--format", "onnx", "--out", "x", "--members", "3"], "members='3' is unknown"),
-        (["mlp_linear_full", "--format", "safetensors", "--out", "x"], "no pretrained model"),
+        (["mlp_linear_full", "--format", "safetensors", "--out", "x"], "not a pretrained model"),
         (["mlp_linear_full.uniform", "--format", "safetensors"], "--out"),
         (["mlp_linear_full.uniform", "--out", "x"], "--format"),
         (["mlp_linear_full.uniform", "--format", "safetensors", "--out", "no/folder/x"], "folder that exists"),

@@ -146,7 +146,7 @@ def test_a_missing_file_is_a_difference(small_zoo: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["nonsense.uniform"], "no pretrained model"),
+        (["nonsense.uniform"], "not a pretrained model"),
         (["--folder", "/nowhere"], "cannot be read"),
         (["--nonsense"], "unrecognized"),
     ],

@@ -79,7 +79,7 @@ def chosen_claims(only: str | None) -> list[str]:
     unknown = [name for name in names if name not in claim_ids()]
     if unknown or not names:
         wrong = unknown[0] if unknown else only
-        raise InputError(f"only={wrong!r} is no claim", f"{', '.join(claim_ids())}, separated by commas")
+        raise InputError(f"only={wrong!r} is not a claim", f"{', '.join(claim_ids())}, separated by commas")
     return [name for name in claim_ids() if name in names]
 
 

@@ -72,7 +72,7 @@ def check_out(out: Path, overwrite: bool) -> None:
         ValueError: naming the file.
     """
     if out.is_dir() or not out.resolve().parent.is_dir():
-        raise InputError(f"out={str(out)!r} is no file in a folder that exists", "a new file")
+        raise InputError(f"out={str(out)!r} is not a file in a folder that exists", "a new file")
     if out.exists() and not overwrite:
         raise InputError(f"out={str(out)!r} exists", "another file, or --overwrite")
     if not os.access(out.resolve().parent, os.W_OK):

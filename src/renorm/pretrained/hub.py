@@ -149,7 +149,7 @@ def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
     """The tensors of a file whose checksum was compared.
 
     Raises:
-        ValueError: where it is no safetensors file.
+        ValueError: where it is not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -157,7 +157,7 @@ def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
     try:
         return dict(load(content))
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"name={name!r}: its file is no whole safetensors file ({error})") from None
+        raise InputError(f"name={name!r}: its file is not a whole safetensors file ({error})") from None
 
 
 def fill(

@@ -1,6 +1,6 @@
 """The manifest of the pretrained members: read, checked and searched without PyTorch.
 
-It is input like any other: what is no manifest is refused in one line, and a file's checksum is compared before anything
+It is input like any other: what is not a manifest is refused in one line, and a file's checksum is compared before anything
 in that file is looked at.
 """
 
@@ -78,10 +78,10 @@ def read_manifest(folder: Path | str = FOLDER) -> dict[str, dict[str, Any]]:
     """All entries by name: checksums, constructor arguments, recipe, metrics.
 
     Raises:
-        ValueError: where the file is missing or is no manifest.
+        ValueError: where the file is missing or is not a manifest.
     """
     if not isinstance(folder, str | Path) or "\0" in str(folder):
-        raise InputError(f"folder={folder!r} is no folder", "the path of one that 'renorm zoo train' wrote")
+        raise InputError(f"folder={folder!r} is not a folder", "the path of one that 'renorm zoo train' wrote")
     path = Path(folder) / MANIFEST
     try:
         return dict(_parsed(path, path.stat().st_mtime_ns))
@@ -94,10 +94,10 @@ def _parsed(path: Path, changed: int) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"manifest={str(path)!r} is no valid JSON ({error})") from None
+        raise InputError(f"manifest={str(path)!r} is not valid JSON ({error})") from None
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not all(NAME.fullmatch(name) for name in entries):
-        raise InputError(f"manifest={str(path)!r} is no manifest", "one that 'renorm zoo train' wrote")
+        raise InputError(f"manifest={str(path)!r} is not a manifest", "one that 'renorm zoo train' wrote")
     return entries
 
 
@@ -131,7 +131,7 @@ def map_of(entry: dict[str, Any]) -> str:
 def unknown(name: str, known: Any) -> str:
     """What to say of a name that is none of those known."""
     hint = did_you_mean(str(name), known, cutoff=0.5)
-    return f"name={name!r} is no pretrained model; allowed: names of 'renorm zoo list --pretrained'{hint}"
+    return f"name={name!r} is not a pretrained model; allowed: names of 'renorm zoo list --pretrained'{hint}"
 
 
 def check_entry(name: str, entry: Any) -> None:
@@ -149,7 +149,7 @@ def check_entry(name: str, entry: Any) -> None:
     if not wrong and "map" in entry["data"]:
         wrong = _misfit(entry["data"]["map"], str, "data.map")
     if wrong:
-        raise InputError(f"manifest: {name!r} is no entry: {wrong}", "what 'renorm zoo train' wrote")
+        raise InputError(f"manifest: {name!r} is not an entry: {wrong}", "what 'renorm zoo train' wrote")
     if not entry["class"].isidentifier():  # which class it is, is known only where PyTorch is imported
         raise InputError(f"manifest: {name!r} has class={entry['class']!r}", "the name of a class, such as MLP")
     members = len(entry["validation_loss"])
@@ -163,7 +163,7 @@ def _misfit(value: Any, form: Any, place: str = "") -> str:
     """The first place where a value is not of a form, in words; empty where there is none."""
     if isinstance(form, dict | _Each):
         if not isinstance(value, dict):
-            return f"{place or 'it'} is a {type(value).__name__}, no mapping"
+            return f"{place or 'it'} is a {type(value).__name__}, not a mapping"
         keys = value if isinstance(form, _Each) else form
         for key in keys:
             if key not in value:
@@ -174,12 +174,12 @@ def _misfit(value: Any, form: Any, place: str = "") -> str:
         return ""
     if isinstance(form, list):
         if not isinstance(value, list):
-            return f"{place} is a {type(value).__name__}, no list"
+            return f"{place} is a {type(value).__name__}, not a list"
         return next((wrong for item in value if (wrong := _misfit(item, form[0], f"{place}[]"))), "")
     if form is None:
         fits = value is None or (type(value) in (int, float) and math.isfinite(value))
-        return "" if fits else f"{place} is a {type(value).__name__}, no finite number"
-    return "" if type(value) is form else f"{place} is a {type(value).__name__}, no {form.__name__}"
+        return "" if fits else f"{place} is a {type(value).__name__}, not a finite number"
+    return "" if type(value) is form else f"{place} is a {type(value).__name__}, not a {form.__name__}"
 
 
 def read_file(file: dict[str, Any], folder: Path | str = FOLDER) -> bytes:
@@ -190,7 +190,7 @@ def read_file(file: dict[str, Any], folder: Path | str = FOLDER) -> bytes:
     """
     name: str = file["name"]
     if not FILE_NAME.fullmatch(name):
-        raise InputError(f"manifest: file={name!r} is no name of weights", "a file beside the manifest")
+        raise InputError(f"manifest: file={name!r} is not the name of a file of weights", "a file beside the manifest")
     path = Path(folder) / name
     try:
         content = path.read_bytes()

@@ -129,7 +129,7 @@ def describe(name: str, trained: Trained, folder: Path | None = None) -> dict[st
 def facts(name: str, model: StackedModel, data: CLTDataModule, folder: Path | None = None) -> dict[str, Any]:
     """What is known of an entry before it is trained: the model's and the data's arguments, and how it will be trained."""
     point = recipe_point(name, folder)
-    left_out = (*OF_TRAINING, "compile")  # how a run computes is no part of what it computes
+    left_out = (*OF_TRAINING, "compile")  # how a run computes is not part of what it computes
     arguments = {key: value for key, value in _as_before(model.hparams).items() if key not in left_out}
     settings = TRAINING | point.settings
     found: dict[str, Any] = {

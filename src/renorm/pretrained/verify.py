@@ -26,7 +26,7 @@ def verify(names: list[str], folder: Path) -> int:
         folder: of manifest and weights.
 
     Raises:
-        ValueError: for an unknown name, or where there is no manifest.
+        ValueError: for an unknown name, or where there is not a manifest.
     """
     known = read_manifest(folder)
     for name in names:

@@ -79,7 +79,7 @@ def parse_claim(content: Any, name: str, quick: bool = False) -> Claim:
     """The claim that a file's content describes.
 
     Raises:
-        ValueError: for anything that is no claim, naming what is wrong.
+        ValueError: for anything that is not a claim, naming what is wrong.
     """
     fields = tuple(Claim.__annotations__)
     if not isinstance(content, dict) or set(content) != set(fields):
@@ -99,7 +99,7 @@ def parse_claim(content: Any, name: str, quick: bool = False) -> Claim:
             raise InputError(f"claim {name!r} has thresholds.{key}={value!r}", "numbers (1.0e-3, not 1e-3)")
     unknown = claim.quick.keys() - claim.settings.keys()
     if unknown:
-        raise InputError(f"claim {name!r} has quick.{min(unknown)}, which is no setting", str(list(claim.settings)))
+        raise InputError(f"claim {name!r} has quick.{min(unknown)}, which is not a setting", str(list(claim.settings)))
     if not quick:
         return claim
     return Claim(**vars(claim) | {"settings": laid_over(claim.settings, claim.quick)})

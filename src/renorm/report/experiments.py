@@ -83,7 +83,7 @@ class Experiments:
 
         Raises:
             ExperimentError: where a point has failed.
-            ValueError: for a mapping that is no sweep, or a result that is no whole table.
+            ValueError: for a mapping that is not a sweep, or a result that is not a whole table.
         """
         import pyarrow as pa
 
@@ -187,7 +187,7 @@ def _read(file: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{str(file)!r} is no whole result ({error})", "to delete it, then it is computed again"
+            f"{str(file)!r} is not a whole result ({error})", "to delete it, then it is computed again"
         ) from None
     return content
 

@@ -98,7 +98,7 @@ def read_sweep(name: str) -> Sweep:
         name: a path, or the name of a sweep that comes with renorm.
 
     Raises:
-        ValueError: for a file that is no sweep, naming what is wrong and what is allowed.
+        ValueError: for a file that is not a sweep, naming what is wrong and what is allowed.
     """
     known = sweep_names()
     path = Path(name) if Path(name).is_file() else known.get(name.removesuffix(".yaml").rpartition("/")[2])
@@ -115,7 +115,7 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
         name: name of the sweep.
 
     Raises:
-        ValueError: for anything that is no sweep.
+        ValueError: for anything that is not a sweep.
 
     Example:
         >>> sweep = parse_sweep({"model": "MLP", "axes": {"width": [4, 8], "negative_slope": [0.1, 0.9]}})
@@ -123,14 +123,14 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
         [{'width': 4, 'negative_slope': [0.1, 0.9]}, {'width': 8, 'negative_slope': [0.1, 0.9]}]
     """
     if not isinstance(content, dict) or "model" not in content or not content.keys() <= set(KEYS):
-        raise InputError(f"config={name!r} is no sweep", "model, and of settings, axes and points what it needs")
+        raise InputError(f"config={name!r} is not a sweep", "model, and of settings, axes and points what it needs")
     settings, axes = _mapping(content, "settings"), _mapping(content, "axes")
     points = content.get("points", [{}])
     if not isinstance(points, list) or not points or not all(isinstance(point, dict) for point in points):
-        raise InputError(f"points={points!r} is no list of points", "mappings from settings to values")
+        raise InputError(f"points={points!r} is not a list of points", "mappings from settings to values")
     for axis, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise InputError(f"axes.{axis}={values!r} is empty or no list", "a list of one or more values")
+            raise InputError(f"axes.{axis}={values!r} is empty or not a list", "a list of one or more values")
         if len({json.dumps(value) for value in values}) < len(values):
             raise InputError(f"axes.{axis}={values!r} has a value twice", "distinct values")
     cls, fixed = _model(str(content["model"]))
@@ -156,7 +156,7 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
 def _mapping(content: dict[str, Any], key: str) -> dict[str, Any]:
     value = content.get(key) or {}
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise InputError(f"{key}={value!r} is no mapping", "settings and their values")
+        raise InputError(f"{key}={value!r} is not a mapping", "settings and their values")
     return value
 
 

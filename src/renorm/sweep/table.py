@@ -42,7 +42,7 @@ class PointFiles:
         """``missing``, ``done`` or ``failed``.
 
         Raises:
-            ValueError: for a file that is no whole table.
+            ValueError: for a file that is not a whole table.
         """
         if not self.file(point).exists():
             return "missing"
@@ -73,7 +73,7 @@ class PointFiles:
         """A point's rows, with the axes of the sweep that asks, whichever sweep ran it.
 
         Raises:
-            ValueError: for a file that is no whole table.
+            ValueError: for a file that is not a whole table.
         """
         import pyarrow as pa
 
@@ -154,7 +154,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     axes = content.get("axes") if isinstance(content, dict) else None
     known = isinstance(axes, list) and all(isinstance(axis, str) for axis in axes)
     if not known or not {"digest", "points"} <= content.keys():
-        raise InputError(f"{str(path)!r} describes no sweep", "a folder of 'renorm sweep'")
+        raise InputError(f"{str(path)!r} does not describe a sweep", "a folder of 'renorm sweep'")
     return content
 
 
@@ -177,10 +177,10 @@ def read_table(path: Path) -> pa.Table:
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{str(path)!r} is no whole table ({reason})", "to delete it, then its points are run again"
+            f"{str(path)!r} is not a whole table ({reason})", "to delete it, then its points are run again"
         ) from None
     if not {"config", "status"} <= set(table.column_names) or not len(table):
-        raise InputError(f"{str(path)!r} is no table of a sweep", "to delete it, then its points are run again")
+        raise InputError(f"{str(path)!r} is not a table of a sweep", "to delete it, then its points are run again")
     return table
 
 
