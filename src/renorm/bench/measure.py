@@ -1,4 +1,4 @@
-"""What ``renorm bench`` measures: the goals, growth with size, where the time goes, and whether it stays."""
+"""The measurements of ``renorm bench``: goals, scaling with size, shares of the time, and drift over a long run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step takes of memory, as PyTorch's profiler counts it, and the peak of the whole process."""
+"""Memory of a training step, as counted by PyTorch's profiler, and peak memory of the process."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def read_results(path: str) -> dict[str, Any]:
 
 
 def warn_of_another_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Say so, on stderr, where the checkpoint beside the results is no longer the one that was judged.
+    """Warn on stderr where the checkpoint beside the results has changed since it was tested.
 
     A resumed fit replaces ``best.ckpt``. Results without a checksum, and those that were moved away from their checkpoint,
     cannot be compared.
@@ -89,7 +89,7 @@ def warn_of_another_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def what_is_wrong(content: Any) -> str | None:
-    """What a result lacks, None for a whole one that nobody has changed."""
+    """What is wrong with a result; None where it is whole and unchanged."""
     if not isinstance(content, dict):
         return "not a mapping"
     if content.get(SEAL) != seal(content):

@@ -84,7 +84,7 @@ def chosen_claims(only: str | None) -> list[str]:
 
 
 def open_folder(out: Path, quick: bool, seed: int) -> None:
-    """Make the report's folder, or go on in one that holds the same report.
+    """Make the folder of the report, or resume in one that holds the same report.
 
     Raises:
         ValueError: where it cannot be written to, or holds anything else.
@@ -145,7 +145,7 @@ def judge_claims(
     retry_failed: bool = False,
     tell: Told = lambda what, done, total: None,
 ) -> list[Outcome]:
-    """Run what has no result yet and judge every claim; one that cannot be judged stops no other.
+    """Run the experiments that have no result yet and judge every claim; a claim that cannot be judged does not stop others.
 
     Args:
         claims: in the order of the report.
@@ -163,7 +163,7 @@ def judge_claims(
 
 
 def judge_claim(claim: Claim, experiments: Experiments) -> Outcome:
-    """A claim with its finding, or with what went wrong."""
+    """A claim with its finding, or with its error."""
     try:
         finding = find_judge(claim.id)(claim, experiments)
         check_finding(claim, finding)
@@ -201,7 +201,7 @@ def made_with(workers: int, seconds: float) -> dict[str, str]:
 
 
 def print_summary(out: Path, outcomes: Sequence[Outcome]) -> None:
-    """The verdicts, and where the page is."""
+    """Print the verdicts and the path of the page."""
     for claim, finding, error in outcomes:
         print(f"{claim.id:<4} {finding.verdict:<15} {claim.title}" + (f" ({error})" if error else ""))
     failed = sum(finding.verdict == UNDECIDED for _, finding, _ in outcomes)

@@ -1,4 +1,4 @@
-"""``renorm zoo``: the named variants, and the pretrained members."""
+"""``renorm zoo``: list the named variants, and list, show, verify, train and export pretrained members."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(words: list[str]) -> int:
 
 
 def make_parser() -> OneLineParser:
-    """All actions and their options."""
+    """The parser of all actions and their options."""
     parser = OneLineParser(prog="renorm zoo", description="the named variants, and pretrained members of them")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     in_folder = OneLineParser(add_help=False)
@@ -70,7 +70,7 @@ def make_parser() -> OneLineParser:
         "--out", help="folder to write to (default: pretrained); by its recipes.yaml if it has one, else the package's"
     )
     train.add_argument("--in_place", action="store_true", help="write to the package's own folder")
-    train.add_argument("--overwrite", action="store_true", help="train again what is there, and replace it")
+    train.add_argument("--overwrite", action="store_true", help="train existing entries again, and replace them")
     export = actions.add_parser(
         "export", parents=[in_folder], help="write an entry for other programs, and compare what they compute"
     )
@@ -148,7 +148,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 
 
 def print_families() -> None:
-    """Print one line a family: hundreds of lines are for programs, which do not read a terminal."""
+    """Print one line a family: the full list has hundreds of lines, too many for a terminal."""
     sizes = Counter(family(entry["name"]) for entry in read_catalogue())
     table = Table("family", "variants", "listed by", box=None, pad_edge=False)
     for name, count in sizes.items():
@@ -160,7 +160,7 @@ def print_families() -> None:
 
 
 def family(name: str) -> str:
-    """What variants have in common that differ by their symmetry: the activation of an MLP, the layer of a GNN.
+    """The part of a name that variants of different symmetries share: the activation of an MLP, the layer of a GNN.
 
     Example:
         >>> family("mlp_leaky_relu_odd_input"), family("gnn_graph_conv_spline_full_fixed_weights")

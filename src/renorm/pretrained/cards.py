@@ -1,4 +1,4 @@
-"""Model cards: what the manifest says of its entries, as Markdown; needs no PyTorch."""
+"""Model cards: the entries of the manifest as Markdown; does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def overview(names: list[str], folder: Path = FOLDER) -> tuple[tuple[str, ...], 
 
 
 def either(sizes: Iterable[int]) -> str:
-    """Sizes that entries have, in words.
+    """The distinct sizes of some entries, joined by "or".
 
     Example:
         >>> either([3, 2, 3]), either([16, 16])
@@ -91,7 +91,7 @@ def _facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
 
 
 def _description(name: str, entry: dict[str, Any]) -> str:
-    """The catalogue's words about the variant; for other sizes than the catalogue's, the arguments of the model."""
+    """The catalogue's description of the variant; the arguments of the model where sizes differ from the catalogue's."""
     arguments, variant = entry["arguments"], name.partition(".")[0]
     known = {found["name"]: found for found in read_catalogue()}
     if variant in known and all(arguments.get(key, value) == value for key, value in DEFAULTS.items()):

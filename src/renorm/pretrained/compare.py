@@ -1,4 +1,4 @@
-"""Differences between numbers that were computed again and those of the manifest, in words."""
+"""Compare recomputed numbers with those of the manifest, and describe each difference in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``renorm zoo export``: an entry as a file for other programs, and a comparison of what that file computes."""
+"""``renorm zoo export``: write an entry for other programs, and check that the file computes the same outputs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def check_extra() -> None:
-    """Say which extra is missing.
+    """Check that the packages of the extra ``export`` can be imported.
 
     Raises:
         ValueError: where a package of it cannot be imported.
@@ -100,17 +100,17 @@ def write_whole(out: Path, content: bytes) -> None:
 
 @torch.no_grad()
 def largest_difference(model: StackedModel, other: Compute) -> float:
-    """Of outputs on random blocks of three sizes, relative to ``1 + |output|``."""
+    """Largest difference of outputs on random blocks of three scales, relative to ``1 + |output|``."""
     generator = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
     worst = 0.0
     for rows in BATCHES:
         for scale in (0.1, 1.0, 3.0):
             x = (scale * torch.randn(rows, model.block_size, generator=generator)).to(device)
-            wanted, found = model(x), other(x)
-            if found.shape != wanted.shape:
+            expected, computed = model(x), other(x)
+            if computed.shape != expected.shape:
                 return float("inf")
-            worst = max(worst, float(((found - wanted).abs() / (1 + wanted.abs())).max()))
+            worst = max(worst, float(((computed - expected).abs() / (1 + expected.abs())).max()))
     return worst
 
 
@@ -132,13 +132,13 @@ def write_safetensors(
 
     def read_back(content: bytes) -> Compute:
         size = int.from_bytes(content[:8], "little")
-        told = json.loads(content[8 : 8 + size])["__metadata__"]
-        arguments = json.loads(told["arguments"])
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+        arguments = json.loads(metadata["arguments"])
         members = arguments.pop("members", None)
         tensors = load(content)
-        again = build_entry(name, {"class": told["class"], "arguments": arguments}, tensors, members)
-        again.load_state_dict(tensors)
-        return again.eval()
+        rebuilt = build_entry(name, {"class": metadata["class"], "arguments": arguments}, tensors, members)
+        rebuilt.load_state_dict(tensors)
+        return rebuilt.eval()
 
     return content, read_back
 
@@ -184,7 +184,7 @@ def write_onnx(name: str, entry: dict[str, Any], model: StackedModel) -> tuple[b
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what PyTorch's exporters say to their own developers."""
+    """Suppress the messages that PyTorch's exporters write for their own developers."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

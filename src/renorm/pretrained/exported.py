@@ -1,4 +1,4 @@
-"""Entries that ``renorm zoo export --format safetensors`` wrote, read without trust."""
+"""Read files that ``renorm zoo export --format safetensors`` wrote, without trusting them."""
 
 from __future__ import annotations
 

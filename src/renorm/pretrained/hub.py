@@ -1,4 +1,4 @@
-"""Pretrained members, loaded from the files that come with the package: no network, no config."""
+"""Load pretrained members from files, by default those of the package; needs no network access and no config."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .manifest import FOLDER, find_entry, map_of, read_file, read_manifest
 MEMBERS = ("best", "all")
 LOAD_TOLERANCE = 1e-5  # of the stored outputs, relative to 1 + |output|; rounding in float32 makes up to 1.5e-6
 NOT_THE_MODELS = "name={name!r}: the file's tensors are not the model's; allowed: files that come with renorm"
-OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval")  # what an entry's arguments never hold
+OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval")  # never among an entry's arguments
 
 
 def load_pretrained(
@@ -87,7 +87,7 @@ def _in_its_zoo(name: str, folder: Path | str) -> tuple[str, Path | str]:
 
 
 def _is_file(name: str, folder: Path | str) -> bool:
-    """Whether a name is an exported file's; a folder that happens to have the name of an entry is not meant."""
+    """Whether a name is the path of an exported file. The name of an entry means the entry, even if a folder is called so."""
     return is_exported(name) and str(name) not in read_manifest(folder)
 
 
@@ -117,10 +117,10 @@ def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
 def build_entry(
     name: str, entry: dict[str, Any], tensors: dict[str, Tensor], members: list[int] | None = None
 ) -> StackedModel:
-    """The untrained model of an entry, of a size that its tensors can fill.
+    """The model of an entry before its weights are loaded; its size is first checked against that of the weights.
 
     Raises:
-        ValueError: where the manifest's arguments are none of the model's, or of another size than the weights.
+        ValueError: where the manifest's arguments do not fit the model, or the sizes of the weights.
     """
     cls = _class_of(name, entry)
     arguments = entry["arguments"]
@@ -135,14 +135,14 @@ def build_entry(
         return cls(**arguments, members=members)
     except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"manifest: the arguments of {name!r} fit no model ({reason})") from None
+        raise InputError(f"manifest: the arguments of {name!r} do not fit the model ({reason})") from None
 
 
 def _class_of(name: str, entry: dict[str, Any]) -> type[StackedModel]:
-    found = find_architecture(entry["class"])
-    if found is None:
+    cls = find_architecture(entry["class"])
+    if cls is None:
         raise InputError(f"manifest: {name!r} has class={entry['class']!r}", known_names())
-    return found
+    return cls
 
 
 def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
@@ -211,12 +211,12 @@ def output_difference(model: StackedModel, check: dict[str, Any], members: list[
     size = len(stored) if members is None else 1 + max(members)
     if x.ndim != 2 or x.shape[1] != model.block_size or stored.ndim != 2 or len(stored) < size:
         return float("inf")
-    wanted = stored if members is None else stored[members]
-    found = model(x).cpu()
-    if found.shape != wanted.shape or not torch.equal(found.isfinite(), wanted.isfinite()):
+    expected = stored if members is None else stored[members]
+    outputs = model(x).cpu()
+    if outputs.shape != expected.shape or not torch.equal(outputs.isfinite(), expected.isfinite()):
         return float("inf")
-    difference = (found - wanted).abs() / (1 + wanted.abs())
-    return float(difference[wanted.isfinite()].max()) if wanted.isfinite().any() else 0.0
+    difference = (outputs - expected).abs() / (1 + expected.abs())
+    return float(difference[expected.isfinite()].max()) if expected.isfinite().any() else 0.0
 
 
 def _tensor(rows: list[list[float | None]]) -> Tensor:

@@ -65,7 +65,7 @@ def judged(model: StackedModel, data: CLTDataModule, seed: int, best: int | None
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the machine's number of cores; converged gradients must not become denormal."""
+    """Use one thread, so that sums do not depend on the number of cores, and flush denormal numbers, which are slow."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -1,4 +1,4 @@
-"""The manifest of the pretrained members: read, checked and searched without PyTorch.
+"""Read, check and search the manifest of a zoo, without importing PyTorch.
 
 It is input like any other: what is not a manifest is refused in one line, and a file's checksum is compared before anything
 in that file is looked at.
@@ -102,7 +102,7 @@ def _parsed(path: Path, changed: int) -> dict[str, dict[str, Any]]:
 
 
 def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
-    """What the manifest says of one entry.
+    """One entry of the manifest.
 
     Raises:
         ValueError: for an unknown name, with the closest ones, or an entry that is not of the form of an entry.
@@ -129,13 +129,13 @@ def map_of(entry: dict[str, Any]) -> str:
 
 
 def unknown(name: str, known: Any) -> str:
-    """What to say of a name that is none of those known."""
+    """The message for an unknown name, with the known names that are closest."""
     hint = did_you_mean(str(name), known, cutoff=0.5)
     return f"name={name!r} is not a pretrained model; allowed: names of 'renorm zoo list --pretrained'{hint}"
 
 
 def check_entry(name: str, entry: Any) -> None:
-    """Refuse an entry that is not of the form of an entry.
+    """Check that an entry has the form of an entry.
 
     Raises:
         ValueError: naming the first place that is wrong.
@@ -160,7 +160,7 @@ def check_entry(name: str, entry: Any) -> None:
 
 
 def _misfit(value: Any, form: Any, place: str = "") -> str:
-    """The first place where a value is not of a form, in words; empty where there is none."""
+    """Describe the first place where a value does not have a form; empty where it has."""
     if isinstance(form, dict | _Each):
         if not isinstance(value, dict):
             return f"{place or 'it'} is a {type(value).__name__}, not a mapping"
@@ -183,7 +183,7 @@ def _misfit(value: Any, form: Any, place: str = "") -> str:
 
 
 def read_file(file: dict[str, Any], folder: Path | str = FOLDER) -> bytes:
-    """Content of a file of weights, once its checksum is known to be the manifest's.
+    """Content of a file of weights, after comparing its checksum with the manifest's.
 
     Raises:
         ValueError: for a file that is missing, cut off or changed.

@@ -123,7 +123,7 @@ def page(folder: Path = FOLDER) -> str:
 
 
 def introduction(names: list[str], folder: Path = FOLDER) -> str:
-    """What all entries have in common, and what is guaranteed."""
+    """The text above the cards: what all entries have in common, how to add one, and what is guaranteed."""
     entries = {name: find_entry(name, folder) for name in names}
     having = {name: entry["trajectory"]["epochs"] for name, entry in entries.items() if "trajectory" in entry}
     keys: dict[float, list[str]] = {}
@@ -146,7 +146,7 @@ def introduction(names: list[str], folder: Path = FOLDER) -> str:
 
 
 def anchor(name: str) -> str:
-    """What GitHub makes of a heading.
+    """The anchor that GitHub gives a heading.
 
     Example:
         >>> anchor("mlp_relu_free.uniform")

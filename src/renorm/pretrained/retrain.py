@@ -16,19 +16,19 @@ RECIPES = FILE.name
 
 
 def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
-    """Train entries and say whether they came out as the package's own; 1 where one did not, else 0.
+    """Train entries and print whether they agree with the package's; 1 where one does not, else 0.
 
     Args:
         names: entries; an empty list for all, of which those that ``out`` has whole already are kept.
         out: folder to write to; its own ``recipes.yaml`` is followed where it has one, else the package's. In the package's own
             folder the zoo is made anew: differences are then said, not counted.
-        overwrite: train again what is there, and replace it.
+        overwrite: train existing entries again, and replace them.
 
     Raises:
         ValueError: for an unknown name, a folder that cannot be written to, or files that are there already.
     """
     for name in names:
-        recipe_point(name, out)  # all names are looked at before the first is trained
+        recipe_point(name, out)  # check all names before training the first
     if not names and is_unused(out, besides=(RECIPES,)):
         check_writable(out, "out")
         with one_writer(out, keep=False):
@@ -55,7 +55,7 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
 
 
 def comparison(name: str, entry: dict[str, Any], stored: Any) -> tuple[list[str], bool]:
-    """What to say of an entry beside the package's own, and whether it counts as the same."""
+    """Lines that compare an entry with the package's, and whether the two count as the same."""
     try:
         check_entry(name, stored)
     except ValueError:

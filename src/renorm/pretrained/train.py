@@ -1,4 +1,4 @@
-"""Train an entry of the zoo from its recipe, and write its weights and what the manifest says of it."""
+"""Train an entry of the zoo from its recipe, and write its weights and its part of the manifest."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class KeepWeights(Callback):
         self.epochs: list[dict[str, Tensor]] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Copy them."""
+        """Copy all weights."""
         self.epochs.append({key: value.detach().clone() for key, value in pl_module.state_dict().items()})
 
 
@@ -74,7 +74,7 @@ def train_entry(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]
 
 
 def _train_alone(name: str, out: Path, overwrite: bool) -> dict[str, Any]:
-    """The same, in a folder that no other process writes to: also what is there already is known only now."""
+    """Train and write an entry while holding the folder's lock; only now is it certain which files exist."""
     names = [f"{name}.safetensors"] + [f"{name}.epochs.safetensors"] * (name in read_recipes(out)["trajectories"])
     for path in (out / file for file in names):
         if path.exists() and not overwrite:
@@ -91,7 +91,7 @@ def _train_alone(name: str, out: Path, overwrite: bool) -> dict[str, Any]:
 
 
 def is_trained(name: str, out: Path) -> bool:
-    """Whether a folder has an entry whole, trained by the recipe as it is now."""
+    """Whether a folder has all files of an entry, undamaged and trained by the present recipe."""
     if not (out / MANIFEST).exists():
         return False
     entry = read_manifest(out).get(name)
@@ -106,7 +106,7 @@ def is_trained(name: str, out: Path) -> bool:
 
 
 def run_recipe(name: str, folder: Path | None = None) -> Trained:
-    """Train by the recipe, on one thread and without a compiler, so that the same machine finds the same bits."""
+    """Train by the recipe, on one thread and without a compiler, so that the same machine gives the same bits."""
     quieten()
     keep = KeepWeights()
     with one_thread():
@@ -117,12 +117,12 @@ def run_recipe(name: str, folder: Path | None = None) -> Trained:
 
 
 def describe(name: str, trained: Trained, folder: Path | None = None) -> dict[str, Any]:
-    """Everything of an entry in the manifest, its files aside."""
-    found = facts(name, trained.model, trained.data, folder)
-    return found | {
+    """An entry of the manifest, except for its files."""
+    known = facts(name, trained.model, trained.data, folder)
+    return known | {
         "versions": versions_of() | {"cpu": torch.backends.cpu.get_cpu_capability()},
         "check": stored_outputs(trained.model, trained.data),
-        **judged(trained.model, trained.data, found["seed"]),
+        **judged(trained.model, trained.data, known["seed"]),
     }
 
 
@@ -146,18 +146,18 @@ def facts(name: str, model: StackedModel, data: CLTDataModule, folder: Path | No
 
 
 def _as_before(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as entries have them: without those that are not set, and without younger ones at their defaults."""
+    """Settings in the form of the oldest entries: without null, and without newer settings at their defaults."""
     return {key: value for key, value in settings.items() if value is not None and value != YOUNGER.get(key)}
 
 
 def versions_of() -> dict[str, str]:
-    """What the numbers were made with, as plain strings."""
+    """Versions of the packages that compute the numbers."""
     return {key: str(value) for key, value in versions().items()} | {"numpy": np.__version__}
 
 
 @torch.no_grad()
 def stored_outputs(model: StackedModel, data: CLTDataModule) -> dict[str, Any]:
-    """One block of every law and what the members make of it, for a check after loading."""
+    """One block of every law and the members' outputs for it, for a check after loading."""
     x = torch.cat([data.batch("test", 0, 0, law=law).x[:1] for law in data.laws])
     found: dict[str, Any] = shortened({"inputs": x.tolist(), "outputs": model(x).tolist()})
     return found

@@ -1,4 +1,4 @@
-"""``renorm zoo verify``: every number and every checksum of the manifest, computed again from the stored weights."""
+"""``renorm zoo verify``: recompute every number and every checksum of the manifest from the stored weights."""
 
 from __future__ import annotations
 

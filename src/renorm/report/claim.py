@@ -1,4 +1,4 @@
-"""A claim: what is said and by whom, how it is tested, and by what rule it is judged; all written before any run."""
+"""A claim: its statement and source, its experiments, and the rule that decides its verdict, fixed before any run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loss curves of members, and what frustrated dynamics would do to them: slow, rising, resting on plateaus."""
+"""Loss curves of members, and signs of frustrated dynamics in them: slow decay, rises, plateaus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks: each compares what this machine computes with what is known, and says how far off it is."""
+"""The checks of ``renorm selftest``: each compares a result of this machine with a known one and returns the error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep consists of: a file with a model, settings and axes, and the points that follow from it."""
+"""The file of a sweep: a model, settings and axes, and the points that follow from them."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def _where(key: str, settings: dict[str, Any], axes: dict[str, Any]) -> str:
 
 
 def known_settings(model: str) -> list[str]:
-    """Names of all that a sweep may set for an architecture."""
+    """Names of all settings of a sweep over an architecture."""
     from ..datamodules import CLTDataModule
     from ..zoo import StackedModel
     from ..zoo.architectures import architectures

@@ -27,7 +27,7 @@ DIED = "the worker process died (killed, or out of memory)"
 
 
 class Worker(NamedTuple):
-    """A process, and our end of the line to it."""
+    """A worker process, and our end of the pipe to it."""
 
     process: BaseProcess
     connection: Connection
@@ -53,7 +53,7 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the processes, which clean up behind themselves where they can."""
+        """End the processes; they remove their temporary files if they can."""
         ending, self._idle = self._idle, []
         for worker in ending:
             worker.connection.close()  # at which the worker returns
@@ -120,7 +120,7 @@ def run_locally(points: list[Point], workers: int, run: Callable[[Point], Column
 
 
 def start_worker() -> Worker:
-    """One more process."""
+    """Start a worker process."""
     # importing torch costs seconds: workers stay; and it must not start more threads than it is given
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
@@ -132,7 +132,7 @@ def start_worker() -> Worker:
 
 
 def serve(connection: Connection) -> None:
-    """The life of a worker: tasks in, outcomes out, until nobody listens."""
+    """The loop of a worker: receive tasks and send outcomes until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one decides
     from .point import prepare_worker
 

@@ -1,4 +1,4 @@
-"""One point of a sweep: build, train, judge, and say all of it as columns, one row a member."""
+"""One point of a sweep: build, train and test it, and return the results as columns, one row a member."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ def _repeated(values: dict[str, Any], rows: int) -> Columns:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers were made with."""
+    """Versions of the packages that compute the numbers."""
     import lightning
 
     return {"renorm": __version__, "torch": torch.__version__, "lightning": lightning.__version__}
 
 
 def prepare_worker() -> None:
-    """One thread a worker, so that the numbers do not depend on how many there are."""
+    """Use one thread, so that the numbers do not depend on the number of workers."""
     import_own_code()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -1,4 +1,4 @@
-"""A sweep's folder: what it is, one file for each finished point, and all of them as one table."""
+"""The folder of a sweep: its description, one file for each finished point, and one table of all points."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PointFiles:
         self.points = path
 
     def file(self, point: Point) -> Path:
-        """Where a point's rows are."""
+        """The file with a point's rows."""
         return self.points / f"{point.key}.parquet"
 
     def status(self, point: Point) -> str:
@@ -50,13 +50,13 @@ class PointFiles:
         return status
 
     def write(self, point: Point, columns: dict[str, list[Any]]) -> None:
-        """Keep a finished point."""
+        """Write the rows of a finished point."""
         rows = len(next(iter(columns.values())))
         status: dict[str, list[Any]] = {"status": ["done"] * rows, "error": [None] * rows}
         self._write_rows(point, status | columns)
 
     def write_failure(self, point: Point, error: str) -> None:
-        """Keep what went wrong with a point, as one row."""
+        """Write the error of a failed point, as one row."""
         self._write_rows(point, {"status": ["failed"], "error": [error]})
 
     def _write_rows(self, point: Point, columns: dict[str, list[Any]]) -> None:
@@ -144,10 +144,10 @@ def unified(tables: list[pa.Table]) -> list[pa.Table]:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What a sweep's folder says that it is.
+    """Read the description of a sweep from its folder.
 
     Raises:
-        ValueError: where it does not say so.
+        ValueError: where there is none.
     """
     path = folder / SWEEP_FILE
     content: dict[str, Any] = read_json(path, repr(str(path)), "a folder of 'renorm sweep'")
@@ -173,7 +173,7 @@ def read_table(path: Path) -> pa.Table:
             table = file.read()
             table.validate(full=True)
             if (table.schema.metadata or {}).get(SEAL) != seal(table):
-                raise InputError("its checksum is another")
+                raise InputError("its checksum differs")
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
@@ -185,7 +185,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def seal(table: pa.Table) -> bytes:
-    """A checksum of names and values: Parquet's own do not cover its footer, which says where which column is."""
+    """A checksum of names and values. Parquet's own checksums do not cover the footer, which locates the columns."""
     found = hashlib.sha256()
     for name in table.column_names:
         found.update(f"{name}\0{table.column(name).to_pylist()!r}\0".encode())
@@ -193,15 +193,15 @@ def seal(table: pa.Table) -> bytes:
 
 
 def sealed(table: pa.Table) -> pa.Table:
-    """The table with its checksum beside it."""
+    """The table with its checksum in the metadata."""
     return table.replace_schema_metadata({SEAL: seal(table)})
 
 
 def check_size(metadata: Any, size: int) -> None:
-    """Refuse a table that its compression makes out to be far larger than its file.
+    """Refuse a file that would be decompressed to far more than its size.
 
     Raises:
-        ValueError: saying so.
+        ValueError: where it is too large.
     """
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     cells = metadata.num_rows * metadata.num_columns
