@@ -40,7 +40,7 @@ def step_memory(step: Callable[[], Any]) -> int:
             held[address] = size
             most = max(most, sum(held.values()))
         else:
-            held.pop(address, None)  # what was made before, if it is not there
+            held.pop(address, None)  # absent where it was allocated before the call
     return most
 
 

@@ -23,8 +23,8 @@ def measure_threads(sizes: tuple[int, ...], steps: int, rounds: int) -> list[dic
     for busy in (False, True):
         with neighbours(every if busy else 0):
             for members in sizes:
-                found = [[renorm_fit(stack(members), steps, threads=n) for n in (1, every)] for _ in range(rounds)]
-                one, many = (min(column) for column in zip(*found, strict=True))
+                times = [[renorm_fit(stack(members), steps, threads=n) for n in (1, every)] for _ in range(rounds)]
+                one, many = (min(column) for column in zip(*times, strict=True))
                 work = stack(members).work(BATCH)
                 rows.append({"busy": busy, "members": members, "work": work, "one": one, "all": many, "threads": every})
     return rows

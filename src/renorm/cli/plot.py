@@ -43,7 +43,7 @@ def run(words: list[str]) -> None:
     asked = [str(parse(law)) for law in arguments.laws or []]
     laws = asked or [results[0]["train_laws"][0], *results[0]["held_out_laws"]]
     figure = error_against_grid(results, laws, arguments.metric)
-    # what is refused is said in one line: warnings come after all that could be
+    # warnings come last: a refusal must be the only line
     for path, content in zip(arguments.results, results, strict=True):
         say_if_newer(f"the result {path}", content.get("renorm"))
         warn_of_another_checkpoint(Path(path), content)

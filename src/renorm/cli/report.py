@@ -103,7 +103,7 @@ def open_folder(out: Path, quick: bool, seed: int) -> None:
                         "another folder",
                     )
         out.mkdir(parents=True, exist_ok=True)
-        write_text(known, json.dumps(wanted) + "\n")  # first of all: from here on the folder is known as a report's
+        write_text(known, json.dumps(wanted) + "\n")  # first, as it marks the folder as a report's
         (out / "figures").mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"out={str(out)!r} cannot be written to ({error.strerror or error})") from None
@@ -111,10 +111,10 @@ def open_folder(out: Path, quick: bool, seed: int) -> None:
 
 def _description(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {}
+        content = None
+    return content if isinstance(content, dict) else {}
 
 
 def _judge_all(claims: Sequence[Claim], out: Path, arguments: Any) -> list[Outcome]:
@@ -157,7 +157,7 @@ def judge_claims(
         tell: called as experiments end.
     """
     with Experiments(out / "experiments", workers, quick, seed, retry_failed, tell) as experiments:
-        # all at once: no worker waits for the last fit of a claim
+        # all at once, so that no worker waits for the last fit of a claim
         experiments.run_sweeps(sweep for claim in claims for sweep in claim.sweeps.values())
         return [judge_claim(claim, experiments) for claim in claims]
 

@@ -167,12 +167,12 @@ def family(name: str) -> str:
         ('mlp_leaky_relu', 'gnn_graph_conv')
     """
     from ..zoo.symmetry import list_symmetries
-    from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which programs that read the list should not wait for
+    from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which takes too long for a list
 
-    found = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
+    prefix = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
     plain = re.sub("_fixed_(weights|spline)$", "", name)
     ends = sorted((f"_{symmetry}" for symmetry in list_symmetries() if plain.endswith(f"_{symmetry}")), key=len)
-    return found or plain.removesuffix(ends[-1] if ends else "")
+    return prefix or plain.removesuffix(ends[-1] if ends else "")
 
 
 def print_variants(pattern: str | None, long: bool = False) -> None:

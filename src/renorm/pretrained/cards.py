@@ -93,7 +93,7 @@ def _facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
 def _description(name: str, entry: dict[str, Any]) -> str:
     """The catalogue's description of the variant; the arguments of the model where sizes differ from the catalogue's."""
     arguments, variant = entry["arguments"], name.partition(".")[0]
-    known = {found["name"]: found for found in read_catalogue()}
+    known = {listed["name"]: listed for listed in read_catalogue()}
     if variant in known and all(arguments.get(key, value) == value for key, value in DEFAULTS.items()):
         return f"{known[variant]['description']}, {known[variant]['parameters']} trained parameters a member"
     return ", ".join(f"{key} {value}" for key, value in arguments.items())
@@ -135,8 +135,8 @@ def _laws(entry: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _worst(entry: dict[str, Any], laws: list[str], kind: str) -> float | None:
-    found = [entry["metrics"][law].get("relative_mse", {}).get(kind) for law in laws]
-    return None if not found or None in found else max(found)
+    errors = [entry["metrics"][law].get("relative_mse", {}).get(kind) for law in laws]
+    return None if not errors or None in errors else max(errors)
 
 
 def _brief(value: float | None, digits: int = 2) -> str:

@@ -125,7 +125,7 @@ def write_safetensors(
 
     hparams = {key: value for key, value in model.hparams.items() if value is not None}
     metadata = {"renorm": __version__, "name": name, "class": entry["class"], "licence": entry["licence"]}
-    # where the best member is among those that are written
+    # position of the best member in the file
     best = entry["best_member"] if model.num_members == len(entry["validation_loss"]) else 0
     metadata |= {"arguments": json.dumps(hparams), "data": json.dumps(entry["data"]), "best_member": json.dumps(best)}
     content = save({key: value.contiguous() for key, value in model.state_dict().items()}, metadata=metadata)

@@ -96,7 +96,7 @@ def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
         raise InputError(f"epoch={epoch!r}: {str(name)!r} has no trajectory", "None")
     entry, tensors = read_exported(name)
     say_if_newer(f"the exported model {name}", entry["renorm"])
-    written = entry["arguments"].pop("members", None)  # the whole stack's, where only some of it were written
+    written = entry["arguments"].pop("members", None)  # which members of the stack the file holds; None for all
     model = build_entry(name, entry, tensors, written)
     if {key: (value.shape, value.dtype) for key, value in tensors.items()} != {
         key: (value.shape, value.dtype) for key, value in model.state_dict().items()

@@ -19,7 +19,7 @@ class _Strict(PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(cls, *, strict: bool = True, **kwargs: Any) -> Any:
-        # in evaluation mode, which not every version of the mixin sees to
+        # not every version of the mixin calls eval()
         return super()._from_pretrained(strict=strict, **kwargs).eval()
 
 

@@ -49,17 +49,17 @@ def judged(model: StackedModel, data: CLTDataModule, seed: int, best: int | None
     with one_thread():
         losses = validation_losses(model, data)
         best = int(losses.argmin()) if best is None else best
-        found: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "best_member": best,
             "validation_loss": losses.tolist(),
             "metrics": summarise(member_metrics(model, data), best, seed),
         }
         if (spectrum := spectrum_of(model, data.map)) is not None:
-            found["spectrum"] = spectrum
+            entry["spectrum"] = spectrum
     if str(data.map) == BEFORE_MAPS:
         certificate = certify(model)
-        found["certificate"] = {key: getattr(certificate, key) for key in ("architecture", "verdict", "infimum")}
-    rounded: dict[str, Any] = shortened(found)
+        entry["certificate"] = {key: getattr(certificate, key) for key in ("architecture", "verdict", "infimum")}
+    rounded: dict[str, Any] = shortened(entry)
     return rounded
 
 
@@ -86,11 +86,11 @@ def blocks_of(data: CLTDataModule, split: Split, law: Law) -> Tensor:
 def member_metrics(model: StackedModel, data: CLTDataModule) -> dict[str, dict[str, Tensor]]:
     """Law -> metric -> one number a member, on the blocks of the test."""
     twin = model.double_copy()
-    found = {}
+    by_law = {}
     for law in data.laws:
         x = blocks_of(data, "test", law)
-        found[str(law)] = law_metrics(data.existing_cumulants(str(law)), [(twin(x), data.map(x))])
-    return found
+        by_law[str(law)] = law_metrics(data.existing_cumulants(str(law)), [(twin(x), data.map(x))])
+    return by_law
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class _Each:
 
 _FILE = {"name": str, "bytes": int, "sha256": str}
 _SUMMARY = {"best": None, "median": None, "interval": [None]}
-# what an entry consists of; None stands for a finite number or null, a list for a list of its one element
+# the form of an entry; None stands for a finite number or null, [form] for a list of elements of that form
 _ENTRY: dict[str, Any] = {
     "class": str,
     "arguments": dict,
@@ -50,12 +50,12 @@ _ENTRY: dict[str, Any] = {
     "check": {"inputs": [[None]], "outputs": [[None]]},
     "file": _FILE,
 }
-# what entries of the central-limit map have as well, which is the map of those that name none
+# further keys of entries of the central-limit map, which is the map where data has none
 _OF_CENTRAL_LIMIT: dict[str, Any] = {
     "spectrum": {"eigenvalues": [[None]], "exact": [None]},
     "certificate": {"architecture": str, "verdict": str, "infimum": str},
 }
-# what an entry of any map may have; it must then be of this form
+# further keys that entries of any map may have
 _OPTIONAL: dict[str, Any] = {
     "spectrum": {"eigenvalues": [[None]]},
     "certificate": _OF_CENTRAL_LIMIT["certificate"],
@@ -150,7 +150,7 @@ def check_entry(name: str, entry: Any) -> None:
         wrong = _misfit(entry["data"]["map"], str, "data.map")
     if wrong:
         raise InputError(f"manifest: {name!r} is not an entry: {wrong}", "what 'renorm zoo train' wrote")
-    if not entry["class"].isidentifier():  # which class it is, is known only where PyTorch is imported
+    if not entry["class"].isidentifier():  # the classes themselves are known only after importing PyTorch
         raise InputError(f"manifest: {name!r} has class={entry['class']!r}", "the name of a class, such as MLP")
     members = len(entry["validation_loss"])
     if not 0 <= entry["best_member"] < members:

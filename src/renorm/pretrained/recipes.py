@@ -99,9 +99,11 @@ def _tag_settings(tags: dict[str, Any], tag: str) -> dict[str, Any]:
         {'map': 'maximum()', 'train_laws': ['gumbel()']}
     """
     check_one_of("tag", tag, tags)
-    found = tags[tag]
-    if isinstance(found, list):
-        return {"train_laws": found}
-    if not isinstance(found, dict):
-        raise InputError(f"tags.{tag}={found!r} is not a list or a mapping", "laws, or settings such as map: maximum()")
-    return found
+    content = tags[tag]
+    if isinstance(content, list):
+        return {"train_laws": content}
+    if not isinstance(content, dict):
+        raise InputError(
+            f"tags.{tag}={content!r} is not a list or a mapping", "laws, or settings such as map: maximum()"
+        )
+    return content

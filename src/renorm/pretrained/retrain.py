@@ -33,7 +33,8 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
         check_writable(out, "out")
         with one_writer(out, keep=False):
             if is_unused(out, besides=(RECIPES,)):
-                write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
+                # marks the folder as a zoo, even if the process is killed before the first entry
+                write_manifest(out / MANIFEST, {})
     # entries of a folder with recipes of its own have nothing to do with the package's, whatever their names
     package = read_manifest() if (FOLDER / MANIFEST).exists() and not has_own_recipes(out) else {}
     different = 0
@@ -42,7 +43,7 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
             print(f"{name}: kept, {out} has it whole", flush=True)
             continue
         start = time.perf_counter()
-        # in a folder of ours that a stop left with half an entry, that one is made anew
+        # an interrupted run may have left part of an entry in a folder that is a zoo: train that entry again
         ours = not names and (out / MANIFEST).exists()
         entry = train_entry(name, out, overwrite or ours)
         print(f"{name}: trained in {time.perf_counter() - start:.0f} s", flush=True)
@@ -63,9 +64,9 @@ def comparison(name: str, entry: dict[str, Any], stored: Any) -> tuple[list[str]
     files = [part for part in ("file", "trajectory") if part in entry]
     if all(part in stored and entry[part]["sha256"] == stored[part]["sha256"] for part in files):
         return ["the same bits as the package's"], True
-    found = list(retrained_differences(entry["metrics"], stored["metrics"]))
-    if found:
-        return found, False
+    lines = list(retrained_differences(entry["metrics"], stored["metrics"]))
+    if lines:
+        return lines, False
     made = {**versions_of(), "cpu": entry["versions"]["cpu"]}
     others = [
         f"{key} {made.get(key)} for {value}" for key, value in stored["versions"].items() if made.get(key) != value

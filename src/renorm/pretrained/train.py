@@ -27,7 +27,7 @@ from .judge import judged, one_thread, shortened
 from .manifest import MANIFEST, check_entry, read_file, read_manifest
 from .recipes import read_recipes, recipe_point
 
-# settings that the oldest entries do not know, with their defaults
+# settings that were added after the first entries, with their defaults
 YOUNGER = {"symmetry_penalty": 0.0, "map": BEFORE_MAPS}
 LICENCE = "MIT"
 FORMAT = 1  # of the manifest
@@ -132,7 +132,7 @@ def facts(name: str, model: StackedModel, data: CLTDataModule, folder: Path | No
     left_out = (*OF_TRAINING, "compile")  # how a run computes is not part of what it computes
     arguments = {key: value for key, value in _as_before(model.hparams).items() if key not in left_out}
     settings = TRAINING | point.settings
-    found: dict[str, Any] = {
+    known: dict[str, Any] = {
         "class": point.model,
         "arguments": arguments,
         "data": _as_before(data.hparams),
@@ -142,7 +142,7 @@ def facts(name: str, model: StackedModel, data: CLTDataModule, folder: Path | No
         "recipe": point.key,
         "licence": LICENCE,
     }
-    return found
+    return known
 
 
 def _as_before(settings: Mapping[str, Any]) -> dict[str, Any]:

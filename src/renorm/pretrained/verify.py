@@ -34,9 +34,9 @@ def verify(names: list[str], folder: Path) -> int:
             find_entry(name, folder)  # raises
     count = 0
     for name in names or known:
-        found = list(entry_differences(name, folder))
-        count += len(found)
-        for line in found or ["as the manifest says"]:
+        lines = list(entry_differences(name, folder))
+        count += len(lines)
+        for line in lines or ["as the manifest says"]:
             print(f"{name}: {line}", flush=True)
     strays = [] if names else list(folder_differences(folder, list(known)))
     for line in strays:
@@ -50,7 +50,7 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
     """One line for each difference between an entry and what its files and its recipe give."""
     try:
         entry = find_entry(name, folder)
-        recipe_point(name, folder)  # an entry that cannot be trained again is not one
+        recipe_point(name, folder)  # an entry needs a recipe, so that it can be trained again
         tensors = parse_tensors(name, read_file(entry["file"], folder))
         model = build_entry(name, entry, tensors)
         fill(name, model, tensors, entry, None)
@@ -71,12 +71,12 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
         yield "trajectory is missing in the manifest"
 
 
-def _best(found: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
-    yield from differences(found, entry, SAME_WEIGHTS)
+def _best(computed: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    yield from differences(computed, entry, SAME_WEIGHTS)
     for key in OF_SOME_MAPS:
-        if key in entry and key not in found:
+        if key in entry and key not in computed:
             yield f"{key} is in the manifest, and does not exist for this map"
-    losses = [float("inf") if loss is None else loss for loss in found["validation_loss"]]
+    losses = [float("inf") if loss is None else loss for loss in computed["validation_loss"]]
     best = entry["best_member"]
     if not SAME_WEIGHTS.allows(losses[best], min(losses), ("validation_loss",)):
         yield f"best_member is {losses.index(min(losses))}, the manifest says {best}"

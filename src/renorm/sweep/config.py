@@ -17,7 +17,7 @@ from ..runs.configs import CONFIGS
 from ..zoo.registry import PREFIXES, find_variant
 
 KEYS = ("model", "settings", "axes", "points")
-# of training; everything else is an argument of the model or of the data
+# settings of training; all others are arguments of the model or of the data
 TRAINING: dict[str, Any] = {"steps": 3000, "lr": 0.01, "optimizer": "Adam"}
 OPTIMIZERS = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
 # set by the sweep itself
@@ -140,17 +140,17 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
         if key not in allowed:
             raise InputError(f"{key}={_where(key, settings, axes)} is unknown", ", ".join(allowed))
     _check_contradictions(content["model"], fixed, settings, axes, points)
-    found = []
+    expanded = []
     stacked = {axis: values for axis, values in axes.items() if axis in STACKED}
     free = {axis: values for axis, values in axes.items() if axis not in STACKED}
     for point in points:
         for combination in itertools.product(*free.values()):
             own = point | dict(zip(free, combination, strict=True))
-            found.append(Point(cls, fixed | settings | own | stacked, own))
-    keys = [point.key for point in found]
+            expanded.append(Point(cls, fixed | settings | own | stacked, own))
+    keys = [point.key for point in expanded]
     if len(set(keys)) < len(keys):
         raise InputError(f"points={points!r} have one twice", "distinct points")
-    return Sweep(name, [*(key for key in varied if key not in stacked), *stacked], found)
+    return Sweep(name, [*(key for key in varied if key not in stacked), *stacked], expanded)
 
 
 def _mapping(content: dict[str, Any], key: str) -> dict[str, Any]:
@@ -200,11 +200,11 @@ def known_settings(model: str) -> list[str]:
     from ..zoo import StackedModel
     from ..zoo.architectures import architectures
 
-    found = dict.fromkeys(TRAINING)
-    chain = architectures()[model].__mro__  # what a class hands on to its base
+    names = dict.fromkeys(TRAINING)
+    chain = architectures()[model].__mro__  # a class passes further arguments to its base
     for cls in (*chain[: chain.index(StackedModel) + 1], CLTDataModule):
-        found |= dict.fromkeys(name for name in inspect.signature(cls).parameters if name not in NOT_SETTINGS)
-    return list(found)
+        names |= dict.fromkeys(name for name in inspect.signature(cls).parameters if name not in NOT_SETTINGS)
+    return list(names)
 
 
 def _at_least(value: Any, default: int) -> int:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # of the standard library from Python 3.11 on
 
 Columns: TypeAlias = dict[str, list[Any]]
-Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, or with what went wrong
+Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, or with its error
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-PATIENCE = 10  # seconds in which an idle worker has to end by itself
+PATIENCE = 10  # seconds that an idle worker has to end by itself
 DIED = "the worker process died (killed, or out of memory)"
 
 
@@ -56,7 +56,7 @@ class Workers:
         """End the processes; they remove their temporary files if they can."""
         ending, self._idle = self._idle, []
         for worker in ending:
-            worker.connection.close()  # at which the worker returns
+            worker.connection.close()  # the worker then returns
         for worker in ending:
             worker.process.join(PATIENCE)
             worker.process.kill()
@@ -70,7 +70,7 @@ class Workers:
             run: what to do with a task, in the worker; a function of a module.
 
         Yields:
-            A task with its result, or with what went wrong in one line.
+            A task with its result, or with its error in one line.
         """
         waiting, busy = deque(tasks), dict[Connection, tuple[Worker, Task]]()
         try:
@@ -121,7 +121,7 @@ def run_locally(points: list[Point], workers: int, run: Callable[[Point], Column
 
 def start_worker() -> Worker:
     """Start a worker process."""
-    # importing torch costs seconds: workers stay; and it must not start more threads than it is given
+    # workers stay alive, as importing torch takes seconds; torch must not start more threads than allowed
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

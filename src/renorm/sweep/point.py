@@ -64,7 +64,7 @@ def run_point(point: Point) -> Columns:
     judge = Generalization(figure_every_n_validations=0)
     trainer = quiet_trainer(steps, callbacks=[judge])
     start = time.perf_counter()
-    with contextlib.suppress(AllDivergedError):  # a row for each member all the same, without numbers
+    with contextlib.suppress(AllDivergedError):  # members still get a row, without numbers
         trainer.fit(model, data)
     trained = time.perf_counter()
     trainer.test(model, data, verbose=False)
@@ -76,8 +76,8 @@ def run_point(point: Point) -> Columns:
         for metric in METRICS if laws else ():
             values = [judge.results[str(law)][metric].double().cpu() for law in laws]
             columns[f"{name}/{metric}"] = worst_law(values).tolist()
-    for layer, found in asymmetries(model).items():
-        columns |= {f"asymmetry/{layer}/{symmetry}": values.tolist() for symmetry, values in found.items()}
+    for layer, by_symmetry in asymmetries(model).items():
+        columns |= {f"asymmetry/{layer}/{symmetry}": values.tolist() for symmetry, values in by_symmetry.items()}
     seconds = {"seconds_fit": trained - start, "seconds_test": tested - trained}
     return _identity(point, model) | columns | _repeated(seconds | versions(), model.num_members)
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 SWEEP_FILE = "sweep.json"
 RESULTS_FILE = "results.parquet"
 SEAL = b"sha256"  # of the rest of a table
-# of the footer, which says how much memory to ask for
+# limits for the footer, which determines how much memory is allocated
 BOUNDS = {"thrift_string_size_limit": 2**26, "thrift_container_size_limit": 10**6}
-MAX_GROWTH = 1000  # columns that repeat one value shrink to nothing
+MAX_GROWTH = 1000  # columns that repeat one value are compressed strongly
 MAX_CELLS = 10**7
 
 
@@ -107,7 +107,7 @@ class Folder(PointFiles):
                     f"out={str(path)!r} holds another sweep or other settings", "a new folder, or the sweep's own"
                 )
             with one_writer(path, wait=1):
-                # first: the folder is then known as ours
+                # first, as it marks the folder as this sweep's
                 write_text(known, json.dumps(self._description(), indent=1) + "\n")
                 self.points.mkdir(exist_ok=True)
         except OSError as error:
@@ -186,10 +186,10 @@ def read_table(path: Path) -> pa.Table:
 
 def seal(table: pa.Table) -> bytes:
     """A checksum of names and values. Parquet's own checksums do not cover the footer, which locates the columns."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in table.column_names:
-        found.update(f"{name}\0{table.column(name).to_pylist()!r}\0".encode())
-    return found.hexdigest().encode()
+        digest.update(f"{name}\0{table.column(name).to_pylist()!r}\0".encode())
+    return digest.hexdigest().encode()
 
 
 def sealed(table: pa.Table) -> pa.Table:
