@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -20,6 +21,8 @@ import renorm
 from renorm.cli import main
 from renorm.datamodules import CLTDataModule
 from renorm.runs.quiet_trainer import quiet_trainer
+from renorm.sweep.config import parse_sweep
+from renorm.sweep.point import run_point
 from renorm.zoo import MLP
 
 from .test_bad_input import one_line
@@ -102,6 +105,26 @@ def test_certificates_are_of_the_central_limit(maximum: Path, capsys: pytest.Cap
     assert "map='maximum(xi=0)'" in one_line(capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("laws", [[], ["--data.held_out_laws", '["gaussian()"]']], ids=["default", "given"])
+def test_a_run_goes_on_from_its_own_config(laws: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The config of a run has null for laws that were left to the data module; its checkpoint has the laws."""
+    small = ["--data.val_samples", "64", "--data.test_samples", "64", "--data.steps_per_epoch", "5"]
+    quiet = ["--trainer.callbacks=[]", "--trainer.accelerator", "cpu", "--trainer.default_root_dir", str(tmp_path)]
+    fit = ["fit", "--config", "mlp_relu_free", "--data.map", "maximum()", "--trainer.max_epochs", "1"]
+    assert main([*fit, *small, *quiet, *laws]) == 0
+    run = tmp_path / "mlp_relu_free" / "version_0"
+    config, checkpoint = str(run / "config.yaml"), str(run / "checkpoints" / "last.ckpt")
+    again = ["--config", config, "--ckpt_path", checkpoint]
+    assert main(["fit", *again, "--trainer.max_epochs", "2", *quiet]) == 0
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 1
+    # null is the default, which is not what this run was trained with
+    capsys.readouterr()
+    other = ["--data.train_laws", "gaussian()"] if not laws else ["--data.held_out_laws", "null"]
+    assert main(["fit", *again, *quiet, *other, "--trainer.max_epochs", "3"]) == 2
+    assert f"{other[0].removeprefix('--')}=" in one_line(capsys.readouterr().err)
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 1
+
+
 def test_a_plain_trainer_refuses_a_checkpoint_of_another_map(maximum: Path) -> None:
     model, data = MLP(activation="relu", replicas=2), CLTDataModule(steps_per_epoch=20, val_samples=256)
     with pytest.raises(ValueError, match=r"data.map='central_limit\(\)' contradicts the checkpoint"):
@@ -118,6 +141,18 @@ def test_a_sweep_over_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     rows = pq.read_table("out/results.parquet").to_pylist()
     assert [row["map"] for row in rows] == ["central_limit()", "maximum()"]
     assert len({row["trained/mse"] for row in rows}) == 2
+    assert not [name for name in rows[0] if "exact" in name]
+    # the map in settings is the same point
+    content = yaml.safe_load(Path("maps.yaml").read_text())
+    content["settings"]["map"] = content.pop("axes")["map"][1]
+    (point,) = parse_sweep(content).points
+    columns = run_point(point)
+    assert {name: rows[1][name] for name in columns if not name.startswith("seconds")} == {
+        name: value for name, (value,) in columns.items() if not name.startswith("seconds")
+    }
+    for kind in ("lines", "transition"):
+        assert main(["sweep", "plot", "out", "--kind", kind, "--out", f"{kind}.png"]) == 0
+        assert Path(f"{kind}.png").stat().st_size > 0
 
 
 def run_example(name: str, *words: str, folder: Path) -> str:

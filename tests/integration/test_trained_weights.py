@@ -146,7 +146,7 @@ def test_a_test_of_an_exported_entry_is_that_of_the_entry(
     assert main(["test", "--model", NAME, "--model.members", "[3]", *words]) == 2
     assert "model.members=[3] contradicts" in capsys.readouterr().err
     assert main(["test", "--model", "nowhere.safetensors"]) == 2
-    assert "'nowhere.safetensors' is no pretrained model" in capsys.readouterr().err
+    assert "'nowhere.safetensors' is not a pretrained model" in capsys.readouterr().err
 
 
 def edited(folder: Path, exported: Path, **told: str | None) -> Path:

@@ -89,10 +89,10 @@ def test_a_file_that_computes_something_else_is_not_written(
     """The file is made of other weights than the model's."""
     honest = exporting.WRITERS[kind]
 
-    def other(name: str, model: Any) -> Any:
+    def other(name: str, entry: dict[str, Any], model: Any) -> Any:
         twin = load_pretrained(name).requires_grad_(False)
         next(iter(twin.parameters())).mul_(1.001)
-        return honest(name, twin)
+        return honest(name, entry, twin)
 
     monkeypatch.setitem(exporting.WRITERS, kind, other)
     words = ["zoo", "export", "mlp_linear_full.uniform", "--format", kind, "--out", str(tmp_path / "file")]
@@ -118,7 +118,7 @@ def test_a_missing_extra_is_one_line(
     [
         (["mlp_linear_full.uniform", "--format", "pickle", "--out", "x"], "format='pickle' is unknown"),
         (["mlp_linear_full.uniform", "--format", "onnx", "--out", "x", "--members", "3"], "members='3' is unknown"),
-        (["mlp_linear_full", "--format", "safetensors", "--out", "x"], "no pretrained model"),
+        (["mlp_linear_full", "--format", "safetensors", "--out", "x"], "not a pretrained model"),
         (["mlp_linear_full.uniform", "--format", "safetensors"], "--out"),
         (["mlp_linear_full.uniform", "--out", "x"], "--format"),
         (["mlp_linear_full.uniform", "--format", "safetensors", "--out", "no/folder/x"], "folder that exists"),

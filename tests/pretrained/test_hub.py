@@ -116,7 +116,7 @@ def test_wrong_members(members: Any) -> None:
     "name", ["", "mlp_relu_free", "../x.uniform", "mlp_relu_free.uniform.safetensors", None, 7, [NAME]]
 )
 def test_wrong_names(name: Any) -> None:
-    with pytest.raises(ValueError, match="no pretrained model"):
+    with pytest.raises(ValueError, match="not a pretrained model"):
         load_pretrained(name)
 
 
@@ -179,7 +179,7 @@ def put_content(folder: Path, content: bytes) -> None:
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 100, (2**40).to_bytes(8, "little") + b"{}"])
 def test_a_file_that_is_no_safetensors_though_its_checksum_is_right(zoo_copy: Path, content: bytes) -> None:
     put_content(zoo_copy, content)
-    with pytest.raises(ValueError, match="no whole safetensors file"):
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
         load_pretrained(NAME, folder=zoo_copy)
 
 
@@ -239,7 +239,7 @@ def test_a_trajectory_that_is_shorter_than_the_manifest_says(zoo_copy: Path) -> 
 
 @pytest.mark.parametrize("folder", [3, None, ["a"], "nul\0byte"])
 def test_wrong_folders(folder: Any) -> None:
-    with pytest.raises(ValueError, match="is no folder; allowed: "):
+    with pytest.raises(ValueError, match="is not a folder; allowed: "):
         load_pretrained(NAME, folder=folder)
 
 

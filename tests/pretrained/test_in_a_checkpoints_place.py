@@ -69,7 +69,7 @@ def test_predict_writes_the_members_outputs(tmp_path: Path) -> None:
     ("words", "expected"),
     [
         (["test", "--model", "mlp_relu_free.unifrm"], "did you mean 'mlp_relu_free.uniform'"),
-        (["test", "--model", "mlp_relu_free"], "no pretrained model"),
+        (["test", "--model", "mlp_relu_free"], "not a pretrained model"),
         (["test", "--ckpt_path", "mlp_relu_free.unifrm"], "did you mean"),
         (["test", "--model", NAME, "--model.width", "4"], "model.width=4 contradicts"),
         (["test", "--model", NAME, "--model.activation", "relu"], "model.activation='relu' contradicts"),
@@ -77,8 +77,8 @@ def test_predict_writes_the_members_outputs(tmp_path: Path) -> None:
         (["test", "--model", NAME, "--ckpt_path", "last"], "contradicts ckpt_path='last'"),
         (["fit", "--ckpt_path", NAME], "no checkpoint of a fit"),
         (["test", "--ckpt_path", "mlp_missing.ckpt"], "is no file"),
-        (["propagate", "--model", "mlp_relu_free.unifrm", "--law", "uniform()"], "no pretrained model"),
-        (["certify", "--ckpt_path", "mlp_relu_free.unifrm"], "no pretrained model"),
+        (["propagate", "--model", "mlp_relu_free.unifrm", "--law", "uniform()"], "not a pretrained model"),
+        (["certify", "--ckpt_path", "mlp_relu_free.unifrm"], "not a pretrained model"),
     ],
 )
 def test_bad_input(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import scipy.stats
 import torch
 
 from renorm.datamodules import CLTDataModule
+from renorm.maps import CentralLimit, Maximum, Stable
 from renorm.pretrained.hub import load_pretrained
 from renorm.pretrained.judge import (
     blocks_of,
@@ -70,14 +71,23 @@ def test_the_spectrum_of_the_exact_map_is_exact() -> None:
             parameter.fill_(value)
     x = torch.randn(9, 2)
     torch.testing.assert_close(model(x)[0], clt_map(x))
-    found = spectrum_of(model)
+    found = spectrum_of(model, CentralLimit())
+    assert found is not None
     np.testing.assert_allclose(found["exact"], 2 ** (1 - np.arange(1, 7) / 2))
     np.testing.assert_allclose(found["eigenvalues"][0], found["exact"], rtol=1e-6)
 
 
+def test_a_spectrum_in_hermite_polynomials_is_of_gaussian_fixed_points_only() -> None:
+    model = MLP(activation="linear", width=1)
+    assert spectrum_of(model, Maximum()) is None
+    assert spectrum_of(model, Stable(alpha=1.5)) is None
+    assert spectrum_of(model, Stable(alpha=2)) == spectrum_of(model, CentralLimit())
+    assert spectrum_of(MLP(block_size=6), CentralLimit()) is None
+
+
 def test_the_best_member_may_be_given(model: MLP) -> None:
     data = CLTDataModule(test_samples=200, val_samples=200)
-    chosen, given = judged(NAME, model, data, 0), judged(NAME, model, data, 0, best=3)
+    chosen, given = judged(model, data, 0), judged(model, data, 0, best=3)
     assert given["best_member"] == 3 != chosen["best_member"]
     assert given["validation_loss"] == chosen["validation_loss"]
     assert min(chosen["validation_loss"]) == chosen["validation_loss"][chosen["best_member"]]

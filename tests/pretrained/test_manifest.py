@@ -42,7 +42,7 @@ def test_there_are_enough_entries_of_every_kind() -> None:
             "permutation",
         }
     assert {v.get("layer") for v in variants} >= {"graph_conv", "gcn", "sage", "gin", "edge_conv", "gat"}
-    assert {name.partition(".")[2] for name in names} == {"uniform", "gaussian", "exponential", "mixed"}
+    assert {name.partition(".")[2] for name in names} >= {"uniform", "gaussian", "exponential", "mixed"}
 
 
 def test_names_by_pattern() -> None:
@@ -88,7 +88,7 @@ def test_a_missing_manifest_and_one_that_is_no_text(tmp_path: Path) -> None:
         read_manifest(tmp_path)
     one_line(caught)
     (tmp_path / "manifest.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="no valid JSON"):
+    with pytest.raises(ValueError, match="not valid JSON"):
         read_manifest(tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_a_missing_key_is_refused(key: str) -> None:
 
 @pytest.mark.parametrize("entry", [None, 3, [], "x"])
 def test_an_entry_that_is_no_mapping(entry: Any) -> None:
-    with pytest.raises(ValueError, match="no mapping"):
+    with pytest.raises(ValueError, match="not a mapping"):
         check_entry(NAME, entry)
 
 
@@ -152,7 +152,7 @@ def test_numbers_that_are_none(zoo_copy: Path) -> None:
     text = (zoo_copy / "manifest.json").read_text()
     loss = json.dumps(find_entry(NAME)["validation_loss"][0])
     (zoo_copy / "manifest.json").write_text(text.replace(loss, "NaN"))
-    with pytest.raises(ValueError, match="no finite number"):
+    with pytest.raises(ValueError, match="not a finite number"):
         find_entry(NAME, zoo_copy)
 
 

@@ -36,5 +36,5 @@ def test_names_and_help() -> None:
 
 
 def test_a_wrong_name() -> None:
-    with pytest.raises(ValueError, match="no pretrained model"):
+    with pytest.raises(ValueError, match="not a pretrained model"):
         torch.hub.load(ROOT, "renorm", "mlp_nonsense.uniform", source="local")

@@ -74,7 +74,7 @@ GONE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "checksum": (lambda e: e["file"].update(sha256="0" * 64), "was changed: sha256"),
     "architecture": (lambda e: e["arguments"].update(symmetry="free"), "tensors are not the model's"),
     "form": (lambda e: e.pop("metrics"), "metrics is missing"),
-    "arguments": (lambda e: e["arguments"].update(nonsense=1), "fit no model"),
+    "arguments": (lambda e: e["arguments"].update(nonsense=1), "do not fit the model"),
     "class": (lambda e: e.update({"class": "Exec"}), "class='Exec'"),
 }
 
@@ -146,7 +146,7 @@ def test_a_missing_file_is_a_difference(small_zoo: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["nonsense.uniform"], "no pretrained model"),
+        (["nonsense.uniform"], "not a pretrained model"),
         (["--folder", "/nowhere"], "cannot be read"),
         (["--nonsense"], "unrecognized"),
     ],

@@ -247,7 +247,7 @@ def test_results_of_other_shapes_are_refused(results: Path) -> None:
     ]
     for change in wrong:
         results.write_text(json.dumps(whole | change))
-        with pytest.raises(ValueError, match="is no result of 'renorm test'"):
+        with pytest.raises(ValueError, match="is not a result of 'renorm test'"):
             read_results(str(results))
 
 

@@ -24,7 +24,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--only C99", "only='C99' is no claim; allowed: C1,"),
+        ("--only C99", "only='C99' is not a claim; allowed: C1,"),
         ("--only C1,,c2", "only='c2'"),
         ("--only ,", "only=','"),
         ("--workers 0", "workers=0 is out of range"),

@@ -95,7 +95,7 @@ def test_a_torn_result_is_said_in_one_line(tmp_path: Path) -> None:
         (file,) = (tmp_path / "computed").iterdir()
         assert json.loads(file.read_text())["settings"]["number"] == 3
         file.write_text(file.read_text()[:-5])
-        with pytest.raises(ValueError, match=r"no whole result.*allowed: to delete it"):
+        with pytest.raises(ValueError, match=r"not a whole result.*allowed: to delete it"):
             experiments.compute("noted", own, noted)
         file.unlink()
         assert experiments.compute("noted", own, noted)["double"] == 6

@@ -57,14 +57,14 @@ def test_the_largest_points_start_first() -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"model": "MLP", "axes": {"widht": [1]}}, "widht=[1] is unknown; allowed: steps, lr,"),
-    ({"model": "MLP", "axes": {"width": []}}, "axes.width=[] is empty or no list"),
-    ({"model": "MLP", "axes": {"width": 3}}, "axes.width=3 is empty or no list"),
+    ({"model": "MLP", "axes": {"width": []}}, "axes.width=[] is empty or not a list"),
+    ({"model": "MLP", "axes": {"width": 3}}, "axes.width=3 is empty or not a list"),
     ({"model": "MLP", "axes": {"width": [3, 3]}}, "axes.width=[3, 3] has a value twice"),
     ({"model": "MLP", "settings": {"width": 8}, "axes": {"width": [4]}}, "axes.width contradicts settings.width=8"),
     ({"model": "mlp_relu_free", "axes": {"symmetry": ["full"]}}, "axes.symmetry contradicts model='mlp_relu_free'"),
     ({"model": "mlp_relu_free", "settings": {"symmetry": "full"}}, "settings.symmetry='full' contradicts model="),
     ({"model": "MLP", "axes": {"width": [4]}, "points": [{"width": 8}]}, "points has width=8, which is also in axes"),
-    ({"model": "MLP", "points": []}, "points=[] is no list of points"),
+    ({"model": "MLP", "points": []}, "points=[] is not a list of points"),
     ({"model": "MLP", "points": [{"width": 1}, {"width": 1}]}, "have one twice"),
     (
         {"model": "MLP", "axes": {"width": [4, -1]}},
@@ -81,9 +81,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"model": "MLP", "axes": {"train_laws": [["nolaw()"]]}}, "nolaw"),
     ({"model": "CNN"}, "model='CNN' is unknown; allowed: MLP, GNN"),
     ({"model": "mlp_rleu_free"}, "model='mlp_rleu_free' is unknown"),
-    ({"axes": {"width": [1]}}, "is no sweep; allowed: model"),
-    ({"model": "MLP", "grid": {}}, "is no sweep; allowed: model"),
-    ({"model": "MLP", "axes": [1]}, "axes=[1] is no mapping"),
+    ({"axes": {"width": [1]}}, "is not a sweep; allowed: model"),
+    ({"model": "MLP", "grid": {}}, "is not a sweep; allowed: model"),
+    ({"model": "MLP", "axes": [1]}, "axes=[1] is not a mapping"),
 ]
 
 

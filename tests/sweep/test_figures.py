@@ -92,10 +92,10 @@ def test_the_command_draws(kind: str, results: Path, tmp_path: Path) -> None:
     [
         ([], "where=symmetry=... is missing: a figure has three axes; allowed for symmetry: free, full"),
         (["--kind", "pie"], "kind='pie' is unknown; allowed: heatmap, lines, transition"),
-        (["--x", "depth"], "x='depth' is no axis of the sweep; allowed: steps, width, symmetry, negative_slope"),
+        (["--x", "depth"], "x='depth' is not an axis of the sweep; allowed: steps, width, symmetry, negative_slope"),
         (["--where", "steps=3"], "where='steps=3' finds nothing; allowed for steps: 2, 4"),
         (["--where", "depth=3"], "where='depth=3' names no axis"),
-        (["--where", "steps=2", "--value", "speed"], "value='speed' is no column of numbers; allowed: trained/mse"),
+        (["--where", "steps=2", "--value", "speed"], "value='speed' is not a column of numbers; allowed: trained/mse"),
         (["--out", "x.txt"], "out='x.txt' cannot be a figure"),
         (["--where", "steps=2", "width=2", "symmetry=free", "--kind", "heatmap"], "kind='heatmap' needs two axes"),
     ],

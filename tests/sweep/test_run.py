@@ -116,7 +116,7 @@ def test_only_what_is_missing_runs(reference: Path, tmp_path: Path, capsys: pyte
     torn = points[1].read_bytes()
     assert main(["sweep", "--config", config, "--out", str(out)]) == 2
     error = capsys.readouterr().err
-    assert f"{points[1].name}' is no whole table" in error
+    assert f"{points[1].name}' is not a whole table" in error
     assert error.rstrip().count("\n") == error.rstrip().count("points ━")  # besides the progress bar, one line
     assert points[1].read_bytes() == torn
     assert main(["sweep", "--config", str(write(tmp_path, SMALL | {"axes": {"width": [5]}})), "--out", str(out)]) == 2

@@ -1,4 +1,4 @@
-"""Figures of ``renorm bench``: growth with size, and where the time goes."""
+"""Figures of ``renorm bench``: scaling with size, and shares of the time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def draw_growth(rows: list[dict[str, Any]], slopes: dict[str, float]) -> Figure:
 
 
 def draw_parts(parts: dict[str, float], members: int) -> Figure:
-    """Stacked bars: what the time of a fit is spent on, for several numbers of steps between two validations."""
+    """Stacked bars: how the time of a fit is spent, for several numbers of steps between two validations."""
     figure = Figure(figsize=(9, 2.8), layout="constrained")
     axes = figure.add_subplot()
     shares = [shares_of(parts, epoch) for epoch in EPOCHS]

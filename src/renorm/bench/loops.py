@@ -24,7 +24,7 @@ WARM_UP = 20  # steps that are not counted: compilation, first allocations
 
 
 class PlainModule(LightningModule):
-    """The 2-8-1 leaky-ReLU network as anyone would write it."""
+    """The 2-8-1 leaky-ReLU network in plain Lightning."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Clock(Callback):
         self.stamps: list[float] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Note the time."""
+        """Record the time."""
         self.stamps.append(time.perf_counter())
 
     def seconds(self) -> float:
@@ -67,16 +67,16 @@ class Clock(Callback):
 
 
 class NoMetrics(Generalization):
-    """In the place of the metrics that a model brings by itself: what costs are compared with."""
+    """Stands in for the metrics that a model adds by itself, as the baseline of their cost."""
 
     def on_validation_start(self, *_: Any) -> None:
-        """Nothing."""
+        """Measure nothing."""
 
     on_validation_batch_end = on_validation_epoch_end = on_validation_start  # type: ignore[assignment]
 
 
 def switched_off() -> list[Callback]:
-    """Every diagnostic that a model brings by itself, off."""
+    """The diagnostics that a model adds by itself, switched off."""
     return [NoMetrics(), *(kind(every_n_epochs=0) for kind in (CumulantDiagnostics, SymmetryBreaking, RGFlow))]
 
 
@@ -88,7 +88,7 @@ def fit_clock(
     threads: int | None = None,
     **data: Any,
 ) -> Clock:
-    """A fit with TensorBoard logging on, and of the diagnostics only those that are given."""
+    """Run a fit with TensorBoard logging and only the diagnostics that are passed."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     clock = Clock()

@@ -1,4 +1,4 @@
-"""What ``renorm bench`` measures: the goals, growth with size, where the time goes, and whether it stays."""
+"""The measurements of ``renorm bench``: goals, scaling with size, shares of the time, and drift over a long run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONVERGED_STEPS = 20_000
 DEFAULT_EPOCH = 200  # steps
 # steps between two validations with all diagnostics; None is training alone
 EPOCHS: tuple[int | None, ...] = (None, 200, 2000, 5000, 10_000)
-OF_AN_EPOCH = ("validation", "callbacks")  # parts that a step has no share of
+OF_AN_EPOCH = ("validation", "callbacks")  # parts that are not part of a step
 MOST_SAMPLING, MOST_OVERHEAD = 0.1, 0.3  # goals: shares of sampling, and of Lightning and callbacks together
 
 Row = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What a step takes of memory, as PyTorch's profiler counts it, and the peak of the whole process."""
+"""Memory of a training step, as counted by PyTorch's profiler, and peak memory of the process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def step_memory(step: Callable[[], Any]) -> int:
             held[address] = size
             most = max(most, sum(held.values()))
         else:
-            held.pop(address, None)  # what was made before, if it is not there
+            held.pop(address, None)  # absent where it was allocated before the call
     return most
 
 

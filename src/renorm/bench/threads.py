@@ -1,4 +1,4 @@
-"""From which work of a step on more threads than one pay, on a machine of one's own and on one that others use."""
+"""How large a training step must be for several threads to be faster than one, on an idle and on a busy machine."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def measure_threads(sizes: tuple[int, ...], steps: int, rounds: int) -> list[dic
     for busy in (False, True):
         with neighbours(every if busy else 0):
             for members in sizes:
-                found = [[renorm_fit(stack(members), steps, threads=n) for n in (1, every)] for _ in range(rounds)]
-                one, many = (min(column) for column in zip(*found, strict=True))
+                times = [[renorm_fit(stack(members), steps, threads=n) for n in (1, every)] for _ in range(rounds)]
+                one, many = (min(column) for column in zip(*times, strict=True))
                 work = stack(members).work(BATCH)
                 rows.append({"busy": busy, "members": members, "work": work, "one": one, "all": many, "threads": every})
     return rows
@@ -32,7 +32,7 @@ def measure_threads(sizes: tuple[int, ...], steps: int, rounds: int) -> list[dic
 
 @contextlib.contextmanager
 def neighbours(number: int) -> Iterator[None]:
-    """So many other processes that compute without a pause."""
+    """Run a number of other processes that keep the processor busy."""
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_compute, args=(os.getpid(),), daemon=True) for _ in range(number)]
     for process in processes:
@@ -51,7 +51,7 @@ def _compute(parent: int) -> None:
 
 
 def markdown_threads(rows: list[dict[str, Any]]) -> list[str]:
-    """The table for people."""
+    """Print the results as a table."""
     every = rows[0]["threads"]
     lines = [
         f"| members | work of a step | one thread, ms | {every} threads, ms | one / {every} | the same on a busy machine |",

@@ -61,7 +61,7 @@ def run(words: list[str]) -> None:
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    """Everything, as numbers."""
+    """All measurements, as numbers."""
     rounds, steps, budget = (1, 80, 0.1) if quick else (5, 400, 0.5)
     long = CONVERGED_STEPS // 20 if quick else CONVERGED_STEPS
     goals = measure_goals(rounds, steps)
@@ -81,7 +81,7 @@ def measure(quick: bool) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine and the versions of the measurement."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -93,7 +93,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The name of the processor, where the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -103,7 +103,7 @@ def processor() -> str:
 
 
 def markdown(content: dict[str, Any]) -> str:
-    """The tables for people."""
+    """Print the results as tables."""
     own = content["machine"]
     quick = " A quick look: one round of few steps." if content["quick"] else ""
     lines = [

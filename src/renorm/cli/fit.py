@@ -385,12 +385,23 @@ class RenormCLI(LightningCLI):
             if (word := self._init_from()) is not None:
                 self._check_start(word)
             return
-        asked = self._settings()
+        self._check_recipe(self._settings(), made=False)
+
+    def _check_recipe(self, asked: dict[str, Any], made: bool) -> None:
+        """Refuse settings that contradict the checkpoint's.
+
+        Args:
+            asked: settings of model and data.
+            made: whether the data module has been made. Before that, null stands for a default that only the module knows,
+                such as ``held_out_laws: null`` in the config of a run.
+        """
+        assert self.recipe is not None
         data_keys = None if self.command == "fit" else OF_TRAINING_DATA
-        found = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
-        if found:
-            key, remembered, wanted = found[0]
+        different = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
+        for key, remembered, wanted in different:
             if key.startswith("data."):
+                if wanted is None and not made:
+                    continue
                 wanted = asked["data"][key.removeprefix("data.")]  # as it was typed
             raise InputError(
                 f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}",
@@ -433,14 +444,17 @@ class RenormCLI(LightningCLI):
             if "; allowed" not in text and not is_missing_package(text):
                 raise
             raise self._in_one_line(text) from None
+        settings, made = self._settings(), dict(self.datamodule.hparams)
+        if self.recipe is not None:
+            data = {key: made.get(key) if value is None else value for key, value in settings["data"].items()}
+            self._check_recipe(settings | {"data": data}, made=True)
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         if (word := self._init_from()) is not None:
             self.model.load_state_dict(find_model(word, Path(self._root)).state_dict())
-        self.model.recipe = self._settings()
         # canonical form of the laws, as the data module has it
-        self.model.recipe["data"] |= dict(self.datamodule.hparams)
-        self.model.recipe |= own_data_class(self.datamodule)
+        settings["data"] |= made
+        self.model.recipe = settings | own_data_class(self.datamodule)
 
     # ---- where and how to run it ---------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ def run(words: list[str]) -> None:
     asked = [str(parse(law)) for law in arguments.laws or []]
     laws = asked or [results[0]["train_laws"][0], *results[0]["held_out_laws"]]
     figure = error_against_grid(results, laws, arguments.metric)
-    # what is refused is said in one line: warnings come after all that could be
+    # warnings come last: a refusal must be the only line
     for path, content in zip(arguments.results, results, strict=True):
         say_if_newer(f"the result {path}", content.get("renorm"))
         warn_of_another_checkpoint(Path(path), content)
@@ -60,14 +60,14 @@ def read_results(path: str) -> dict[str, Any]:
     content: dict[str, Any] = read_json(Path(path), f"results={path!r}", "test_results.json of 'renorm test'")
     problem = what_is_wrong(content)
     if problem is not None:
-        raise InputError(f"results={path!r} is no result of 'renorm test' ({problem})")
+        raise InputError(f"results={path!r} is not a result of 'renorm test' ({problem})")
     if grid_axis(content) is None:
         raise InputError(f"results={path!r} has no grid", "models with a list, e.g. model.negative_slope=[0.5, 1]")
     return content
 
 
 def warn_of_another_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Say so, on stderr, where the checkpoint beside the results is no longer the one that was judged.
+    """Warn on stderr where the checkpoint beside the results has changed since it was tested.
 
     A resumed fit replaces ``best.ckpt``. Results without a checksum, and those that were moved away from their checkpoint,
     cannot be compared.
@@ -89,9 +89,9 @@ def warn_of_another_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def what_is_wrong(content: Any) -> str | None:
-    """What a result lacks, None for a whole one that nobody has changed."""
+    """What is wrong with a result; None where it is whole and unchanged."""
     if not isinstance(content, dict):
-        return "no mapping"
+        return "not a mapping"
     if content.get(SEAL) != seal(content):
         return "it was changed or damaged after it was written"
     kinds = {"results": dict, "members": list, "model": dict, "train_laws": list, "held_out_laws": list}
@@ -102,7 +102,7 @@ def what_is_wrong(content: Any) -> str | None:
     if not all(isinstance(member, dict) and member.keys() == members[0].keys() for member in members):
         return "members differ in what is known of them"
     if not all(isinstance(value, int | float) for member in members for value in member.values()):
-        return "members have values that are no numbers"
+        return "members have values that are not numbers"
     for law, metrics in results.items():
         if not isinstance(metrics, dict) or not metrics:
             return f"{law} has no metrics"

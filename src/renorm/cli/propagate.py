@@ -98,7 +98,7 @@ def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
 
 @contextlib.contextmanager
 def shown(law: laws.Law) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal, and in no file, what is being done; yields what to call with a few words on it."""
+    """Show the current step on a terminal; nothing is written to a file. Yields the function that sets the text."""
     console = Console(stderr=True, markup=False)
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -109,7 +109,7 @@ def shown(law: laws.Law) -> Iterator[Callable[[str], None]]:
 def predictions_of(
     model: StackedModel, law: laws.Law, arguments: argparse.Namespace, show: Callable[[str], None]
 ) -> list[Propagation]:
-    """What the chosen methods predict; by default all that can do the model and the law."""
+    """Predictions of the chosen methods; by default of all methods that apply to the model and the law."""
     closures = ["gaussian", "edgeworth"]
     if read_network(model).nodes > 1:
         closures.insert(0, "independent_nodes")
@@ -164,7 +164,7 @@ def measured(
 
 
 def print_table(predictions: list[Propagation], found: dict[str, Measured]) -> None:
-    """Means over the units of every layer, a row an order."""
+    """Print means over the units of every layer, one row an order."""
     table = Table("layer", "order", "measured", "standard error", box=None, pad_edge=False)
     for prediction in predictions:
         kept = "" if prediction.closure is None else f" {prediction.closure}"

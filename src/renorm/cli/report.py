@@ -79,12 +79,12 @@ def chosen_claims(only: str | None) -> list[str]:
     unknown = [name for name in names if name not in claim_ids()]
     if unknown or not names:
         wrong = unknown[0] if unknown else only
-        raise InputError(f"only={wrong!r} is no claim", f"{', '.join(claim_ids())}, separated by commas")
+        raise InputError(f"only={wrong!r} is not a claim", f"{', '.join(claim_ids())}, separated by commas")
     return [name for name in claim_ids() if name in names]
 
 
 def open_folder(out: Path, quick: bool, seed: int) -> None:
-    """Make the report's folder, or go on in one that holds the same report.
+    """Make the folder of the report, or resume in one that holds the same report.
 
     Raises:
         ValueError: where it cannot be written to, or holds anything else.
@@ -103,7 +103,7 @@ def open_folder(out: Path, quick: bool, seed: int) -> None:
                         "another folder",
                     )
         out.mkdir(parents=True, exist_ok=True)
-        write_text(known, json.dumps(wanted) + "\n")  # first of all: from here on the folder is known as a report's
+        write_text(known, json.dumps(wanted) + "\n")  # first, as it marks the folder as a report's
         (out / "figures").mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"out={str(out)!r} cannot be written to ({error.strerror or error})") from None
@@ -111,10 +111,10 @@ def open_folder(out: Path, quick: bool, seed: int) -> None:
 
 def _description(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {}
+        content = None
+    return content if isinstance(content, dict) else {}
 
 
 def _judge_all(claims: Sequence[Claim], out: Path, arguments: Any) -> list[Outcome]:
@@ -145,7 +145,7 @@ def judge_claims(
     retry_failed: bool = False,
     tell: Told = lambda what, done, total: None,
 ) -> list[Outcome]:
-    """Run what has no result yet and judge every claim; one that cannot be judged stops no other.
+    """Run the experiments that have no result yet and judge every claim; a claim that cannot be judged does not stop others.
 
     Args:
         claims: in the order of the report.
@@ -157,13 +157,13 @@ def judge_claims(
         tell: called as experiments end.
     """
     with Experiments(out / "experiments", workers, quick, seed, retry_failed, tell) as experiments:
-        # all at once: no worker waits for the last fit of a claim
+        # all at once, so that no worker waits for the last fit of a claim
         experiments.run_sweeps(sweep for claim in claims for sweep in claim.sweeps.values())
         return [judge_claim(claim, experiments) for claim in claims]
 
 
 def judge_claim(claim: Claim, experiments: Experiments) -> Outcome:
-    """A claim with its finding, or with what went wrong."""
+    """A claim with its finding, or with its error."""
     try:
         finding = find_judge(claim.id)(claim, experiments)
         check_finding(claim, finding)
@@ -201,7 +201,7 @@ def made_with(workers: int, seconds: float) -> dict[str, str]:
 
 
 def print_summary(out: Path, outcomes: Sequence[Outcome]) -> None:
-    """The verdicts, and where the page is."""
+    """Print the verdicts and the path of the page."""
     for claim, finding, error in outcomes:
         print(f"{claim.id:<4} {finding.verdict:<15} {claim.title}" + (f" ({error})" if error else ""))
     failed = sum(finding.verdict == UNDECIDED for _, finding, _ in outcomes)

@@ -1,4 +1,4 @@
-"""The command: runs every check, prints one table, and says what to do about each that failed."""
+"""``renorm selftest``: run every check, print one table, and say what to do about each failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 class Outcome(NamedTuple):
-    """What a check found; ``problem`` is the error's text where it could not be made."""
+    """The result of a check; ``problem`` is the text of the error where the check could not run."""
 
     check: Check
     deviation: float
@@ -60,7 +60,7 @@ def run(words: list[str]) -> int:
 
 
 def find_device(name: str) -> torch.device:
-    """The device of a name.
+    """The device with a name.
 
     Raises:
         ValueError: for another name, or a GPU that is not there.
@@ -73,7 +73,7 @@ def find_device(name: str) -> torch.device:
 
 
 def measured(check: Check, device: torch.device) -> Outcome:
-    """Make one check; whatever goes wrong in it is a finding."""
+    """Run one check; an exception counts as its result."""
     start = time.perf_counter()
     try:
         deviation, problem = check.measure(device), None
@@ -83,7 +83,7 @@ def measured(check: Check, device: torch.device) -> Outcome:
 
 
 def print_outcomes(outcomes: list[Outcome], device: torch.device) -> None:
-    """One row a check, then what to do."""
+    """Print one row a check, then advice on failures."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     console.print(

@@ -64,7 +64,7 @@ def run(words: list[str]) -> None:
 
 
 def check_points(sweep: Sweep) -> None:
-    """Build every point once with few members: what is out of range is said before anything runs.
+    """Build every point once with few members, so that settings out of range are reported before anything runs.
 
     Raises:
         ValueError: naming the point and what is wrong with it.

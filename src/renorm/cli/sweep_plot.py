@@ -49,7 +49,7 @@ def run(words: list[str]) -> None:
     value = arguments.value or VALUES[arguments.kind]
     if value not in table or table[value].dtype.kind != "f":
         named = [name for name in table if name.startswith(("held_out/", "trained/", "asymmetry/"))]
-        raise InputError(f"value={value!r} is no column of numbers", f"{', '.join(named)}, or <law>/<metric>")
+        raise InputError(f"value={value!r} is not a column of numbers", f"{', '.join(named)}, or <law>/<metric>")
     KINDS[arguments.kind](table, value, x, y, panels).savefig(out, dpi=150)
     print(f"figure: {out}")
 
@@ -99,7 +99,7 @@ def chosen_axes(
     """
     for name, axis in (("x", x), ("y", y), ("panels", panels)):
         if axis is not None and axis not in axes:
-            raise InputError(f"{name}={axis!r} is no axis of the sweep", ", ".join(axes))
+            raise InputError(f"{name}={axis!r} is not an axis of the sweep", ", ".join(axes))
     varied = [axis for axis in axes if len(np.unique(table[axis])) > 1 and axis not in (x, y, panels)]
     numbers = [axis for axis in varied if table[axis].dtype.kind == "f"]
     if x is None:

@@ -1,4 +1,4 @@
-"""``renorm zoo``: the named variants, and the pretrained members."""
+"""``renorm zoo``: list the named variants, and list, show, verify, train and export pretrained members."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 import re
 import sys
 from collections import Counter
+from pathlib import Path
 
 from rich.table import Table
 
 from ..checks import check_one_of
 from ..console import print_whole
 from ..errors import InputError
-from ..pretrained.manifest import find_entry, pretrained_names
+from ..pretrained.manifest import FOLDER, find_entry, pretrained_names
 from ..zoo.catalogue import read_catalogue
 from .options import OneLineParser
 
@@ -38,30 +39,41 @@ def run(words: list[str]) -> int:
 
 
 def make_parser() -> OneLineParser:
-    """All actions and their options."""
+    """The parser of all actions and their options."""
     parser = OneLineParser(prog="renorm zoo", description="the named variants, and pretrained members of them")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="every variant, or every pretrained entry, with one line")
+    in_folder = OneLineParser(add_help=False)
+    in_folder.add_argument(
+        "--folder", type=Path, default=FOLDER, help="of weights and manifest (default: the package's)"
+    )
+    listing = actions.add_parser(
+        "list", parents=[in_folder], help="every variant, or every pretrained entry, with one line"
+    )
     listing.add_argument(
         "pattern", nargs="?", help="part of a name, or a shell-style pattern, e.g. gnn or 'mlp_*_full'"
     )
     listing.add_argument("--all", action="store_true", help="one line a variant also on a terminal")
     listing.add_argument("--pretrained", action="store_true", help="entries with weights, named arch.tag")
     listing.add_argument("--long", action="store_true", help="descriptions uncut, in lines of any length")
-    show = actions.add_parser("show", help="the card of a pretrained entry")
+    show = actions.add_parser("show", parents=[in_folder], help="the card of a pretrained entry")
     show.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
     show.add_argument("--json", action="store_true", help="all that the manifest has of it, as JSON")
-    actions.add_parser("cards", help="one Markdown page with all cards, which is docs/zoo.md")
-    verify = actions.add_parser("verify", help="compute every number and checksum again; exit code 1 for a difference")
+    actions.add_parser("cards", parents=[in_folder], help="one Markdown page with all cards, which is docs/zoo.md")
+    verify = actions.add_parser(
+        "verify", parents=[in_folder], help="compute every number and checksum again; exit code 1 for a difference"
+    )
     verify.add_argument("names", nargs="*", metavar="NAME", help="entries (default: all)")
-    verify.add_argument("--folder", help="of weights and manifest (default: the package's)")
-    train = actions.add_parser("train", help="train entries again from their recipe, and compare with the manifest")
+    train = actions.add_parser("train", help="train entries from their recipe, and compare with the package's")
     train.add_argument("names", nargs="*", metavar="NAME", help="entries")
     train.add_argument("--all", action="store_true", help="every entry; those that are whole already are kept")
-    train.add_argument("--out", help="folder to write to (default: pretrained)")
+    train.add_argument(
+        "--out", help="folder to write to (default: pretrained); by its recipes.yaml if it has one, else the package's"
+    )
     train.add_argument("--in_place", action="store_true", help="write to the package's own folder")
-    train.add_argument("--overwrite", action="store_true", help="train again what is there, and replace it")
-    export = actions.add_parser("export", help="write an entry for other programs, and compare what they compute")
+    train.add_argument("--overwrite", action="store_true", help="train existing entries again, and replace them")
+    export = actions.add_parser(
+        "export", parents=[in_folder], help="write an entry for other programs, and compare what they compute"
+    )
     export.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
     export.add_argument("--format", required=True, help=f"of {', '.join(EXPORT_FORMATS)}")
     export.add_argument("--out", required=True, metavar="FILE", help="file to write")
@@ -75,8 +87,8 @@ def run_list(arguments: argparse.Namespace) -> None:
     pattern = arguments.pattern
     if pattern is not None and not set(pattern) & set("*?["):
         pattern = f"*{pattern}*"
-    if arguments.pretrained:
-        print_pretrained(pattern)
+    if arguments.pretrained or arguments.folder != FOLDER:
+        print_pretrained(pattern, arguments.folder)
     elif pattern is None and not arguments.all and not arguments.long and sys.stdout.isatty():
         print_families()
     else:
@@ -87,7 +99,7 @@ def run_show(arguments: argparse.Namespace) -> None:
     """``renorm zoo show``."""
     from ..pretrained.cards import card
 
-    entry = find_entry(arguments.name)
+    entry = find_entry(arguments.name, arguments.folder)
     if arguments.json:
         import json
 
@@ -100,17 +112,14 @@ def run_cards(arguments: argparse.Namespace) -> None:
     """``renorm zoo cards``."""
     from ..pretrained.page import page
 
-    print(page(), end="")
+    print(page(arguments.folder), end="")
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """``renorm zoo verify``."""
-    from pathlib import Path
-
-    from ..pretrained.manifest import FOLDER
     from ..pretrained.verify import verify
 
-    return verify(arguments.names, Path(arguments.folder) if arguments.folder else FOLDER)
+    return verify(arguments.names, arguments.folder)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -120,9 +129,6 @@ def run_train(arguments: argparse.Namespace) -> int:
         raise InputError(f"{given}", "renorm zoo train NAME ..., or renorm zoo train --all")
     if arguments.in_place and arguments.out is not None:
         raise InputError(f"out={arguments.out!r} contradicts --in_place", "one of the two")
-    from pathlib import Path
-
-    from ..pretrained.manifest import FOLDER
     from ..pretrained.retrain import retrain
 
     out = FOLDER if arguments.in_place else Path(arguments.out or "pretrained")
@@ -134,16 +140,15 @@ def run_export(arguments: argparse.Namespace) -> None:
     for option, allowed in (("format", EXPORT_FORMATS), ("members", MEMBERS)):
         value = getattr(arguments, option)
         check_one_of(option, value, allowed)
-    find_entry(arguments.name)
-    from pathlib import Path
-
+    find_entry(arguments.name, arguments.folder)
     from ..pretrained.export import export
 
-    export(arguments.name, arguments.format, Path(arguments.out), arguments.members, arguments.overwrite)
+    out = Path(arguments.out)
+    export(arguments.name, arguments.format, out, arguments.members, arguments.overwrite, arguments.folder)
 
 
 def print_families() -> None:
-    """Print one line a family: hundreds of lines are for programs, which do not read a terminal."""
+    """Print one line a family: the full list has hundreds of lines, too many for a terminal."""
     sizes = Counter(family(entry["name"]) for entry in read_catalogue())
     table = Table("family", "variants", "listed by", box=None, pad_edge=False)
     for name, count in sizes.items():
@@ -155,19 +160,19 @@ def print_families() -> None:
 
 
 def family(name: str) -> str:
-    """What variants have in common that differ by their symmetry: the activation of an MLP, the layer of a GNN.
+    """The part of a name that variants of different symmetries share: the activation of an MLP, the layer of a GNN.
 
     Example:
         >>> family("mlp_leaky_relu_odd_input"), family("gnn_graph_conv_spline_full_fixed_weights")
         ('mlp_leaky_relu', 'gnn_graph_conv')
     """
     from ..zoo.symmetry import list_symmetries
-    from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which programs that read the list should not wait for
+    from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which takes too long for a list
 
-    found = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
+    prefix = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
     plain = re.sub("_fixed_(weights|spline)$", "", name)
     ends = sorted((f"_{symmetry}" for symmetry in list_symmetries() if plain.endswith(f"_{symmetry}")), key=len)
-    return found or plain.removesuffix(ends[-1] if ends else "")
+    return prefix or plain.removesuffix(ends[-1] if ends else "")
 
 
 def print_variants(pattern: str | None, long: bool = False) -> None:
@@ -195,21 +200,26 @@ def print_variants(pattern: str | None, long: bool = False) -> None:
         print("'renorm zoo list PATTERN' lists fewer, e.g. '*_full'; --long has descriptions uncut")
 
 
-def print_pretrained(pattern: str | None) -> None:
-    """Print name, certificate, and how well the best member does, on the laws of training and on the worst other one.
+def print_pretrained(pattern: str | None, folder: Path = FOLDER) -> None:
+    """Print name, map, certificate, and how well the best member does, on the laws of training and on the worst other one.
+
+    Args:
+        pattern: shell-style, of names.
+        folder: of manifest and weights.
 
     Raises:
         ValueError: where no name matches.
     """
-    from ..pretrained.cards import overview
+    from ..pretrained.cards import either, overview
 
-    names = pretrained_names(pattern)
+    names = pretrained_names(pattern, folder)
     if not names:
         raise InputError(f"pattern={pattern!r} matches no entry", "parts of names, or patterns such as '*.uniform'")
-    headings, rows = overview(names)
+    headings, rows = overview(names, folder)
     table = Table(*headings, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     note = "best: the member of least validation loss on the trained laws; 'renorm zoo show NAME' has all of one"
     print_whole(table)
-    print(f"{len(names)} entries of 16 members; relative mean squared errors; {note}")
+    members = either(len(find_entry(name, folder)["validation_loss"]) for name in names)
+    print(f"{len(names)} entries of {members} members; relative mean squared errors; {note}")

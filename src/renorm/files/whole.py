@@ -83,10 +83,11 @@ def one_writer(folder: Path, argument: str = "out", wait: float = 0, keep: bool 
         lock.release()
 
 
-def is_unused(folder: Path) -> bool:
-    """Whether a folder is missing or empty, but for what a killed process left of its first file."""
+def is_unused(folder: Path, besides: tuple[str, ...] = ()) -> bool:
+    """Whether a folder is missing or empty, but for what a killed process left of its first file, and for files ``besides``."""
     return not folder.is_dir() or all(
-        path.name == LOCK or (path.name.startswith(".") and path.suffix == ".partial") for path in folder.iterdir()
+        path.name in (LOCK, *besides) or (path.name.startswith(".") and path.suffix == ".partial")
+        for path in folder.iterdir()
     )
 
 

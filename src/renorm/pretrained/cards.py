@@ -1,4 +1,4 @@
-"""Model cards: what the manifest says of its entries, as Markdown; needs no PyTorch."""
+"""Model cards: the entries of the manifest as Markdown; does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..zoo.catalogue import read_catalogue
-from .manifest import FOLDER, find_entry
+from .manifest import FOLDER, find_entry, map_of
 
 HEADINGS = (
     "name",
+    "map",
     "certificate",
     "trained laws, best",
     "trained laws, median",
@@ -26,34 +27,46 @@ SHOWN = {
     "k4_error": "k4 err",
 }
 
+DEFAULTS = {"block_size": 2, "width": 8, "depth": 1, "graph": "pair"}  # of what the catalogue describes
+
 
 def overview(names: list[str], folder: Path = FOLDER) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Headings, and a row an entry: its certificate, and relative errors on the worst of its laws."""
+    """Headings, and a row an entry: its map, its certificate where there is one, and relative errors on its worst laws."""
     rows = []
     for name in names:
         entry = find_entry(name, folder)
         trained, held_out = _laws(entry)
         cells = [_brief(_worst(entry, laws, kind)) for laws in (trained, held_out) for kind in ("best", "median")]
-        rows.append([name, entry["certificate"]["verdict"], *cells])
+        verdict = entry["certificate"]["verdict"] if "certificate" in entry else "–"
+        rows.append([name, map_of(entry), verdict, *cells])
     return HEADINGS, rows
+
+
+def either(sizes: Iterable[int]) -> str:
+    """The distinct sizes of some entries, joined by "or".
+
+    Example:
+        >>> either([3, 2, 3]), either([16, 16])
+        ('2 or 3', '16')
+    """
+    return " or ".join(str(size) for size in sorted(set(sizes)))
 
 
 def card(name: str, entry: dict[str, Any], level: int = 1) -> str:
     """Everything that a reader of an entry needs to know, as Markdown."""
-    return "\n".join([f"{'#' * level} {name}", "", *_facts(name, entry), "", *_metrics(entry), "", *_spectrum(entry)])
+    lines = [f"{'#' * level} {name}", "", *_facts(name, entry), "", *_metrics(entry)]
+    return "\n".join(lines if "spectrum" not in entry else [*lines, "", *_spectrum(entry)])
 
 
 def _facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
-    variant = name.partition(".")[0]
-    known = {found["name"]: found for found in read_catalogue()}
-    description = known[variant]["description"] if variant in known else entry["class"]
-    size = f", {known[variant]['parameters']} trained parameters a member" if variant in known else ""
     trained, _ = _laws(entry)
     data, training = entry["data"], entry["training"]
     losses = [loss for loss in entry["validation_loss"] if loss is not None]
     diverged = len(entry["validation_loss"]) - len(losses)
-    yield f"{entry['certificate']['architecture']}: {description}{size}."
+    certificate = entry.get("certificate")
+    yield f"{certificate['architecture'] if certificate else entry['class']}: {_description(name, entry)}."
     yield ""
+    yield f"- map: `{map_of(entry)}`"
     yield f"- trained on {', '.join(f'`{law}`' for law in trained)}: " + ", ".join(
         [
             f"{training.get('steps')} steps of {training.get('optimizer')}",
@@ -62,7 +75,8 @@ def _facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
             f"seed {entry['seed']}",
         ]
     )
-    yield f"- certificate: {entry['certificate']['verdict']}, infimum of the error {entry['certificate']['infimum']}"
+    if certificate:
+        yield f"- certificate: {certificate['verdict']}, infimum of the error {certificate['infimum']}"
     best = entry["validation_loss"][entry["best_member"]]
     yield (
         f"- members: {len(entry['validation_loss'])}, {diverged} diverged; best is number {entry['best_member']}, "
@@ -74,6 +88,15 @@ def _facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
         kept = entry["trajectory"]
         yield f"- trajectory: {kept['epochs']} epochs in `{kept['name']}`, {kept['bytes']} bytes, sha256 `{kept['sha256']}`"
     yield f"- licence: {entry['licence']}"
+
+
+def _description(name: str, entry: dict[str, Any]) -> str:
+    """The catalogue's description of the variant; the arguments of the model where sizes differ from the catalogue's."""
+    arguments, variant = entry["arguments"], name.partition(".")[0]
+    known = {listed["name"]: listed for listed in read_catalogue()}
+    if variant in known and all(arguments.get(key, value) == value for key, value in DEFAULTS.items()):
+        return f"{known[variant]['description']}, {known[variant]['parameters']} trained parameters a member"
+    return ", ".join(f"{key} {value}" for key, value in arguments.items())
 
 
 def _metrics(entry: dict[str, Any]) -> Iterator[str]:
@@ -93,12 +116,13 @@ def _with_interval(summary: dict[str, Any]) -> str:
 
 
 def _spectrum(entry: dict[str, Any]) -> Iterator[str]:
-    found = entry["spectrum"]["eigenvalues"]
-    rows = {"exact": entry["spectrum"]["exact"]}
-    if entry["best_member"] < len(found):
-        rows["best member"] = found[entry["best_member"]]
-    yield row(["spectrum", *(f"λ{n}" for n in range(1, 1 + len(rows["exact"])))])
-    yield row(["---"] * (1 + len(rows["exact"])))
+    spectrum = entry["spectrum"]
+    rows = {"exact": spectrum["exact"]} if "exact" in spectrum else {}
+    if entry["best_member"] < len(spectrum["eigenvalues"]):
+        rows["best member"] = spectrum["eigenvalues"][entry["best_member"]]
+    columns = max((len(values) for values in rows.values()), default=0)
+    yield row(["spectrum", *(f"λ{n}" for n in range(1, 1 + columns))])
+    yield row(["---"] * (1 + columns))
     for label, values in rows.items():
         yield row([label, *(_brief(value, 5) for value in values)])
 
@@ -111,8 +135,8 @@ def _laws(entry: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _worst(entry: dict[str, Any], laws: list[str], kind: str) -> float | None:
-    found = [entry["metrics"][law].get("relative_mse", {}).get(kind) for law in laws]
-    return None if not found or None in found else max(found)
+    errors = [entry["metrics"][law].get("relative_mse", {}).get(kind) for law in laws]
+    return None if not errors or None in errors else max(errors)
 
 
 def _brief(value: float | None, digits: int = 2) -> str:

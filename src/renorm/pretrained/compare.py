@@ -1,4 +1,4 @@
-"""Differences between numbers that were computed again and those of the manifest, in words."""
+"""Compare recomputed numbers with those of the manifest, and describe each difference in one line."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Tolerance:
     relative: float
     absolute: dict[str, float]
 
-    def allows(self, found: float, stored: float, place: tuple[str, ...]) -> bool:
+    def allows(self, computed: float, stored: float, place: tuple[str, ...]) -> bool:
         """Whether two numbers at a place of an entry count as the same."""
         absolute = max((self.absolute.get(key, 0.0) for key in place), default=0.0)
-        return abs(found - stored) <= absolute + self.relative * abs(stored)
+        return abs(computed - stored) <= absolute + self.relative * abs(stored)
 
 
 # From the same weights, in float64. What remains between machines: inputs are drawn in float32, whose logarithms may differ in
@@ -51,12 +51,12 @@ RETRAINED = Tolerance(
 )
 
 
-def differences(found: Any, stored: Any, tolerance: Tolerance, place: tuple[str, ...] = ()) -> Iterator[str]:
+def differences(computed: Any, stored: Any, tolerance: Tolerance, place: tuple[str, ...] = ()) -> Iterator[str]:
     """One line for each place where two entries, or parts of them, differ.
 
     Args:
-        found: what was computed now.
-        stored: what the manifest says; what ``found`` does not have is not looked at.
+        computed: the new numbers.
+        stored: what the manifest says; what ``computed`` does not have is not looked at.
         tolerance: how far numbers may be apart.
         place: keys on the way to these parts.
 
@@ -65,20 +65,20 @@ def differences(found: Any, stored: Any, tolerance: Tolerance, place: tuple[str,
         ['mse is 1.1, the manifest says 1.0']
     """
     where = ".".join(place)
-    if isinstance(found, dict) and isinstance(stored, dict):
-        for key in dict.fromkeys([*found, *stored] if place else found):
-            if key not in found or key not in stored:
+    if isinstance(computed, dict) and isinstance(stored, dict):
+        for key in dict.fromkeys([*computed, *stored] if place else computed):
+            if key not in computed or key not in stored:
                 yield f"{'.'.join((*place, key))} is {'missing' if key not in stored else 'unknown'} in the manifest"
             else:
-                yield from differences(found[key], stored[key], tolerance, (*place, key))
-    elif isinstance(found, list) and isinstance(stored, list) and len(found) == len(stored):
-        for position, (one, other) in enumerate(zip(found, stored, strict=True)):
+                yield from differences(computed[key], stored[key], tolerance, (*place, key))
+    elif isinstance(computed, list) and isinstance(stored, list) and len(computed) == len(stored):
+        for position, (one, other) in enumerate(zip(computed, stored, strict=True)):
             yield from differences(one, other, tolerance, (*place, str(position)))
-    elif _number(found) and _number(stored):
-        if not tolerance.allows(found, stored, place):
-            yield f"{where} is {found!r}, the manifest says {stored!r}"
-    elif type(found) is not type(stored) or found != stored:
-        yield f"{where} is {_short(found)}, the manifest says {_short(stored)}"
+    elif _number(computed) and _number(stored):
+        if not tolerance.allows(computed, stored, place):
+            yield f"{where} is {computed!r}, the manifest says {stored!r}"
+    elif type(computed) is not type(stored) or computed != stored:
+        yield f"{where} is {_short(computed)}, the manifest says {_short(stored)}"
 
 
 def _number(value: Any) -> bool:
@@ -90,15 +90,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def retrained_differences(found: dict[str, Any], stored: dict[str, Any]) -> Iterator[str]:
+def retrained_differences(computed: dict[str, Any], stored: dict[str, Any]) -> Iterator[str]:
     """One line for each median of a stack trained again that is neither near the stored one nor inside its interval.
 
     Args:
-        found: metrics, law -> metric -> summary, of the new stack.
+        computed: metrics, law -> metric -> summary, of the new stack.
         stored: those of the manifest.
     """
-    for law, metric in ((law, metric) for law, metrics in found.items() for metric in metrics):
-        new, old = found[law][metric], stored.get(law, {}).get(metric, {"median": None, "interval": [None, None]})
+    for law, metric in ((law, metric) for law, metrics in computed.items() for metric in metrics):
+        new, old = computed[law][metric], stored.get(law, {}).get(metric, {"median": None, "interval": [None, None]})
         low, high = old["interval"]
         if new["median"] is None or old["median"] is None:
             if new["median"] != old["median"]:

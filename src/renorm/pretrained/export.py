@@ -1,4 +1,4 @@
-"""``renorm zoo export``: an entry as a file for other programs, and a comparison of what that file computes."""
+"""``renorm zoo export``: write an entry for other programs, and check that the file computes the same outputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..errors import InputError
 from ..files.whole import whole_file
 from ..zoo import StackedModel
 from .hub import build_entry, load_pretrained
-from .manifest import find_entry
+from .manifest import FOLDER, find_entry
 
 Compute = Callable[[Tensor], Tensor]
 INPUT, OUTPUT = "x", "y"
@@ -31,7 +31,9 @@ TOLERANCE = 1e-5  # of outputs, relative to 1 + |output|; rounding in float32 ma
 NEEDED = ("onnx", "onnxscript", "onnxruntime")  # the extra `export`
 
 
-def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bool = False) -> float:
+def export(
+    name: str, kind: str, out: Path, members: str = "best", overwrite: bool = False, folder: Path = FOLDER
+) -> float:
     """Write an entry to a file, read it back and compare its outputs with the model's.
 
     Args:
@@ -40,6 +42,7 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
         out: file to write.
         members: ``best`` or ``all``.
         overwrite: replace the file where it exists.
+        folder: of manifest and weights; the package's by default.
 
     Returns:
         Largest difference of outputs, relative to ``1 + |output|``.
@@ -51,8 +54,8 @@ def export(name: str, kind: str, out: Path, members: str = "best", overwrite: bo
     if kind == "onnx":
         check_extra()
     check_out(out, overwrite)
-    model = load_pretrained(name, members)
-    content, read_back = WRITERS[kind](name, model)
+    entry, model = find_entry(name, folder), load_pretrained(name, members, folder=folder)
+    content, read_back = WRITERS[kind](name, entry, model)
     worst = largest_difference(model, read_back(content))
     if not worst <= TOLERANCE:
         raise InputError(f"format={kind!r} of {name!r} computes outputs {worst:.1e} away", f"{TOLERANCE:g}")
@@ -69,7 +72,7 @@ def check_out(out: Path, overwrite: bool) -> None:
         ValueError: naming the file.
     """
     if out.is_dir() or not out.resolve().parent.is_dir():
-        raise InputError(f"out={str(out)!r} is no file in a folder that exists", "a new file")
+        raise InputError(f"out={str(out)!r} is not a file in a folder that exists", "a new file")
     if out.exists() and not overwrite:
         raise InputError(f"out={str(out)!r} exists", "another file, or --overwrite")
     if not os.access(out.resolve().parent, os.W_OK):
@@ -77,7 +80,7 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def check_extra() -> None:
-    """Say which extra is missing.
+    """Check that the packages of the extra ``export`` can be imported.
 
     Raises:
         ValueError: where a package of it cannot be imported.
@@ -97,44 +100,45 @@ def write_whole(out: Path, content: bytes) -> None:
 
 @torch.no_grad()
 def largest_difference(model: StackedModel, other: Compute) -> float:
-    """Of outputs on random blocks of three sizes, relative to ``1 + |output|``."""
+    """Largest difference of outputs on random blocks of three scales, relative to ``1 + |output|``."""
     generator = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
     worst = 0.0
     for rows in BATCHES:
         for scale in (0.1, 1.0, 3.0):
             x = (scale * torch.randn(rows, model.block_size, generator=generator)).to(device)
-            wanted, found = model(x), other(x)
-            if found.shape != wanted.shape:
+            expected, computed = model(x), other(x)
+            if computed.shape != expected.shape:
                 return float("inf")
-            worst = max(worst, float(((found - wanted).abs() / (1 + wanted.abs())).max()))
+            worst = max(worst, float(((computed - expected).abs() / (1 + expected.abs())).max()))
     return worst
 
 
 # ---- the formats -----------------------------------------------------------------------------------------------------
 
 
-def write_safetensors(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+def write_safetensors(
+    name: str, entry: dict[str, Any], model: StackedModel
+) -> tuple[bytes, Callable[[bytes], Compute]]:
     """Weights by name, with the model's arguments as metadata."""
     from safetensors.torch import load, save
 
-    entry = find_entry(name)
     hparams = {key: value for key, value in model.hparams.items() if value is not None}
     metadata = {"renorm": __version__, "name": name, "class": entry["class"], "licence": entry["licence"]}
-    # where the best member is among those that are written
+    # position of the best member in the file
     best = entry["best_member"] if model.num_members == len(entry["validation_loss"]) else 0
     metadata |= {"arguments": json.dumps(hparams), "data": json.dumps(entry["data"]), "best_member": json.dumps(best)}
     content = save({key: value.contiguous() for key, value in model.state_dict().items()}, metadata=metadata)
 
     def read_back(content: bytes) -> Compute:
         size = int.from_bytes(content[:8], "little")
-        told = json.loads(content[8 : 8 + size])["__metadata__"]
-        arguments = json.loads(told["arguments"])
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+        arguments = json.loads(metadata["arguments"])
         members = arguments.pop("members", None)
         tensors = load(content)
-        again = build_entry(name, {"class": told["class"], "arguments": arguments}, tensors, members)
-        again.load_state_dict(tensors)
-        return again.eval()
+        rebuilt = build_entry(name, {"class": metadata["class"], "arguments": arguments}, tensors, members)
+        rebuilt.load_state_dict(tensors)
+        return rebuilt.eval()
 
     return content, read_back
 
@@ -146,7 +150,9 @@ def program(model: StackedModel) -> Any:
     return torch.export.export(model, (example,), dynamic_shapes=({0: blocks},))
 
 
-def write_torch_export(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+def write_torch_export(
+    name: str, entry: dict[str, Any], model: StackedModel
+) -> tuple[bytes, Callable[[bytes], Compute]]:
     """A program for ``torch.export.load``, which needs no renorm."""
     with quiet():
         buffer = io.BytesIO()
@@ -160,7 +166,7 @@ def write_torch_export(name: str, model: StackedModel) -> tuple[bytes, Callable[
     return buffer.getvalue(), read_back
 
 
-def write_onnx(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
+def write_onnx(name: str, entry: dict[str, Any], model: StackedModel) -> tuple[bytes, Callable[[bytes], Compute]]:
     """A graph for ONNX runtimes, input ``x`` of shape ``(blocks, b)`` and output ``y`` of shape ``(members, blocks)``."""
     with quiet():
         made = torch.onnx.export(program(model), dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT])
@@ -178,7 +184,7 @@ def write_onnx(name: str, model: StackedModel) -> tuple[bytes, Callable[[bytes],
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what PyTorch's exporters say to their own developers."""
+    """Suppress the messages that PyTorch's exporters write for their own developers."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -192,7 +198,7 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-Writer = Callable[[str, StackedModel], tuple[bytes, Callable[[bytes], Compute]]]
+Writer = Callable[[str, dict[str, Any], StackedModel], tuple[bytes, Callable[[bytes], Compute]]]
 WRITERS: dict[str, Writer] = {
     "safetensors": write_safetensors,
     "torch_export": write_torch_export,

@@ -1,4 +1,4 @@
-"""Entries that ``renorm zoo export --format safetensors`` wrote, read without trust."""
+"""Read files that ``renorm zoo export --format safetensors`` wrote, without trusting them."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def read_exported(word: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise InputError(f"name={str(path)!r} has metadata that is not JSON ({error}); {ALLOWED}") from None
     check_plain(f"name={str(path)!r}: its metadata", entry)
     fits = isinstance(entry["arguments"], dict) and isinstance(entry["data"], dict | None)
+    fits = fits and isinstance((entry["data"] or {}).get("map", ""), str)
     if not fits or "class" not in told or type(entry["best_member"]) not in (int, type(None)):
         raise InputError(f"name={str(path)!r} does not say of which model its tensors are; {ALLOWED}")
     return entry | {"class": told["class"], "renorm": told.get("renorm")}, tensors

@@ -1,4 +1,4 @@
-"""Pretrained members, loaded from the files that come with the package: no network, no config."""
+"""Load pretrained members from files, by default those of the package; needs no network access and no config."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 from ..checks import check_one_of
 from ..errors import InputError
 from ..limits import check_sizes
-from ..training.recipe import BEFORE_MAPS, class_path
+from ..training.recipe import class_path
 from ..training.stack import StackedModel
 from ..versions import say_if_newer
 from ..zoo.architectures import find_architecture, known_names
 from .exported import is_exported, read_exported
-from .manifest import FOLDER, find_entry, read_file, read_manifest
+from .manifest import FOLDER, find_entry, map_of, read_file, read_manifest
 
 MEMBERS = ("best", "all")
 LOAD_TOLERANCE = 1e-5  # of the stored outputs, relative to 1 + |output|; rounding in float32 makes up to 1.5e-6
 NOT_THE_MODELS = "name={name!r}: the file's tensors are not the model's; allowed: files that come with renorm"
-OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval")  # what an entry's arguments never hold
+OF_TRAINING = ("members", "optimizer", "lr_scheduler", "lr_scheduler_interval")  # never among an entry's arguments
 
 
 def load_pretrained(
@@ -30,14 +30,16 @@ def load_pretrained(
     """Load trained members into a LightningModule in evaluation mode, without gradients; ``model.unfreeze()`` to train on.
 
     Args:
-        name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``. Or the path of a file that
-            ``renorm zoo export --format safetensors`` wrote, or of a folder with one.
+        name: ``arch.tag``, e.g. ``mlp_quadratic_free.uniform``; see ``list_models(pretrained=True)``. Or the path of an entry's
+            weights, beside their manifest, of a file that ``renorm zoo export --format safetensors`` wrote, or of a folder with
+            one.
         members: ``best`` for the member with the lowest validation loss on the training laws, ``all`` for the whole stack.
         epoch: weights after this epoch of training, from 1 on, where the entry has its trajectory; the last by default.
         folder: where manifest and weights are; those of the package by default.
 
     Returns:
-        The model, which maps blocks ``(N, b)`` to ``(members, N)``.
+        The model, which maps blocks ``(N, b)`` to ``(members, N)``; its ``learned_map`` is the text of the map that it was
+        trained on.
 
     Raises:
         ValueError: for an unknown name, member or epoch, or for a file that is missing or does not match its checksum.
@@ -49,6 +51,7 @@ def load_pretrained(
         1.414
     """
     check_one_of("members", members, MEMBERS)
+    name, folder = _in_its_zoo(name, folder)
     if _is_file(name, folder):
         return _load_exported(name, members, epoch)
     entry = find_entry(name, folder)
@@ -66,12 +69,25 @@ def load_pretrained(
     fill(name, model, tensors, entry, chosen)
     if epoch is None:
         check_outputs(name, model, entry["check"], chosen)
+    model.learned_map = map_of(entry)
     model.freeze()
     return model
 
 
+def _in_its_zoo(name: str, folder: Path | str) -> tuple[str, Path | str]:
+    """Name and folder of an entry. The path of its weights, beside a manifest that has it, stands for both."""
+    if not is_exported(name) or Path(name).is_dir():
+        return name, folder
+    path = Path(name)
+    try:
+        known = path.stem in read_manifest(path.parent)
+    except ValueError:  # an exported file may lie anywhere, also beside the manifest of another program
+        known = False
+    return (path.stem, path.parent) if known else (name, folder)
+
+
 def _is_file(name: str, folder: Path | str) -> bool:
-    """Whether a name is an exported file's; a folder that happens to have the name of an entry is not meant."""
+    """Whether a name is the path of an exported file. The name of an entry means the entry, even if a folder is called so."""
     return is_exported(name) and str(name) not in read_manifest(folder)
 
 
@@ -80,7 +96,7 @@ def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
         raise InputError(f"epoch={epoch!r}: {str(name)!r} has no trajectory", "None")
     entry, tensors = read_exported(name)
     say_if_newer(f"the exported model {name}", entry["renorm"])
-    written = entry["arguments"].pop("members", None)  # the whole stack's, where only some of it were written
+    written = entry["arguments"].pop("members", None)  # which members of the stack the file holds; None for all
     model = build_entry(name, entry, tensors, written)
     if {key: (value.shape, value.dtype) for key, value in tensors.items()} != {
         key: (value.shape, value.dtype) for key, value in model.state_dict().items()
@@ -93,6 +109,7 @@ def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
         chosen = [model.member_table[best]["member"]]
         model, tensors = build_entry(name, entry, tensors, chosen), {k: v[[best]] for k, v in tensors.items()}
     model.load_state_dict(tensors)
+    model.learned_map = map_of(entry)
     model.freeze()
     return model
 
@@ -100,10 +117,10 @@ def _load_exported(name: str, members: str, epoch: int | None) -> StackedModel:
 def build_entry(
     name: str, entry: dict[str, Any], tensors: dict[str, Tensor], members: list[int] | None = None
 ) -> StackedModel:
-    """The untrained model of an entry, of a size that its tensors can fill.
+    """The model of an entry before its weights are loaded; its size is first checked against that of the weights.
 
     Raises:
-        ValueError: where the manifest's arguments are none of the model's, or of another size than the weights.
+        ValueError: where the manifest's arguments do not fit the model, or the sizes of the weights.
     """
     cls = _class_of(name, entry)
     arguments = entry["arguments"]
@@ -118,21 +135,21 @@ def build_entry(
         return cls(**arguments, members=members)
     except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
         reason = str(error).partition("\n")[0]
-        raise InputError(f"manifest: the arguments of {name!r} fit no model ({reason})") from None
+        raise InputError(f"manifest: the arguments of {name!r} do not fit the model ({reason})") from None
 
 
 def _class_of(name: str, entry: dict[str, Any]) -> type[StackedModel]:
-    found = find_architecture(entry["class"])
-    if found is None:
+    cls = find_architecture(entry["class"])
+    if cls is None:
         raise InputError(f"manifest: {name!r} has class={entry['class']!r}", known_names())
-    return found
+    return cls
 
 
 def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
     """The tensors of a file whose checksum was compared.
 
     Raises:
-        ValueError: where it is no safetensors file.
+        ValueError: where it is not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -140,7 +157,7 @@ def parse_tensors(name: str, content: bytes) -> dict[str, Tensor]:
     try:
         return dict(load(content))
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"name={name!r}: its file is no whole safetensors file ({error})") from None
+        raise InputError(f"name={name!r}: its file is not a whole safetensors file ({error})") from None
 
 
 def fill(
@@ -194,12 +211,12 @@ def output_difference(model: StackedModel, check: dict[str, Any], members: list[
     size = len(stored) if members is None else 1 + max(members)
     if x.ndim != 2 or x.shape[1] != model.block_size or stored.ndim != 2 or len(stored) < size:
         return float("inf")
-    wanted = stored if members is None else stored[members]
-    found = model(x).cpu()
-    if found.shape != wanted.shape or not torch.equal(found.isfinite(), wanted.isfinite()):
+    expected = stored if members is None else stored[members]
+    outputs = model(x).cpu()
+    if outputs.shape != expected.shape or not torch.equal(outputs.isfinite(), expected.isfinite()):
         return float("inf")
-    difference = (found - wanted).abs() / (1 + wanted.abs())
-    return float(difference[wanted.isfinite()].max()) if wanted.isfinite().any() else 0.0
+    difference = (outputs - expected).abs() / (1 + expected.abs())
+    return float(difference[expected.isfinite()].max()) if expected.isfinite().any() else 0.0
 
 
 def _tensor(rows: list[list[float | None]]) -> Tensor:
@@ -225,10 +242,11 @@ def pretrained_recipe(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
         >>> pretrained_recipe("mlp_quadratic_free.uniform")["model"]["class_path"]
         'renorm.zoo.MLP'
     """
+    name, folder = _in_its_zoo(name, folder)
     entry = read_exported(name)[0] if _is_file(name, folder) else find_entry(name, folder)
     cls = _class_of(name, entry)
     path = f"renorm.zoo.{cls.__name__}" if cls.__module__.startswith("renorm.") else class_path(cls)
     return {
         "model": {"class_path": path, "init_args": {"members": None} | entry["arguments"]},
-        "data": entry["data"] and {"map": BEFORE_MAPS} | entry["data"],
+        "data": entry["data"] and {"map": map_of(entry)} | entry["data"],
     }

@@ -19,7 +19,7 @@ class _Strict(PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(cls, *, strict: bool = True, **kwargs: Any) -> Any:
-        # in evaluation mode, which not every version of the mixin sees to
+        # not every version of the mixin calls eval()
         return super()._from_pretrained(strict=strict, **kwargs).eval()
 
 
@@ -61,4 +61,5 @@ def hub_model(name: str, members: str = "best", epoch: int | None = None) -> Hub
     # config.json is what was passed here
     twin = cls(**{key: value for key, value in model.hparams.items() if value is not None})
     twin.load_state_dict(model.state_dict())
+    twin.learned_map = model.learned_map
     return twin.eval()

@@ -1,4 +1,8 @@
-"""What the manifest says of a trained stack: metrics on every law, spectrum, certificate; in float64, so that machines agree."""
+"""The numbers of the manifest: metrics on every law, spectrum and certificate; in float64, so that machines agree.
+
+Metrics exist for every map. A spectrum is measured for maps whose fixed point is a Gaussian, beside the exact one where that is
+known, and certificates are about the central-limit map.
+"""
 
 from __future__ import annotations
 
@@ -13,49 +17,55 @@ from torch import Tensor
 
 from ..bootstrap import bootstrap
 from ..certificates.certificate import certify
-from ..cumulants import clt_eigenvalues, eigenvalues, rg_spectrum
+from ..cumulants import eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
 from ..datamodules.laws import Law
 from ..datamodules.sampling import Split
+from ..maps import BlockMap
 from ..training.metrics import law_metrics
+from ..training.recipe import BEFORE_MAPS
 from ..zoo import StackedModel
 
 RESAMPLES = 1000
 SPECTRUM_ORDER = 6
+NODES = {2: 32, 3: 32, 4: 8, 5: 8}  # a variable, for each size of a block; the spectrum of larger blocks costs too much
+OF_SOME_MAPS = ("spectrum", "certificate")
 DIGITS = 9  # significant ones that the manifest keeps, more than any tolerance asks for
 
 
-def judged(name: str, model: StackedModel, data: CLTDataModule, seed: int, best: int | None = None) -> dict[str, Any]:
+def judged(model: StackedModel, data: CLTDataModule, seed: int, best: int | None = None) -> dict[str, Any]:
     """All that can be computed again from a stack's weights, as the manifest has it.
 
     Args:
-        name: ``arch.tag``.
         model: the whole stack.
-        data: laws and blocks of its recipe.
+        data: map, laws and blocks of its recipe.
         seed: of the bootstrap.
-        best: the member whose own numbers are given; by default the one with the lowest validation loss.
+        best: the member whose numbers are given besides medians; by default the one with the lowest validation loss.
 
     Returns:
-        ``best_member``, ``validation_loss`` of every member, ``metrics``, ``spectrum`` and ``certificate``.
+        ``best_member``, ``validation_loss`` of every member, ``metrics``, and ``spectrum`` and ``certificate`` for the
+        maps that have them.
     """
     with one_thread():
         losses = validation_losses(model, data)
         best = int(losses.argmin()) if best is None else best
-        found = {
+        entry: dict[str, Any] = {
             "best_member": best,
             "validation_loss": losses.tolist(),
             "metrics": summarise(member_metrics(model, data), best, seed),
-            "spectrum": spectrum_of(model),
         }
-    certificate = certify(name.partition(".")[0])
-    found["certificate"] = {key: getattr(certificate, key) for key in ("architecture", "verdict", "infimum")}
-    rounded: dict[str, Any] = shortened(found)
+        if (spectrum := spectrum_of(model, data.map)) is not None:
+            entry["spectrum"] = spectrum
+    if str(data.map) == BEFORE_MAPS:
+        certificate = certify(model)
+        entry["certificate"] = {key: getattr(certificate, key) for key in ("architecture", "verdict", "infimum")}
+    rounded: dict[str, Any] = shortened(entry)
     return rounded
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the machine's number of cores; converged gradients must not become denormal."""
+    """Use one thread, so that sums do not depend on the number of cores, and flush denormal numbers, which are slow."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -76,11 +86,11 @@ def blocks_of(data: CLTDataModule, split: Split, law: Law) -> Tensor:
 def member_metrics(model: StackedModel, data: CLTDataModule) -> dict[str, dict[str, Tensor]]:
     """Law -> metric -> one number a member, on the blocks of the test."""
     twin = model.double_copy()
-    found = {}
+    by_law = {}
     for law in data.laws:
         x = blocks_of(data, "test", law)
-        found[str(law)] = law_metrics(data.existing_cumulants(str(law)), [(twin(x), data.map(x))])
-    return found
+        by_law[str(law)] = law_metrics(data.existing_cumulants(str(law)), [(twin(x), data.map(x))])
+    return by_law
 
 
 @torch.no_grad()
@@ -111,14 +121,18 @@ def _summary(values: Tensor, best: int, seed: int) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def spectrum_of(model: StackedModel) -> dict[str, Any]:
-    r"""Eigenvalues :math:`\lambda_1, \dots, \lambda_6` of every member's linearised step, beside the exact ones.
+def spectrum_of(model: StackedModel, block_map: BlockMap) -> dict[str, Any] | None:
+    r"""Eigenvalues :math:`\lambda_1, \dots, \lambda_6` of every member's linearised step, beside the exact ones where known.
 
+    They are measured in Hermite polynomials about the Gaussian: None for a map with another fixed point.
     Normalisation makes the row of order 0 :math:`(b, 0, \dots, 0)`: its eigenvalue ``b`` is everyone's, and left out.
     """
-    spectrum = rg_spectrum(model.double_copy(), SPECTRUM_ORDER)[:, 1:, 1:]
-    exact = clt_eigenvalues(SPECTRUM_ORDER, model.block_size)
-    return {"eigenvalues": eigenvalues(spectrum).tolist(), "exact": exact.tolist()}
+    if block_map.basis != "hermite" or model.block_size not in NODES:
+        return None
+    spectrum = rg_spectrum(model.double_copy(), SPECTRUM_ORDER, NODES[model.block_size])[:, 1:, 1:]
+    exact = block_map.spectrum(SPECTRUM_ORDER, model.block_size)
+    known = {} if exact is None else {"exact": exact[1:].tolist()}
+    return {"eigenvalues": eigenvalues(spectrum).tolist()} | known
 
 
 def shortened(value: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The manifest of the pretrained members: read, checked and searched without PyTorch.
+"""Read, check and search the manifest of a zoo, without importing PyTorch.
 
-It is input like any other: what is no manifest is refused in one line, and a file's checksum is compared before anything
+It is input like any other: what is not a manifest is refused in one line, and a file's checksum is compared before anything
 in that file is looked at.
 """
 
@@ -33,7 +33,7 @@ class _Each:
 
 _FILE = {"name": str, "bytes": int, "sha256": str}
 _SUMMARY = {"best": None, "median": None, "interval": [None]}
-# what an entry consists of; None stands for a finite number or null, a list for a list of its one element
+# the form of an entry; None stands for a finite number or null, [form] for a list of elements of that form
 _ENTRY: dict[str, Any] = {
     "class": str,
     "arguments": dict,
@@ -47,12 +47,20 @@ _ENTRY: dict[str, Any] = {
     "best_member": int,
     "validation_loss": [None],
     "metrics": _Each(_Each(_SUMMARY)),
-    "spectrum": {"eigenvalues": [[None]], "exact": [None]},
-    "certificate": {"architecture": str, "verdict": str, "infimum": str},
     "check": {"inputs": [[None]], "outputs": [[None]]},
     "file": _FILE,
 }
-_TRAJECTORY = _FILE | {"epochs": int}
+# further keys of entries of the central-limit map, which is the map where data has none
+_OF_CENTRAL_LIMIT: dict[str, Any] = {
+    "spectrum": {"eigenvalues": [[None]], "exact": [None]},
+    "certificate": {"architecture": str, "verdict": str, "infimum": str},
+}
+# further keys that entries of any map may have
+_OPTIONAL: dict[str, Any] = {
+    "spectrum": {"eigenvalues": [[None]]},
+    "certificate": _OF_CENTRAL_LIMIT["certificate"],
+    "trajectory": _FILE | {"epochs": int},
+}
 
 
 def pretrained_names(pattern: str | None = None, folder: Path | str = FOLDER) -> list[str]:
@@ -70,10 +78,10 @@ def read_manifest(folder: Path | str = FOLDER) -> dict[str, dict[str, Any]]:
     """All entries by name: checksums, constructor arguments, recipe, metrics.
 
     Raises:
-        ValueError: where the file is missing or is no manifest.
+        ValueError: where the file is missing or is not a manifest.
     """
     if not isinstance(folder, str | Path) or "\0" in str(folder):
-        raise InputError(f"folder={folder!r} is no folder", "the path of one that 'renorm zoo train' wrote")
+        raise InputError(f"folder={folder!r} is not a folder", "the path of one that 'renorm zoo train' wrote")
     path = Path(folder) / MANIFEST
     try:
         return dict(_parsed(path, path.stat().st_mtime_ns))
@@ -86,15 +94,15 @@ def _parsed(path: Path, changed: int) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"manifest={str(path)!r} is no valid JSON ({error})") from None
+        raise InputError(f"manifest={str(path)!r} is not valid JSON ({error})") from None
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not all(NAME.fullmatch(name) for name in entries):
-        raise InputError(f"manifest={str(path)!r} is no manifest", "one that 'renorm zoo train' wrote")
+        raise InputError(f"manifest={str(path)!r} is not a manifest", "one that 'renorm zoo train' wrote")
     return entries
 
 
 def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
-    """What the manifest says of one entry.
+    """One entry of the manifest.
 
     Raises:
         ValueError: for an unknown name, with the closest ones, or an entry that is not of the form of an entry.
@@ -110,24 +118,39 @@ def find_entry(name: str, folder: Path | str = FOLDER) -> dict[str, Any]:
     return entries[name]
 
 
+def map_of(entry: dict[str, Any]) -> str:
+    """The text of the map that an entry was trained on.
+
+    Example:
+        >>> map_of({"data": {"map": "maximum(xi=0)"}}), map_of({"data": {}})
+        ('maximum(xi=0)', 'central_limit()')
+    """
+    return str((entry["data"] or {}).get("map", "central_limit()"))  # older entries and files have no map
+
+
 def unknown(name: str, known: Any) -> str:
-    """What to say of a name that is none of those known."""
+    """The message for an unknown name, with the known names that are closest."""
     hint = did_you_mean(str(name), known, cutoff=0.5)
-    return f"name={name!r} is no pretrained model; allowed: names of 'renorm zoo list --pretrained'{hint}"
+    return f"name={name!r} is not a pretrained model; allowed: names of 'renorm zoo list --pretrained'{hint}"
 
 
 def check_entry(name: str, entry: Any) -> None:
-    """Refuse an entry that is not of the form of an entry.
+    """Check that an entry has the form of an entry.
 
     Raises:
         ValueError: naming the first place that is wrong.
     """
-    wrong = _misfit(entry, _ENTRY) or (
-        "trajectory" in entry and _misfit(entry["trajectory"], _TRAJECTORY, "trajectory")
-    )
+    wrong = _misfit(entry, _ENTRY)
+    if not wrong:
+        optional = {key: form for key, form in _OPTIONAL.items() if key in entry}
+        wrong = _misfit(entry, optional if "map" in entry["data"] else optional | _OF_CENTRAL_LIMIT)
+    if not wrong and "exact" in entry.get("spectrum", {}):
+        wrong = _misfit(entry["spectrum"]["exact"], [None], "spectrum.exact")
+    if not wrong and "map" in entry["data"]:
+        wrong = _misfit(entry["data"]["map"], str, "data.map")
     if wrong:
-        raise InputError(f"manifest: {name!r} is no entry: {wrong}", "what 'renorm zoo train' wrote")
-    if not entry["class"].isidentifier():  # which class it is, is known only where PyTorch is imported
+        raise InputError(f"manifest: {name!r} is not an entry: {wrong}", "what 'renorm zoo train' wrote")
+    if not entry["class"].isidentifier():  # the classes themselves are known only after importing PyTorch
         raise InputError(f"manifest: {name!r} has class={entry['class']!r}", "the name of a class, such as MLP")
     members = len(entry["validation_loss"])
     if not 0 <= entry["best_member"] < members:
@@ -137,10 +160,10 @@ def check_entry(name: str, entry: Any) -> None:
 
 
 def _misfit(value: Any, form: Any, place: str = "") -> str:
-    """The first place where a value is not of a form, in words; empty where there is none."""
+    """Describe the first place where a value does not have a form; empty where it has."""
     if isinstance(form, dict | _Each):
         if not isinstance(value, dict):
-            return f"{place or 'it'} is a {type(value).__name__}, no mapping"
+            return f"{place or 'it'} is a {type(value).__name__}, not a mapping"
         keys = value if isinstance(form, _Each) else form
         for key in keys:
             if key not in value:
@@ -151,23 +174,23 @@ def _misfit(value: Any, form: Any, place: str = "") -> str:
         return ""
     if isinstance(form, list):
         if not isinstance(value, list):
-            return f"{place} is a {type(value).__name__}, no list"
+            return f"{place} is a {type(value).__name__}, not a list"
         return next((wrong for item in value if (wrong := _misfit(item, form[0], f"{place}[]"))), "")
     if form is None:
         fits = value is None or (type(value) in (int, float) and math.isfinite(value))
-        return "" if fits else f"{place} is a {type(value).__name__}, no finite number"
-    return "" if type(value) is form else f"{place} is a {type(value).__name__}, no {form.__name__}"
+        return "" if fits else f"{place} is a {type(value).__name__}, not a finite number"
+    return "" if type(value) is form else f"{place} is a {type(value).__name__}, not a {form.__name__}"
 
 
 def read_file(file: dict[str, Any], folder: Path | str = FOLDER) -> bytes:
-    """Content of a file of weights, once its checksum is known to be the manifest's.
+    """Content of a file of weights, after comparing its checksum with the manifest's.
 
     Raises:
         ValueError: for a file that is missing, cut off or changed.
     """
     name: str = file["name"]
     if not FILE_NAME.fullmatch(name):
-        raise InputError(f"manifest: file={name!r} is no name of weights", "a file beside the manifest")
+        raise InputError(f"manifest: file={name!r} is not the name of a file of weights", "a file beside the manifest")
     path = Path(folder) / name
     try:
         content = path.read_bytes()

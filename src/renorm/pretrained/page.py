@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .cards import card, overview, row
+from .cards import card, either, overview, row
 from .compare import RETRAINED, SAME_WEIGHTS
 from .hub import LOAD_TOLERANCE
 from .judge import RESAMPLES
@@ -15,8 +15,8 @@ INTRODUCTION = """# The pretrained zoo
 Written by `renorm zoo cards > docs/zoo.md` from [the manifest](../zoo/pretrained/manifest.json); not by hand.
 
 Each of the {count} entries is {members} networks of eight hidden units, trained side by side for {steps} steps on blocks of
-two, differing by their initial weights. A name is `arch.tag`: the variant, and a tag that says what it was trained on. The
-weights come with the package.
+{sizes}, differing by their initial weights. A name is `arch.tag`: the variant, and a tag that says what it was trained on: laws,
+and the [map](maps.md). The weights come with the package.
 
 ```python
 import torch, renorm
@@ -35,8 +35,42 @@ Weights after every epoch: {trajectories}.
 | `renorm zoo show NAME` | one card; `--json` for all numbers |
 | `renorm test --model NAME` | judges all members on the laws of the entry; `--data.held_out_laws` has it judged on others |
 | `renorm zoo verify` | computes every number and checksum again; exit code 1 where one differs |
-| `renorm zoo train NAME --out DIR` | trains the entry again and compares |
+| `renorm zoo train NAME --out DIR` | trains the entry and compares it with the package's |
 | `renorm zoo export NAME --format onnx --out FILE` | also `torch_export`, `safetensors`; compares what was written |
+
+`--folder DIR` has `list`, `show`, `cards`, `verify` and `export` take the entries of another folder, and
+`--model DIR/NAME.safetensors` takes one of them where a checkpoint is expected.
+
+## Adding an entry
+
+An entry is a line of [recipes.yaml](../zoo/pretrained/recipes.yaml). Its name is a variant of `renorm zoo list` and a tag.
+A tag is a list of laws, or a mapping of settings, the same as in [a sweep](sweeps.md): a map, laws, the size of blocks,
+anything that the variant does not fix. `settings` are those that all entries share.
+
+```yaml
+settings: {{replicas: 16, seed: 0, steps: 3000}}
+tags:
+  uniform: ["uniform()"]
+  maximum: {{map: "maximum()", train_laws: ["gumbel()"], held_out_laws: ["gaussian()", "exponential()"]}}
+models:
+  - mlp_relu_free.uniform
+  - mlp_relu_free.maximum
+```
+
+For a zoo of your own, put such a `recipes.yaml` into a folder and train all that it lists:
+
+```
+renorm zoo train --all --out my_zoo
+renorm zoo verify --folder my_zoo
+renorm zoo show mlp_relu_free.maximum --folder my_zoo
+renorm test --model my_zoo/mlp_relu_free.maximum.safetensors
+```
+
+For the package's zoo, add lines to its `recipes.yaml`, run `renorm zoo train --all --in_place`, which trains only what is new,
+and write this page again. Entries that are there keep their files and their lines of the manifest.
+
+Where the map is not `central_limit()`, an entry has no certificate. It has a spectrum only where the map's fixed point is a
+Gaussian, as the spectrum is measured in Hermite polynomials.
 
 ## From torch.hub, and to Hugging Face
 
@@ -59,9 +93,9 @@ model = HubMLP.from_pretrained("folder")  # HubGNN for graph networks
 
 - **Loading.** The sha256 of a file is compared with the manifest's before anything in it is parsed, and the network must
   give the stored outputs on the stored blocks, to {load:g} of 1 + |output| (float32).
-- **`renorm zoo verify`** computes metrics, validation losses and spectrum from the stored weights, in float64. They agree
-  with the manifest to {relative:g} of each number, plus an absolute part: {cancels}. What is left between machines is the
-  last digit of inputs, which are drawn in float32, and rounding where numbers cancel.
+- **`renorm zoo verify`** computes metrics, validation losses, spectrum and certificate from the stored weights, in float64.
+  They agree with the manifest to {relative:g} of each number, plus an absolute part: {cancels}. What is left between
+  machines is the last digit of inputs, which are drawn in float32, and rounding where numbers cancel.
 - **`renorm zoo train`** runs on one thread, without a compiler, from fixed seeds: the same versions on the same kind of
   processor give the same bits. Elsewhere rounding differs from the first step on, and training amplifies it: every median
   over members must then be within {retrained:g} of the manifest's, plus what float32 does not resolve, or in its interval.
@@ -89,17 +123,17 @@ def page(folder: Path = FOLDER) -> str:
 
 
 def introduction(names: list[str], folder: Path = FOLDER) -> str:
-    """What all entries have in common, and what is guaranteed."""
+    """The text above the cards: what all entries have in common, how to add one, and what is guaranteed."""
     entries = {name: find_entry(name, folder) for name in names}
-    first = next(iter(entries.values()))
     having = {name: entry["trajectory"]["epochs"] for name, entry in entries.items() if "trajectory" in entry}
     keys: dict[float, list[str]] = {}
     for key, value in SAME_WEIGHTS.absolute.items():
         keys.setdefault(value, []).append(key)
     return INTRODUCTION.format(
         count=len(names),
-        members=len(first["validation_loss"]),
-        steps=first["training"]["steps"],
+        members=either(len(entry["validation_loss"]) for entry in entries.values()),
+        steps=either(entry["training"]["steps"] for entry in entries.values()),
+        sizes=either(entry["data"]["block_size"] for entry in entries.values()),
         example=next(iter(having), ""),
         epochs=next(iter(having.values()), 0),
         trajectories=", ".join(f"`{name}`" for name in having) or "none",
@@ -112,7 +146,7 @@ def introduction(names: list[str], folder: Path = FOLDER) -> str:
 
 
 def anchor(name: str) -> str:
-    """What GitHub makes of a heading.
+    """The anchor that GitHub gives a heading.
 
     Example:
         >>> anchor("mlp_relu_free.uniform")

@@ -9,36 +9,41 @@ from typing import Any
 from ..files.whole import check_writable, is_unused, one_writer
 from .compare import RETRAINED, retrained_differences
 from .manifest import FOLDER, MANIFEST, check_entry, read_manifest
-from .recipes import read_recipes, recipe_point
+from .recipes import FILE, has_own_recipes, read_recipes, recipe_point
 from .train import is_trained, train_entry, versions_of, write_manifest
+
+RECIPES = FILE.name
 
 
 def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
-    """Train entries and say whether they came out as the package's own; 1 where one did not, else 0.
+    """Train entries and print whether they agree with the package's; 1 where one does not, else 0.
 
     Args:
         names: entries; an empty list for all, of which those that ``out`` has whole already are kept.
-        out: folder to write to. The package's own is the place to make the zoo anew: differences are then said, not counted.
-        overwrite: train again what is there, and replace it.
+        out: folder to write to; its own ``recipes.yaml`` is followed where it has one, else the package's. In the package's own
+            folder the zoo is made anew: differences are then said, not counted.
+        overwrite: train existing entries again, and replace them.
 
     Raises:
         ValueError: for an unknown name, a folder that cannot be written to, or files that are there already.
     """
     for name in names:
-        recipe_point(name)  # all names are looked at before the first is trained
-    if not names and is_unused(out):
+        recipe_point(name, out)  # check all names before training the first
+    if not names and is_unused(out, besides=(RECIPES,)):
         check_writable(out, "out")
         with one_writer(out, keep=False):
-            if is_unused(out):
-                write_manifest(out / MANIFEST, {})  # from now on the folder is ours, whenever a kill comes
-    package = read_manifest() if (FOLDER / MANIFEST).exists() else {}
+            if is_unused(out, besides=(RECIPES,)):
+                # marks the folder as a zoo, even if the process is killed before the first entry
+                write_manifest(out / MANIFEST, {})
+    # entries of a folder with recipes of its own have nothing to do with the package's, whatever their names
+    package = read_manifest() if (FOLDER / MANIFEST).exists() and not has_own_recipes(out) else {}
     different = 0
-    for name in names or read_recipes()["models"]:
+    for name in names or read_recipes(out)["models"]:
         if not overwrite and is_trained(name, out) and not names:
             print(f"{name}: kept, {out} has it whole", flush=True)
             continue
         start = time.perf_counter()
-        # in a folder of ours that a stop left with half an entry, that one is made anew
+        # an interrupted run may have left part of an entry in a folder that is a zoo: train that entry again
         ours = not names and (out / MANIFEST).exists()
         entry = train_entry(name, out, overwrite or ours)
         print(f"{name}: trained in {time.perf_counter() - start:.0f} s", flush=True)
@@ -51,7 +56,7 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
 
 
 def comparison(name: str, entry: dict[str, Any], stored: Any) -> tuple[list[str], bool]:
-    """What to say of an entry beside the package's own, and whether it counts as the same."""
+    """Lines that compare an entry with the package's, and whether the two count as the same."""
     try:
         check_entry(name, stored)
     except ValueError:
@@ -59,9 +64,9 @@ def comparison(name: str, entry: dict[str, Any], stored: Any) -> tuple[list[str]
     files = [part for part in ("file", "trajectory") if part in entry]
     if all(part in stored and entry[part]["sha256"] == stored[part]["sha256"] for part in files):
         return ["the same bits as the package's"], True
-    found = list(retrained_differences(entry["metrics"], stored["metrics"]))
-    if found:
-        return found, False
+    lines = list(retrained_differences(entry["metrics"], stored["metrics"]))
+    if lines:
+        return lines, False
     made = {**versions_of(), "cpu": entry["versions"]["cpu"]}
     others = [
         f"{key} {made.get(key)} for {value}" for key, value in stored["versions"].items() if made.get(key) != value

@@ -1,4 +1,4 @@
-"""Train an entry of the zoo from its recipe, and write its weights and what the manifest says of it."""
+"""Train an entry of the zoo from its recipe, and write its weights and its part of the manifest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .judge import judged, one_thread, shortened
 from .manifest import MANIFEST, check_entry, read_file, read_manifest
 from .recipes import read_recipes, recipe_point
 
-# settings that the oldest entries do not know, with their defaults
+# settings that were added after the first entries, with their defaults
 YOUNGER = {"symmetry_penalty": 0.0, "map": BEFORE_MAPS}
 LICENCE = "MIT"
 FORMAT = 1  # of the manifest
@@ -49,7 +49,7 @@ class KeepWeights(Callback):
         self.epochs: list[dict[str, Tensor]] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Copy them."""
+        """Copy all weights."""
         self.epochs.append({key: value.detach().clone() for key, value in pl_module.state_dict().items()})
 
 
@@ -58,14 +58,14 @@ def train_entry(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]
 
     Args:
         name: ``arch.tag``, one of the recipes.
-        out: folder to write to; made where it is missing.
+        out: folder to write to; made where it is missing. Its own ``recipes.yaml``, where it has one, has the recipe.
         overwrite: replace files of that name.
 
     Raises:
         ValueError: for an unknown name, a folder that cannot be written to or that another process writes to, or files that
             are there already.
     """
-    recipe_point(name)  # refuse a bad name before anything is made
+    recipe_point(name, out)  # refuse a bad name before anything is made
     check_writable(out, "out")
     if (out / MANIFEST).exists():
         read_manifest(out)
@@ -74,13 +74,13 @@ def train_entry(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]
 
 
 def _train_alone(name: str, out: Path, overwrite: bool) -> dict[str, Any]:
-    """The same, in a folder that no other process writes to: also what is there already is known only now."""
-    names = [f"{name}.safetensors"] + [f"{name}.epochs.safetensors"] * (name in read_recipes()["trajectories"])
+    """Train and write an entry while holding the folder's lock; only now is it certain which files exist."""
+    names = [f"{name}.safetensors"] + [f"{name}.epochs.safetensors"] * (name in read_recipes(out)["trajectories"])
     for path in (out / file for file in names):
         if path.exists() and not overwrite:
             raise InputError(f"out={str(out)!r} has {path.name} already", "another folder, or --overwrite")
-    trained = run_recipe(name)
-    entry = describe(name, trained)
+    trained = run_recipe(name, out)
+    entry = describe(name, trained, out)
     entry["file"] = write_tensors(out / names[0], dict(trained.model.state_dict()))
     if trained.epochs:
         stacked = {key: torch.stack([epoch[key] for epoch in trained.epochs]) for key in trained.epochs[0]}
@@ -91,7 +91,7 @@ def _train_alone(name: str, out: Path, overwrite: bool) -> dict[str, Any]:
 
 
 def is_trained(name: str, out: Path) -> bool:
-    """Whether a folder has an entry whole, trained by the recipe as it is now."""
+    """Whether a folder has all files of an entry, undamaged and trained by the present recipe."""
     if not (out / MANIFEST).exists():
         return False
     entry = read_manifest(out).get(name)
@@ -102,37 +102,37 @@ def is_trained(name: str, out: Path) -> bool:
                 read_file(entry[file], out)
     except ValueError:
         return False
-    return entry is not None and entry["recipe"] == recipe_point(name).key
+    return entry is not None and entry["recipe"] == recipe_point(name, out).key
 
 
-def run_recipe(name: str) -> Trained:
-    """Train by the recipe, on one thread and without a compiler, so that the same machine finds the same bits."""
+def run_recipe(name: str, folder: Path | None = None) -> Trained:
+    """Train by the recipe, on one thread and without a compiler, so that the same machine gives the same bits."""
     quieten()
     keep = KeepWeights()
     with one_thread():
-        model, data, steps = build(recipe_point(name))
-        callbacks = [keep] if name in read_recipes()["trajectories"] else []
+        model, data, steps = build(recipe_point(name, folder))
+        callbacks = [keep] if name in read_recipes(folder)["trajectories"] else []
         quiet_trainer(steps, accelerator="cpu", callbacks=callbacks).fit(model, data)
     return Trained(model.eval(), data, keep.epochs)
 
 
-def describe(name: str, trained: Trained) -> dict[str, Any]:
-    """Everything of an entry in the manifest, its files aside."""
-    found = facts(name, trained.model, trained.data)
-    return found | {
+def describe(name: str, trained: Trained, folder: Path | None = None) -> dict[str, Any]:
+    """An entry of the manifest, except for its files."""
+    known = facts(name, trained.model, trained.data, folder)
+    return known | {
         "versions": versions_of() | {"cpu": torch.backends.cpu.get_cpu_capability()},
         "check": stored_outputs(trained.model, trained.data),
-        **judged(name, trained.model, trained.data, found["seed"]),
+        **judged(trained.model, trained.data, known["seed"]),
     }
 
 
-def facts(name: str, model: StackedModel, data: CLTDataModule) -> dict[str, Any]:
+def facts(name: str, model: StackedModel, data: CLTDataModule, folder: Path | None = None) -> dict[str, Any]:
     """What is known of an entry before it is trained: the model's and the data's arguments, and how it will be trained."""
-    point = recipe_point(name)
-    left_out = (*OF_TRAINING, "compile")  # how a run computes is no part of what it computes
+    point = recipe_point(name, folder)
+    left_out = (*OF_TRAINING, "compile")  # how a run computes is not part of what it computes
     arguments = {key: value for key, value in _as_before(model.hparams).items() if key not in left_out}
     settings = TRAINING | point.settings
-    found: dict[str, Any] = {
+    known: dict[str, Any] = {
         "class": point.model,
         "arguments": arguments,
         "data": _as_before(data.hparams),
@@ -142,22 +142,22 @@ def facts(name: str, model: StackedModel, data: CLTDataModule) -> dict[str, Any]
         "recipe": point.key,
         "licence": LICENCE,
     }
-    return found
+    return known
 
 
 def _as_before(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as entries have them: without those that are not set, and without younger ones at their defaults."""
+    """Settings in the form of the oldest entries: without null, and without newer settings at their defaults."""
     return {key: value for key, value in settings.items() if value is not None and value != YOUNGER.get(key)}
 
 
 def versions_of() -> dict[str, str]:
-    """What the numbers were made with, as plain strings."""
+    """Versions of the packages that compute the numbers."""
     return {key: str(value) for key, value in versions().items()} | {"numpy": np.__version__}
 
 
 @torch.no_grad()
 def stored_outputs(model: StackedModel, data: CLTDataModule) -> dict[str, Any]:
-    """One block of every law and what the members make of it, for a check after loading."""
+    """One block of every law and the members' outputs for it, for a check after loading."""
     x = torch.cat([data.batch("test", 0, 0, law=law).x[:1] for law in data.laws])
     found: dict[str, Any] = shortened({"inputs": x.tolist(), "outputs": model(x).tolist()})
     return found
@@ -178,7 +178,7 @@ def add_to_manifest(folder: Path, name: str, entry: dict[str, Any]) -> None:
     path = folder / MANIFEST
     entries = read_manifest(folder) if path.exists() else {}
     entries[name] = entry
-    write_manifest(path, {known: entries[known] for known in read_recipes()["models"] if known in entries})
+    write_manifest(path, {known: entries[known] for known in read_recipes(folder)["models"] if known in entries})
 
 
 def write_manifest(path: Path, entries: dict[str, Any]) -> None:

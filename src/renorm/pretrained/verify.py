@@ -1,4 +1,4 @@
-"""``renorm zoo verify``: every number and every checksum of the manifest, computed again from the stored weights."""
+"""``renorm zoo verify``: recompute every number and every checksum of the manifest from the stored weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from ..sweep.point import build
 from .compare import SAME_WEIGHTS, differences
 from .hub import LOAD_TOLERANCE, build_entry, fill, output_difference, parse_tensors
-from .judge import judged
+from .judge import OF_SOME_MAPS, judged
 from .manifest import find_entry, read_file, read_manifest
 from .recipes import read_recipes, recipe_point
 from .train import facts
@@ -26,7 +26,7 @@ def verify(names: list[str], folder: Path) -> int:
         folder: of manifest and weights.
 
     Raises:
-        ValueError: for an unknown name, or where there is no manifest.
+        ValueError: for an unknown name, or where there is not a manifest.
     """
     known = read_manifest(folder)
     for name in names:
@@ -34,9 +34,9 @@ def verify(names: list[str], folder: Path) -> int:
             find_entry(name, folder)  # raises
     count = 0
     for name in names or known:
-        found = list(entry_differences(name, folder))
-        count += len(found)
-        for line in found or ["as the manifest says"]:
+        lines = list(entry_differences(name, folder))
+        count += len(lines)
+        for line in lines or ["as the manifest says"]:
             print(f"{name}: {line}", flush=True)
     strays = [] if names else list(folder_differences(folder, list(known)))
     for line in strays:
@@ -50,7 +50,7 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
     """One line for each difference between an entry and what its files and its recipe give."""
     try:
         entry = find_entry(name, folder)
-        recipe_point(name)  # an entry that cannot be trained again is none
+        recipe_point(name, folder)  # an entry needs a recipe, so that it can be trained again
         tensors = parse_tensors(name, read_file(entry["file"], folder))
         model = build_entry(name, entry, tensors)
         fill(name, model, tensors, entry, None)
@@ -58,22 +58,25 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
         yield str(error)
         return
     model.eval()
-    fresh, data, _ = build(recipe_point(name))
-    known = facts(name, fresh, data)
+    fresh, data, _ = build(recipe_point(name, folder))
+    known = facts(name, fresh, data, folder)
     yield from differences(known, entry, SAME_WEIGHTS)
     worst = output_difference(model, entry["check"])
     if not worst <= LOAD_TOLERANCE:
         yield f"check.outputs are {worst:.1e} away from the computed ones, allowed: {LOAD_TOLERANCE:g}"
-    yield from _best(judged(name, model, data, known["seed"], entry["best_member"]), entry)
+    yield from _best(judged(model, data, known["seed"], entry["best_member"]), entry)
     if "trajectory" in entry:
         yield from _trajectory(name, entry, tensors, folder)
-    elif name in read_recipes()["trajectories"]:
+    elif name in read_recipes(folder)["trajectories"]:
         yield "trajectory is missing in the manifest"
 
 
-def _best(found: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
-    yield from differences(found, entry, SAME_WEIGHTS)
-    losses = [float("inf") if loss is None else loss for loss in found["validation_loss"]]
+def _best(computed: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    yield from differences(computed, entry, SAME_WEIGHTS)
+    for key in OF_SOME_MAPS:
+        if key in entry and key not in computed:
+            yield f"{key} is in the manifest, and does not exist for this map"
+    losses = [float("inf") if loss is None else loss for loss in computed["validation_loss"]]
     best = entry["best_member"]
     if not SAME_WEIGHTS.allows(losses[best], min(losses), ("validation_loss",)):
         yield f"best_member is {losses.index(min(losses))}, the manifest says {best}"
@@ -94,7 +97,7 @@ def _trajectory(name: str, entry: dict[str, Any], final: dict[str, Tensor], fold
 
 def folder_differences(folder: Path, names: list[str]) -> Iterator[str]:
     """One line for each recipe without an entry and each file of weights without one."""
-    for name in read_recipes()["models"]:
+    for name in read_recipes(folder)["models"]:
         if name not in names:
             yield f"{name}: is missing in the manifest"
     expected = {f"{name}{ending}" for name in names for ending in (".safetensors", ".epochs.safetensors")}

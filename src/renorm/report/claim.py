@@ -1,4 +1,4 @@
-"""A claim: what is said and by whom, how it is tested, and by what rule it is judged; all written before any run."""
+"""A claim: its statement and source, its experiments, and the rule that decides its verdict, fixed before any run."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def parse_claim(content: Any, name: str, quick: bool = False) -> Claim:
     """The claim that a file's content describes.
 
     Raises:
-        ValueError: for anything that is no claim, naming what is wrong.
+        ValueError: for anything that is not a claim, naming what is wrong.
     """
     fields = tuple(Claim.__annotations__)
     if not isinstance(content, dict) or set(content) != set(fields):
@@ -99,7 +99,7 @@ def parse_claim(content: Any, name: str, quick: bool = False) -> Claim:
             raise InputError(f"claim {name!r} has thresholds.{key}={value!r}", "numbers (1.0e-3, not 1e-3)")
     unknown = claim.quick.keys() - claim.settings.keys()
     if unknown:
-        raise InputError(f"claim {name!r} has quick.{min(unknown)}, which is no setting", str(list(claim.settings)))
+        raise InputError(f"claim {name!r} has quick.{min(unknown)}, which is not a setting", str(list(claim.settings)))
     if not quick:
         return claim
     return Claim(**vars(claim) | {"settings": laid_over(claim.settings, claim.quick)})

@@ -1,4 +1,4 @@
-"""Loss curves of members, and what frustrated dynamics would do to them: slow, rising, resting on plateaus."""
+"""Loss curves of members, and signs of frustrated dynamics in them: slow decay, rises, plateaus."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def rises(loss: Curves, floor: float) -> Curves:
 
     Args:
         loss: shape ``(M, T)``.
-        floor: what is below it counts as equal to it: noise of networks that have learned is no rise.
+        floor: what is below it counts as equal to it: noise of networks that have learned is not a rise.
 
     Example:
         >>> rises(np.array([[1.0, 0.1, 0.5, 0.01], [1.0, 0.5, 0.2, 0.1]]), 1e-3)
@@ -103,7 +103,7 @@ def count_plateaus(steps: Sequence[int], loss: Curves, floor: float) -> Curves:
     Args:
         steps: shape ``(T,)``.
         loss: shape ``(M, T)``.
-        floor: levels at or below it are no plateaus but the end.
+        floor: levels at or below it are not plateaus but the end.
 
     Example:
         >>> steps = recorded_steps(10_000, 100)

@@ -27,7 +27,7 @@ class ExperimentError(Exception):
 
 
 class Experiments:
-    """Runs what has no result yet, in worker processes of one thread each, and keeps every result the moment it is there.
+    """Run experiments that have no result yet, in worker processes of one thread each, and write each result when it is done.
 
     Args:
         folder: of the results; made if it does not exist.
@@ -83,7 +83,7 @@ class Experiments:
 
         Raises:
             ExperimentError: where a point has failed.
-            ValueError: for a mapping that is no sweep, or a result that is no whole table.
+            ValueError: for a mapping that is not a sweep, or a result that is not a whole table.
         """
         import pyarrow as pa
 
@@ -119,7 +119,7 @@ class Experiments:
     # ---- other computations --------------------------------------------------------------------------------------
 
     def compute(self, name: str, settings: Mapping[str, Any], function: Function) -> dict[str, Any]:
-        """Any other computation, see :meth:`compute_many`."""
+        """One computation other than a sweep, see :meth:`compute_many`."""
         return self.compute_many(name, [settings], function)[0]
 
     def compute_many(
@@ -168,7 +168,7 @@ class Experiments:
         return ((task, attempt(run, task)) for task in tasks)
 
     def _is_open(self, key: str, status: str) -> bool:
-        """Whether an experiment is to run; what failed is tried at most once a report."""
+        """Whether to run an experiment; a failed one is tried at most once a report."""
         return status == "missing" or (status == "failed" and self._retry and key not in self._tried)
 
 
@@ -187,7 +187,7 @@ def _read(file: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{str(file)!r} is no whole result ({error})", "to delete it, then it is computed again"
+            f"{str(file)!r} is not a whole result ({error})", "to delete it, then it is computed again"
         ) from None
     return content
 

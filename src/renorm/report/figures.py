@@ -1,4 +1,4 @@
-"""What the figures of the claims share: colours that show on light and dark pages, and members drawn as points."""
+"""Shared parts of the claims' figures: colours for light and dark pages, and members drawn as points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found about a claim: the verdict, the effect with its interval, the numbers and the figures."""
+"""The finding about a claim: verdict, effect with its interval, numbers and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train a stack without a trainer, look at it on the way, and judge it by integrals instead of samples."""
+"""Train a stack without a trainer, measure it during training, and compute its errors by quadrature."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _without_corners(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def residuals(model: StackedModel, x: Tensor) -> Tensor:
-    """What every member's output differs by from the target on blocks ``(N, b)``, shape ``(M, N)``, float64."""
+    """Difference between every member's output and the target on blocks ``(N, b)``, shape ``(M, N)``, float64."""
     parameter = next(model.parameters())
     rows = max(1, CHUNK // (model.num_members * 8))
     parts = [model(part.to(parameter)).double() - clt_map(part) for part in torch.split(x.double(), rows)]
@@ -129,7 +129,7 @@ def errors_of(model: StackedModel, data: CLTDataModule) -> dict[str, Any]:
 
 
 def fit(settings: Mapping[str, Any], look: Callable[[StackedModel, CLTDataModule, int], Any]) -> list[Any]:
-    """Build and train what settings say, and look at it at every stop.
+    """Build and train a stack from settings, and measure it at every stop.
 
     Args:
         settings: ``model`` (a variant's name), ``arguments`` (of the model), ``data`` (of the data module), ``optimizer``,

@@ -1,4 +1,4 @@
-"""Cumulants of graph networks as theories predict them, beside what they are."""
+"""Predicted and measured cumulants of graph networks."""
 
 from __future__ import annotations
 

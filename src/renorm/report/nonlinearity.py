@@ -1,4 +1,4 @@
-r"""How far an activation is from linear where its network uses it.
+r"""How far an activation is from linear on the values that it takes in its network.
 
 The index of one unit is the relative distance of its activation from the best affine function of its own pre-activation,
 

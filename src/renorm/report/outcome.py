@@ -18,7 +18,7 @@ MARKDOWN_FILE = "claims.md"
 
 
 class Outcome(NamedTuple):
-    """A claim, what was found about it, and what went wrong where nothing was."""
+    """A claim with its finding, or with its error where it could not be judged."""
 
     claim: Claim
     finding: Finding
@@ -32,7 +32,7 @@ def undecided(claim: Claim, error: str) -> Outcome:
 
 
 def check_finding(claim: Claim, finding: Finding) -> None:
-    """Refuse what a claim's module must not say.
+    """Check the finding that the module of a claim returns.
 
     Raises:
         ValueError: for a verdict that the rule does not have, or figures of the same name.

@@ -1,4 +1,4 @@
-"""The report as one HTML page that works from disk: nothing is loaded from anywhere. How it looks is in ``page.html.jinja``."""
+"""The report as one HTML page without external resources; the template is ``page.html.jinja``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def render_page(outcomes: Sequence[Outcome], quick: bool, made: Mapping[str, str
 
 
 def _section(outcome: Outcome) -> dict[str, Any]:
-    """What the page says of a claim."""
+    """The part of the page about one claim, as values for the template."""
     claim, finding, error = outcome
     return {
         "claim": claim,

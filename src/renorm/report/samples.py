@@ -1,4 +1,4 @@
-"""Errors of members out of a sweep's table, by condition, and what is said about them."""
+"""Errors of members from the table of a sweep, by condition, and their summaries."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def compared(first: Sample, second: Sample, seed: int) -> dict[str, float]:
 
 
 def least(comparisons: Mapping[Any, Mapping[str, float]]) -> Mapping[str, float]:
-    """The comparison with the smallest ratio: what holds for it holds everywhere."""
+    """The comparison with the smallest ratio: a lower bound that holds for it holds for all."""
     return min(comparisons.values(), key=lambda one: one["decades"])
 
 

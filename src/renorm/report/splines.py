@@ -16,7 +16,7 @@ from .nonlinearity import error_outside, nonlinearity
 
 
 def train_splines(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Train one variant, and look at it at every stop.
+    """Train one variant, and measure it at every stop.
 
     Args:
         settings: see :func:`renorm.report.fits.fit`; and ``drawn``, how many members' splines are kept.

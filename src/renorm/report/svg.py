@@ -1,4 +1,4 @@
-"""Figures as SVG inside a page: no fixed background, lines and text in the page's colour, ids of their own."""
+"""Figures as inline SVG: transparent background, lines and text in the page's colour, unique ids."""
 
 from __future__ import annotations
 

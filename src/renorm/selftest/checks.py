@@ -1,4 +1,4 @@
-"""The checks: each compares what this machine computes with what is known, and says how far off it is."""
+"""The checks of ``renorm selftest``: each compares a result of this machine with a known one and returns the error."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ def pretrained(device: torch.device) -> float:
     if device.type == "cpu":
         return output_difference(model, check)
     with torch.no_grad():
-        found = model(torch.tensor(check["inputs"], device=device))
-    return _relative(found.cpu(), torch.tensor(check["outputs"]))
+        outputs = model(torch.tensor(check["inputs"], device=device))
+    return _relative(outputs.cpu(), torch.tensor(check["outputs"]))
 
 
 def round_trip(device: torch.device) -> float:
@@ -159,12 +159,12 @@ CHECKS = (
 )
 
 
-def _relative(found: Tensor, wanted: Tensor) -> float:
+def _relative(computed: Tensor, wanted: Tensor) -> float:
     """Largest difference relative to 1 + |wanted|; infinite where one of the two is not finite."""
-    found, wanted = found.double().cpu(), wanted.double().cpu()
-    if found.shape != wanted.shape or not torch.equal(found.isfinite(), wanted.isfinite()):
+    computed, wanted = computed.double().cpu(), wanted.double().cpu()
+    if computed.shape != wanted.shape or not torch.equal(computed.isfinite(), wanted.isfinite()):
         return float("inf")
-    return float(((found - wanted).abs() / (1 + wanted.abs())).nan_to_num().max())
+    return float(((computed - wanted).abs() / (1 + wanted.abs())).nan_to_num().max())
 
 
 def _trainer(device: torch.device) -> Trainer:

@@ -1,4 +1,4 @@
-"""What a sweep consists of: a file with a model, settings and axes, and the points that follow from it."""
+"""The file of a sweep: a model, settings and axes, and the points that follow from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..runs.configs import CONFIGS
 from ..zoo.registry import PREFIXES, find_variant
 
 KEYS = ("model", "settings", "axes", "points")
-# of training; everything else is an argument of the model or of the data
+# settings of training; all others are arguments of the model or of the data
 TRAINING: dict[str, Any] = {"steps": 3000, "lr": 0.01, "optimizer": "Adam"}
 OPTIMIZERS = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
 # set by the sweep itself
@@ -98,7 +98,7 @@ def read_sweep(name: str) -> Sweep:
         name: a path, or the name of a sweep that comes with renorm.
 
     Raises:
-        ValueError: for a file that is no sweep, naming what is wrong and what is allowed.
+        ValueError: for a file that is not a sweep, naming what is wrong and what is allowed.
     """
     known = sweep_names()
     path = Path(name) if Path(name).is_file() else known.get(name.removesuffix(".yaml").rpartition("/")[2])
@@ -115,7 +115,7 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
         name: name of the sweep.
 
     Raises:
-        ValueError: for anything that is no sweep.
+        ValueError: for anything that is not a sweep.
 
     Example:
         >>> sweep = parse_sweep({"model": "MLP", "axes": {"width": [4, 8], "negative_slope": [0.1, 0.9]}})
@@ -123,14 +123,14 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
         [{'width': 4, 'negative_slope': [0.1, 0.9]}, {'width': 8, 'negative_slope': [0.1, 0.9]}]
     """
     if not isinstance(content, dict) or "model" not in content or not content.keys() <= set(KEYS):
-        raise InputError(f"config={name!r} is no sweep", "model, and of settings, axes and points what it needs")
+        raise InputError(f"config={name!r} is not a sweep", "model, and of settings, axes and points what it needs")
     settings, axes = _mapping(content, "settings"), _mapping(content, "axes")
     points = content.get("points", [{}])
     if not isinstance(points, list) or not points or not all(isinstance(point, dict) for point in points):
-        raise InputError(f"points={points!r} is no list of points", "mappings from settings to values")
+        raise InputError(f"points={points!r} is not a list of points", "mappings from settings to values")
     for axis, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise InputError(f"axes.{axis}={values!r} is empty or no list", "a list of one or more values")
+            raise InputError(f"axes.{axis}={values!r} is empty or not a list", "a list of one or more values")
         if len({json.dumps(value) for value in values}) < len(values):
             raise InputError(f"axes.{axis}={values!r} has a value twice", "distinct values")
     cls, fixed = _model(str(content["model"]))
@@ -140,23 +140,23 @@ def parse_sweep(content: Any, name: str = "sweep") -> Sweep:
         if key not in allowed:
             raise InputError(f"{key}={_where(key, settings, axes)} is unknown", ", ".join(allowed))
     _check_contradictions(content["model"], fixed, settings, axes, points)
-    found = []
+    expanded = []
     stacked = {axis: values for axis, values in axes.items() if axis in STACKED}
     free = {axis: values for axis, values in axes.items() if axis not in STACKED}
     for point in points:
         for combination in itertools.product(*free.values()):
             own = point | dict(zip(free, combination, strict=True))
-            found.append(Point(cls, fixed | settings | own | stacked, own))
-    keys = [point.key for point in found]
+            expanded.append(Point(cls, fixed | settings | own | stacked, own))
+    keys = [point.key for point in expanded]
     if len(set(keys)) < len(keys):
         raise InputError(f"points={points!r} have one twice", "distinct points")
-    return Sweep(name, [*(key for key in varied if key not in stacked), *stacked], found)
+    return Sweep(name, [*(key for key in varied if key not in stacked), *stacked], expanded)
 
 
 def _mapping(content: dict[str, Any], key: str) -> dict[str, Any]:
     value = content.get(key) or {}
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise InputError(f"{key}={value!r} is no mapping", "settings and their values")
+        raise InputError(f"{key}={value!r} is not a mapping", "settings and their values")
     return value
 
 
@@ -195,16 +195,16 @@ def _where(key: str, settings: dict[str, Any], axes: dict[str, Any]) -> str:
 
 
 def known_settings(model: str) -> list[str]:
-    """Names of all that a sweep may set for an architecture."""
+    """Names of all settings of a sweep over an architecture."""
     from ..datamodules import CLTDataModule
     from ..zoo import StackedModel
     from ..zoo.architectures import architectures
 
-    found = dict.fromkeys(TRAINING)
-    chain = architectures()[model].__mro__  # what a class hands on to its base
+    names = dict.fromkeys(TRAINING)
+    chain = architectures()[model].__mro__  # a class passes further arguments to its base
     for cls in (*chain[: chain.index(StackedModel) + 1], CLTDataModule):
-        found |= dict.fromkeys(name for name in inspect.signature(cls).parameters if name not in NOT_SETTINGS)
-    return list(found)
+        names |= dict.fromkeys(name for name in inspect.signature(cls).parameters if name not in NOT_SETTINGS)
+    return list(names)
 
 
 def _at_least(value: Any, default: int) -> int:

@@ -144,13 +144,13 @@ def _draw_family(
 
 
 def _medians(table: Table, value: str, x: str, y: str, columns: list[Any], rows: list[Any]) -> Numbers:
-    found = np.full((len(rows), len(columns)), np.nan)
+    medians = np.full((len(rows), len(columns)), np.nan)
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             sample = table[value][(table[x] == column) & (table[y] == row)]
             if np.isfinite(sample).any():
-                found[i, j] = np.median(sample[np.isfinite(sample)])
-    return found
+                medians[i, j] = np.median(sample[np.isfinite(sample)])
+    return medians
 
 
 def _panels(table: Table, panels: str | None) -> tuple[Figure, list[Axes], list[tuple[str, Table]]]:

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # of the standard library from Python 3.11 on
 
 Columns: TypeAlias = dict[str, list[Any]]
-Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, or with what went wrong
+Outcome: TypeAlias = tuple[Point, Columns | str]  # the point with its columns, or with its error
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-PATIENCE = 10  # seconds in which an idle worker has to end by itself
+PATIENCE = 10  # seconds that an idle worker has to end by itself
 DIED = "the worker process died (killed, or out of memory)"
 
 
 class Worker(NamedTuple):
-    """A process, and our end of the line to it."""
+    """A worker process, and our end of the pipe to it."""
 
     process: BaseProcess
     connection: Connection
@@ -53,10 +53,10 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the processes, which clean up behind themselves where they can."""
+        """End the processes; they remove their temporary files if they can."""
         ending, self._idle = self._idle, []
         for worker in ending:
-            worker.connection.close()  # at which the worker returns
+            worker.connection.close()  # the worker then returns
         for worker in ending:
             worker.process.join(PATIENCE)
             worker.process.kill()
@@ -70,7 +70,7 @@ class Workers:
             run: what to do with a task, in the worker; a function of a module.
 
         Yields:
-            A task with its result, or with what went wrong in one line.
+            A task with its result, or with its error in one line.
         """
         waiting, busy = deque(tasks), dict[Connection, tuple[Worker, Task]]()
         try:
@@ -120,8 +120,8 @@ def run_locally(points: list[Point], workers: int, run: Callable[[Point], Column
 
 
 def start_worker() -> Worker:
-    """One more process."""
-    # importing torch costs seconds: workers stay; and it must not start more threads than it is given
+    """Start a worker process."""
+    # workers stay alive, as importing torch takes seconds; torch must not start more threads than allowed
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -132,7 +132,7 @@ def start_worker() -> Worker:
 
 
 def serve(connection: Connection) -> None:
-    """The life of a worker: tasks in, outcomes out, until nobody listens."""
+    """The loop of a worker: receive tasks and send outcomes until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one decides
     from .point import prepare_worker
 

@@ -1,4 +1,4 @@
-"""One point of a sweep: build, train, judge, and say all of it as columns, one row a member."""
+"""One point of a sweep: build, train and test it, and return the results as columns, one row a member."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run_point(point: Point) -> Columns:
     judge = Generalization(figure_every_n_validations=0)
     trainer = quiet_trainer(steps, callbacks=[judge])
     start = time.perf_counter()
-    with contextlib.suppress(AllDivergedError):  # a row for each member all the same, without numbers
+    with contextlib.suppress(AllDivergedError):  # members still get a row, without numbers
         trainer.fit(model, data)
     trained = time.perf_counter()
     trainer.test(model, data, verbose=False)
@@ -76,8 +76,8 @@ def run_point(point: Point) -> Columns:
         for metric in METRICS if laws else ():
             values = [judge.results[str(law)][metric].double().cpu() for law in laws]
             columns[f"{name}/{metric}"] = worst_law(values).tolist()
-    for layer, found in asymmetries(model).items():
-        columns |= {f"asymmetry/{layer}/{symmetry}": values.tolist() for symmetry, values in found.items()}
+    for layer, by_symmetry in asymmetries(model).items():
+        columns |= {f"asymmetry/{layer}/{symmetry}": values.tolist() for symmetry, values in by_symmetry.items()}
     seconds = {"seconds_fit": trained - start, "seconds_test": tested - trained}
     return _identity(point, model) | columns | _repeated(seconds | versions(), model.num_members)
 
@@ -94,14 +94,14 @@ def _repeated(values: dict[str, Any], rows: int) -> Columns:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers were made with."""
+    """Versions of the packages that compute the numbers."""
     import lightning
 
     return {"renorm": __version__, "torch": torch.__version__, "lightning": lightning.__version__}
 
 
 def prepare_worker() -> None:
-    """One thread a worker, so that the numbers do not depend on how many there are."""
+    """Use one thread, so that the numbers do not depend on the number of workers."""
     import_own_code()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -81,7 +81,7 @@ def _connect(ray: Any, workers: int, address: str | None) -> None:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"address={address!r} reaches no Ray cluster ({reason})", "auto, or host:port") from None
         return
-    # a Ray cluster lets in whoever reaches it: loopback only, and no dashboard
+    # a Ray cluster has no authentication: listen on loopback only, without a dashboard
     with contextlib.suppress(KeyError):
         del os.environ["RAY_ADDRESS"]
     ray.init(num_cpus=workers, include_dashboard=False, _node_ip_address="127.0.0.1", **options)

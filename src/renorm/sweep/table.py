@@ -1,4 +1,4 @@
-"""A sweep's folder: what it is, one file for each finished point, and all of them as one table."""
+"""The folder of a sweep: its description, one file for each finished point, and one table of all points."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 SWEEP_FILE = "sweep.json"
 RESULTS_FILE = "results.parquet"
 SEAL = b"sha256"  # of the rest of a table
-# of the footer, which says how much memory to ask for
+# limits for the footer, which determines how much memory is allocated
 BOUNDS = {"thrift_string_size_limit": 2**26, "thrift_container_size_limit": 10**6}
-MAX_GROWTH = 1000  # columns that repeat one value shrink to nothing
+MAX_GROWTH = 1000  # columns that repeat one value are compressed strongly
 MAX_CELLS = 10**7
 
 
@@ -35,14 +35,14 @@ class PointFiles:
         self.points = path
 
     def file(self, point: Point) -> Path:
-        """Where a point's rows are."""
+        """The file with a point's rows."""
         return self.points / f"{point.key}.parquet"
 
     def status(self, point: Point) -> str:
         """``missing``, ``done`` or ``failed``.
 
         Raises:
-            ValueError: for a file that is no whole table.
+            ValueError: for a file that is not a whole table.
         """
         if not self.file(point).exists():
             return "missing"
@@ -50,13 +50,13 @@ class PointFiles:
         return status
 
     def write(self, point: Point, columns: dict[str, list[Any]]) -> None:
-        """Keep a finished point."""
+        """Write the rows of a finished point."""
         rows = len(next(iter(columns.values())))
         status: dict[str, list[Any]] = {"status": ["done"] * rows, "error": [None] * rows}
         self._write_rows(point, status | columns)
 
     def write_failure(self, point: Point, error: str) -> None:
-        """Keep what went wrong with a point, as one row."""
+        """Write the error of a failed point, as one row."""
         self._write_rows(point, {"status": ["failed"], "error": [error]})
 
     def _write_rows(self, point: Point, columns: dict[str, list[Any]]) -> None:
@@ -73,7 +73,7 @@ class PointFiles:
         """A point's rows, with the axes of the sweep that asks, whichever sweep ran it.
 
         Raises:
-            ValueError: for a file that is no whole table.
+            ValueError: for a file that is not a whole table.
         """
         import pyarrow as pa
 
@@ -107,7 +107,7 @@ class Folder(PointFiles):
                     f"out={str(path)!r} holds another sweep or other settings", "a new folder, or the sweep's own"
                 )
             with one_writer(path, wait=1):
-                # first: the folder is then known as ours
+                # first, as it marks the folder as this sweep's
                 write_text(known, json.dumps(self._description(), indent=1) + "\n")
                 self.points.mkdir(exist_ok=True)
         except OSError as error:
@@ -144,17 +144,17 @@ def unified(tables: list[pa.Table]) -> list[pa.Table]:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What a sweep's folder says that it is.
+    """Read the description of a sweep from its folder.
 
     Raises:
-        ValueError: where it does not say so.
+        ValueError: where there is none.
     """
     path = folder / SWEEP_FILE
     content: dict[str, Any] = read_json(path, repr(str(path)), "a folder of 'renorm sweep'")
     axes = content.get("axes") if isinstance(content, dict) else None
     known = isinstance(axes, list) and all(isinstance(axis, str) for axis in axes)
     if not known or not {"digest", "points"} <= content.keys():
-        raise InputError(f"{str(path)!r} describes no sweep", "a folder of 'renorm sweep'")
+        raise InputError(f"{str(path)!r} does not describe a sweep", "a folder of 'renorm sweep'")
     return content
 
 
@@ -173,35 +173,35 @@ def read_table(path: Path) -> pa.Table:
             table = file.read()
             table.validate(full=True)
             if (table.schema.metadata or {}).get(SEAL) != seal(table):
-                raise InputError("its checksum is another")
+                raise InputError("its checksum differs")
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{str(path)!r} is no whole table ({reason})", "to delete it, then its points are run again"
+            f"{str(path)!r} is not a whole table ({reason})", "to delete it, then its points are run again"
         ) from None
     if not {"config", "status"} <= set(table.column_names) or not len(table):
-        raise InputError(f"{str(path)!r} is no table of a sweep", "to delete it, then its points are run again")
+        raise InputError(f"{str(path)!r} is not a table of a sweep", "to delete it, then its points are run again")
     return table
 
 
 def seal(table: pa.Table) -> bytes:
-    """A checksum of names and values: Parquet's own do not cover its footer, which says where which column is."""
-    found = hashlib.sha256()
+    """A checksum of names and values. Parquet's own checksums do not cover the footer, which locates the columns."""
+    digest = hashlib.sha256()
     for name in table.column_names:
-        found.update(f"{name}\0{table.column(name).to_pylist()!r}\0".encode())
-    return found.hexdigest().encode()
+        digest.update(f"{name}\0{table.column(name).to_pylist()!r}\0".encode())
+    return digest.hexdigest().encode()
 
 
 def sealed(table: pa.Table) -> pa.Table:
-    """The table with its checksum beside it."""
+    """The table with its checksum in the metadata."""
     return table.replace_schema_metadata({SEAL: seal(table)})
 
 
 def check_size(metadata: Any, size: int) -> None:
-    """Refuse a table that its compression makes out to be far larger than its file.
+    """Refuse a file that would be decompressed to far more than its size.
 
     Raises:
-        ValueError: saying so.
+        ValueError: where it is too large.
     """
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     cells = metadata.num_rows * metadata.num_columns
