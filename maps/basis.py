@@ -16,6 +16,7 @@ from ..checks import check_at_least
 from ..errors import InputError
 
 MOST_POINTS = 2**17
+MEASURED_NODES, FEWEST_NODES = 32, 8  # of a learned map, in small blocks and in larger ones
 
 
 class Basis(ABC):
@@ -64,6 +65,11 @@ class Basis(ABC):
     def points(self, block_size: int, nodes: int) -> int:
         """How many blocks :meth:`quadrature` has."""
         return int(nodes**block_size)
+
+    def nodes_for(self, block_size: int) -> int | None:
+        """How many nodes a learned map is measured with; None where the blocks would be too many."""
+        nodes = self.most_nodes(block_size)
+        return None if nodes < FEWEST_NODES else min(nodes, MEASURED_NODES if block_size < 4 else FEWEST_NODES)
 
     def most_nodes(self, block_size: int, limit: int = MOST_POINTS) -> int:
         """The largest number of nodes for at most ``limit`` blocks; 0 where one node is too many."""
@@ -192,6 +198,10 @@ class Signs(Basis):
     def rule(self, nodes: int) -> tuple[Tensor, Tensor]:
         """Both signs, whatever the number of nodes: there are no others."""
         return torch.tensor([-1.0, 1.0], dtype=torch.float64), torch.tensor([0.5, 0.5], dtype=torch.float64)
+
+    def nodes_for(self, block_size: int) -> int | None:
+        """Both signs, as long as the blocks are not too many."""
+        return 2 if self.points(block_size, 2) <= MOST_POINTS else None
 
     def points(self, block_size: int, nodes: int) -> int:
         """All blocks of signs."""

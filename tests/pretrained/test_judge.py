@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from renorm.datamodules import CLTDataModule
-from renorm.maps import CentralLimit, Maximum, Stable
+from renorm.maps import CentralLimit, Majority, Maximum, Stable
 from renorm.pretrained.hub import load_pretrained
 from renorm.pretrained.judge import (
     blocks_of,
@@ -77,9 +77,15 @@ def test_the_spectrum_of_the_exact_map_is_exact() -> None:
     np.testing.assert_allclose(found["eigenvalues"][0], found["exact"], rtol=1e-6)
 
 
-def test_a_spectrum_in_hermite_polynomials_is_of_gaussian_fixed_points_only() -> None:
+def test_spectra_are_of_maps_with_a_basis_and_small_blocks() -> None:
     model = MLP(activation="linear", width=1)
-    assert spectrum_of(model, Maximum()) is None
+    maximum = spectrum_of(model, Maximum())
+    assert maximum is not None
+    assert maximum["exact"] == [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
+    majority = spectrum_of(MLP(block_size=3), Majority())
+    assert majority is not None
+    assert (majority["exact"], len(majority["eigenvalues"][0])) == ([1.5], 1)
+    assert spectrum_of(MLP(block_size=5), Maximum()) is None
     assert spectrum_of(model, Stable(alpha=1.5)) is None
     assert spectrum_of(model, Stable(alpha=2)) == spectrum_of(model, CentralLimit())
     assert spectrum_of(MLP(block_size=6), CentralLimit()) is None

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -63,10 +64,13 @@ def test_the_manifest_has_what_exists_for_the_map(trained: Path) -> None:
     maximum, triples, stable = (find_entry(name, trained) for name in NAMES)
     assert maximum["data"]["map"] == "maximum(xi=0)"
     assert triples["data"]["block_size"] == triples["arguments"]["block_size"] == 3
-    for entry in (maximum, triples):
-        assert not {"spectrum", "certificate"} & entry.keys()
-        assert "exact" not in str(entry)
-    assert "certificate" not in stable
+    for entry, block_size in ((maximum, 2), (triples, 3)):
+        assert entry["spectrum"]["exact"] == pytest.approx([block_size ** (1.0 - n) for n in range(1, 7)])
+        assert np.array(entry["spectrum"]["eigenvalues"]).shape == (SIZES["replicas"], 6)
+        assert {"quantile_distance", "characteristic_distance"} <= next(iter(entry["metrics"].values())).keys()
+    assert maximum["certificate"]["verdict"] == "representable"
+    assert triples["certificate"]["verdict"] == "undecided"
+    assert stable["certificate"]["verdict"] == "representable"
     expected = Stable(alpha=2).spectrum(6, block_size=2)[1:]
     assert stable["spectrum"]["exact"] == pytest.approx(expected.tolist())
 
@@ -90,12 +94,12 @@ def test_verify_list_and_show(trained: Path, capsys: pytest.CaptureFixture[str])
     assert main(["zoo", "list", *where]) == 0
     shown = capsys.readouterr().out
     (row,) = [line for line in shown.splitlines() if line.startswith(MAXIMUM)]
-    assert row.split()[1:3] == ["maximum(xi=0)", "–"]
+    assert row.split()[1:3] == ["maximum(xi=0)", "representable"]
     assert "3 entries of 3 members" in shown
     assert main(["zoo", "show", MAXIMUM, *where]) == 0
     card = capsys.readouterr().out
     assert "- map: `maximum(xi=0)`" in card
-    assert not [word for word in ("exact", "spectrum", "certificate") if word in card]
+    assert "- certificate: representable" in card
     assert main(["zoo", "cards", *where]) == 0
     page = capsys.readouterr().out
     assert "block_size 3" in page
@@ -108,8 +112,7 @@ def test_loaded_entries_know_their_map(trained: Path, tmp_path: Path, capsys: py
     assert model.learned_map == "maximum(xi=0)"
     by_default, asked = (renorm.evaluate(model, "gumbel()", samples=100, map=m) for m in (None, "maximum()"))
     torch.testing.assert_close(by_default.results, asked.results)
-    with pytest.raises(ValueError, match=r"was trained on map='maximum\(xi=0\)'"):
-        renorm.certify(load_pretrained(MAXIMUM, folder=trained))
+    assert "for maximum(xi=0)" in renorm.certify(load_pretrained(MAXIMUM, folder=trained)).architecture
     # exported, and from there
     out = tmp_path / "exported.safetensors"
     words = ["zoo", "export", MAXIMUM, "--folder", str(trained), "--format", "safetensors", "--out", str(out)]
@@ -127,8 +130,8 @@ def test_test_takes_the_weights_beside_their_manifest(trained: Path, capsys: pyt
     shown = capsys.readouterr().out
     assert "gumbel" in shown
     assert "exact" not in shown
-    assert main(["certify", "--ckpt_path", weights]) == 2
-    assert "map='maximum(xi=0)'" in capsys.readouterr().err
+    assert main(["certify", "--ckpt_path", weights]) == 0
+    assert "for maximum(xi=0): representable" in capsys.readouterr().out
 
 
 def test_verify_finds_what_the_map_does_not_have(trained: Path, tmp_path: Path) -> None:
@@ -138,13 +141,14 @@ def test_verify_finds_what_the_map_does_not_have(trained: Path, tmp_path: Path) 
         (folder / path.name).write_bytes(path.read_bytes())
     entries = copy.deepcopy(read_manifest(trained))
     package = find_entry("mlp_relu_free.uniform")
-    entries[MAXIMUM] |= {key: package[key] for key in ("spectrum", "certificate")}
+    entries[MAXIMUM]["spectrum"]["exact"] = package["spectrum"]["exact"]
+    entries[MAXIMUM]["certificate"] = package["certificate"]
     entries[TRIPLES]["data"]["map"] = "maximum(xi=0.25)"
     write_manifest(folder / "manifest.json", entries)
     said = [line for line in _verify(folder) if "as the manifest says" not in line]
-    assert said == [
-        f"{MAXIMUM}: spectrum is in the manifest, and does not exist for this map",
-        f"{MAXIMUM}: certificate is in the manifest, and does not exist for this map",
+    assert any(line.startswith(f"{MAXIMUM}: spectrum.exact") for line in said)
+    assert any(line.startswith(f"{MAXIMUM}: certificate.architecture") for line in said)
+    assert said[-1:] == [
         f"{TRIPLES}: data.map is 'maximum(xi=0.5)', the manifest says 'maximum(xi=0.25)'",
     ]
 

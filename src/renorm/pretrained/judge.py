@@ -1,7 +1,7 @@
 """The numbers of the manifest: metrics on every law, spectrum and certificate; in float64, so that machines agree.
 
-Metrics exist for every map. A spectrum is measured for maps whose fixed point is a Gaussian, beside the exact one where that is
-known, and certificates are about the central-limit map.
+Metrics and certificates exist for every map. A spectrum is measured for maps that have a basis, see
+:class:`renorm.maps.Basis`, beside the exact one where that is known.
 """
 
 from __future__ import annotations
@@ -22,14 +22,12 @@ from ..datamodules import CLTDataModule
 from ..datamodules.laws import Law
 from ..datamodules.sampling import Split
 from ..maps import BlockMap
-from ..training.metrics import law_metrics
-from ..training.recipe import BEFORE_MAPS
+from ..training.metrics import law_metrics, metrics_of
 from ..zoo import StackedModel
 
 RESAMPLES = 1000
 SPECTRUM_ORDER = 6
-NODES = {2: 32, 3: 32, 4: 8, 5: 8}  # a variable, for each size of a block; the spectrum of larger blocks costs too much
-OF_SOME_MAPS = ("spectrum", "certificate")
+OF_SOME_MAPS = ("spectrum",)
 DIGITS = 9  # significant ones that the manifest keeps, more than any tolerance asks for
 
 
@@ -43,8 +41,8 @@ def judged(model: StackedModel, data: CLTDataModule, seed: int, best: int | None
         best: the member whose numbers are given besides medians; by default the one with the lowest validation loss.
 
     Returns:
-        ``best_member``, ``validation_loss`` of every member, ``metrics``, and ``spectrum`` and ``certificate`` for the
-        maps that have them.
+        ``best_member``, ``validation_loss`` of every member, ``metrics``, ``certificate``, and ``spectrum`` for maps that
+        have one.
     """
     with one_thread():
         losses = validation_losses(model, data)
@@ -56,9 +54,8 @@ def judged(model: StackedModel, data: CLTDataModule, seed: int, best: int | None
         }
         if (spectrum := spectrum_of(model, data.map)) is not None:
             entry["spectrum"] = spectrum
-    if str(data.map) == BEFORE_MAPS:
-        certificate = certify(model)
-        entry["certificate"] = {key: getattr(certificate, key) for key in ("architecture", "verdict", "infimum")}
+    certificate = certify(model, str(data.map))
+    entry["certificate"] = {key: getattr(certificate, key) for key in ("architecture", "verdict", "infimum")}
     rounded: dict[str, Any] = shortened(entry)
     return rounded
 
@@ -89,7 +86,9 @@ def member_metrics(model: StackedModel, data: CLTDataModule) -> dict[str, dict[s
     by_law = {}
     for law in data.laws:
         x = blocks_of(data, "test", law)
-        by_law[str(law)] = law_metrics(data.existing_cumulants(str(law)), [(twin(x), data.map(x))])
+        by_law[str(law)] = law_metrics(
+            data.existing_cumulants(str(law)), [(twin(x), data.map(x))], metrics_of(data.map)
+        )
     return by_law
 
 
@@ -124,14 +123,15 @@ def _summary(values: Tensor, best: int, seed: int) -> dict[str, Any]:
 def spectrum_of(model: StackedModel, block_map: BlockMap) -> dict[str, Any] | None:
     r"""Eigenvalues :math:`\lambda_1, \dots, \lambda_6` of every member's linearised step, beside the exact ones where known.
 
-    They are measured in Hermite polynomials about the Gaussian: None for a map with another fixed point.
-    Normalisation makes the row of order 0 :math:`(b, 0, \dots, 0)`: its eigenvalue ``b`` is everyone's, and left out.
+    They are measured in the map's basis: None for a map without one, and for blocks too large for it. Normalisation makes the
+    row of order 0 :math:`(b, 0, \dots, 0)`: its eigenvalue ``b`` is everyone's, and left out.
     """
-    if block_map.basis != "hermite" or model.block_size not in NODES:
+    nodes = None if block_map.basis is None else block_map.basis.nodes_for(model.block_size)
+    if block_map.basis is None or nodes is None:
         return None
-    spectrum = rg_spectrum(model.double_copy(), SPECTRUM_ORDER, NODES[model.block_size])[:, 1:, 1:]
+    spectrum = rg_spectrum(model.double_copy(), SPECTRUM_ORDER, nodes, block_map.basis)[:, 1:, 1:]
     exact = block_map.spectrum(SPECTRUM_ORDER, model.block_size)
-    known = {} if exact is None else {"exact": exact[1:].tolist()}
+    known = {} if exact is None else {"exact": exact[1 : 1 + spectrum.shape[1]].tolist()}
     return {"eigenvalues": eigenvalues(spectrum).tolist()} | known
 
 

@@ -48,17 +48,14 @@ _ENTRY: dict[str, Any] = {
     "validation_loss": [None],
     "metrics": _Each(_Each(_SUMMARY)),
     "check": {"inputs": [[None]], "outputs": [[None]]},
+    "certificate": {"architecture": str, "verdict": str, "infimum": str},
     "file": _FILE,
 }
-# further keys of entries of the central-limit map, which is the map where data has none
-_OF_CENTRAL_LIMIT: dict[str, Any] = {
-    "spectrum": {"eigenvalues": [[None]], "exact": [None]},
-    "certificate": {"architecture": str, "verdict": str, "infimum": str},
-}
+# of entries of the central-limit map, which is the map where data has none
+_OF_CENTRAL_LIMIT: dict[str, Any] = {"spectrum": {"eigenvalues": [[None]], "exact": [None]}}
 # further keys that entries of any map may have
 _OPTIONAL: dict[str, Any] = {
     "spectrum": {"eigenvalues": [[None]]},
-    "certificate": _OF_CENTRAL_LIMIT["certificate"],
     "trajectory": _FILE | {"epochs": int},
 }
 

@@ -69,8 +69,7 @@ renorm test --model my_zoo/mlp_relu_free.maximum.safetensors
 For the package's zoo, add lines to its `recipes.yaml`, run `renorm zoo train --all --in_place`, which trains only what is new,
 and write this page again. Entries that are there keep their files and their lines of the manifest.
 
-Where the map is not `central_limit()`, an entry has no certificate. It has a spectrum only where the map's fixed point is a
-Gaussian, as the spectrum is measured in Hermite polynomials.
+An entry has a spectrum only where its map has a basis to measure it in, such as Hermite polynomials at the Gaussian.
 
 ## From torch.hub, and to Hugging Face
 
