@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..checks import check_at_least
 from ..cumulants import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
 from ..datamodules import laws
-from ..datamodules.blocks import BlockData, blocks_of
+from ..datamodules.blocks import BlockData
 from ..datamodules.sampling import stream
-from ..errors import InputError
 from ..limits import check_samples
 from ..maps import BlockMap, CentralLimit
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
-from .figures import log_figure, shorten, verbatim
+from .charts import Charts, band, lines
+from .diagnostic import Diagnostic, read_laws, trained_with_variance
+from .figures import shorten, verbatim
 from .rg_figures import draw_flow, draw_spectrum
-from .tables import is_due, log_scalars, table_folder, write_epoch
 
 MOST_VARIABLES = 5  # of a block, for the spectrum's product quadrature
 
 
-class RGFlow(Callback):
+class RGFlow(Diagnostic):
     r"""Compare the learned map's flow and spectrum with the exact map's, every so often and at the end of training.
 
     The flow starts from a sample of each chosen law (standardised, where the fixed point is a Gaussian), see
@@ -48,6 +52,10 @@ class RGFlow(Callback):
         ValueError: for a value out of range, an unknown law, or one without a variance.
     """
 
+    name = "rg_flow"
+    measures_at_end = True
+    results: dict[str, RGFlowResult]
+
     def __init__(
         self,
         laws: list[str] | str | None = None,
@@ -57,73 +65,27 @@ class RGFlow(Callback):
         order: int = 6,
         table: bool = True,
     ) -> None:
-        ranges = {
-            "every_n_epochs": (every_n_epochs, 0),
-            "steps": (steps, 1),
-            "samples": (samples, 8),
-            "order": (order, 1),
-        }
-        for name, (value, low) in ranges.items():
-            if value < low:
-                raise InputError(f"{name}={value} is out of range", f"whole numbers >= {low}")
+        super().__init__(every_n_epochs, figure_every_n_epochs=1, table=table)
+        check_at_least("steps", steps, 1)
+        check_at_least("samples", samples, 8)
+        check_at_least("order", order, 1)
         check_samples(samples)
-        self.laws = None if laws is None else checked_laws([laws] if isinstance(laws, str) else laws)
-        self.every_n_epochs = every_n_epochs
+        self.laws = read_laws(laws)
+        for law in self.laws or []:
+            standardised(law)  # rejects a law without a variance
         self.steps = steps
         self.samples = samples
         self.order = order
-        self.table = table
-        self.results: dict[str, RGFlowResult] = {}
         self.spectrum: Tensor | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check that this is a model and data that have a flow."""
-        blocks_of(trainer, "RGFlow")
-        if not isinstance(pl_module, StackedModel):
-            raise TypeError("RGFlow needs a StackedModel")
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure, log, draw and write, on the first process only: the sample is small and needs no sharing."""
-        epoch = trainer.current_epoch
-        if not is_due(epoch, self.every_n_epochs, trainer.max_epochs) or not trainer.is_global_zero:
-            return
-        assert isinstance(pl_module, StackedModel)
-        data = blocks_of(trainer, "RGFlow")
-        scalars: dict[str, float] = {}
-        self.results = self._flows(pl_module, data)
-        for law, flow in self.results.items():
-            assert data.map is not None
-            exact = data.map.flow(laws.parse(law).cumulants(4), self.steps, data.block_size)
-            scalars |= self._flow_scalars(law, flow, exact is not None)
-            curves = None if exact is None else exact.numpy()
-            log_figure(
-                trainer, f"rg_flow/{law}", draw_flow(flow, curves, pl_module.grid_groups(), verbatim(shorten(law)))
-            )
-        # the spectrum is measured in Hermite polynomials, at the Gaussian: of other maps it would say nothing
-        if data.map is not None and is_gaussian(data.map) and data.block_size <= MOST_VARIABLES:
-            spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
-            self.spectrum = pl_module.divergence.exclude(spectrum)
-            found = eigenvalues(self.spectrum)
-            known = data.map.spectrum(self.order, data.block_size) if data.independent else None
-            for n in range(self.order + 1):
-                scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", found[:, n])
-                if known is not None:
-                    scalars[f"rg/eigenvalue/{n}_exact"] = float(known[n])
-            if known is not None:
-                log_figure(trainer, "rg_spectrum", draw_spectrum(self.spectrum.cpu(), known.numpy()))
-        log_scalars(trainer, scalars)
-        if self.table:
-            self._write(trainer, epoch, data)
-
-    def _flows(self, model: StackedModel, data: BlockData) -> dict[str, RGFlowResult]:
-        """From each chosen law; from none where there is no map, or where blocks are not draws of laws."""
+    def measure(self, model: StackedModel, data: BlockData) -> dict[str, RGFlowResult]:
+        """Return the flow from each law, and keep the spectrum if the map has one to compare it with."""
+        if has_spectrum(data):
+            nodes = 8 if data.block_size > 3 else 32
+            self.spectrum = model.divergence.exclude(rg_spectrum(model.double_copy(), self.order, nodes=nodes))
         if data.map is None or not data.independent:
-            return {}
-        chosen = (
-            self.laws
-            if self.laws is not None
-            else [law for law in data.train_laws if isinstance(law, laws.Law) and has_variance(law)]
-        )
+            return {}  # blocks that are not draws of laws have no flow
+        chosen = trained_with_variance(data) if self.laws is None else self.laws
         if is_gaussian(data.map):
             chosen = [standardised(law) for law in chosen]
         return {str(law): self.flow(model, law, data.seed, data.map) for law in chosen}
@@ -145,43 +107,89 @@ class RGFlow(Callback):
         exclude = model.divergence.exclude
         return flow._replace(k=exclude(flow.k, dim=2), wasserstein=exclude(flow.wasserstein, dim=1))
 
-    def _flow_scalars(self, law: str, flow: RGFlowResult, exact: bool) -> dict[str, float]:
+    def exact_flow(self, law: str, data: BlockData) -> Tensor | None:
+        """Return the exact cumulants along the flow from a law, shape ``(steps + 1, 4)``; None if they are not known."""
+        return None if data.map is None else data.map.flow(laws.parse(law).cumulants(4), self.steps, data.block_size)
+
+    def exact_spectrum(self, data: BlockData) -> Tensor | None:
+        """Return the exact eigenvalues, shape ``(order + 1,)``; None if they are not known."""
+        return data.map.spectrum(self.order, data.block_size) if data.map is not None and data.independent else None
+
+    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+        """Return cumulants and distances after the last step of the flows, and eigenvalues, learned and exact."""
         scalars: dict[str, float] = {}
-        for n in range(1, 5):
-            scalars |= median_and_quantiles(f"rg/flow/{law}/k{n}", flow.k[-1, n - 1])
-            if exact:
-                scalars[f"rg/flow/{law}/k{n}_exact"] = float(flow.exact_k[-1, n - 1])
-        if flow.exact_wasserstein.isfinite().all():
-            scalars |= median_and_quantiles(f"rg/flow/{law}/wasserstein", flow.wasserstein[-1])
-            if exact:
-                scalars[f"rg/flow/{law}/wasserstein_exact"] = float(flow.exact_wasserstein[-1])
+        for law, flow in self.results.items():
+            scalars |= flow_scalars(f"rg/flow/{law}", flow, exact=self.exact_flow(law, data) is not None)
+        if self.spectrum is not None:
+            for n, values in enumerate(eigenvalues(self.spectrum).T):
+                scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", values)
+            if (exact := self.exact_spectrum(data)) is not None:
+                scalars |= {f"rg/eigenvalue/{n}_exact": float(value) for n, value in enumerate(exact)}
         return scalars
 
-    def _write(self, trainer: Trainer, epoch: int, data: BlockData) -> None:
-        folder = table_folder(trainer, "rg_flow")
-        if folder is None or not self.results:
-            return
-        import pyarrow as pa
-
-        tables = []
+    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+        """Draw the flow from each law, and the spectrum beside the exact one."""
+        figures: dict[str, Figure] = {}
         for law, flow in self.results.items():
-            exact = data.target_cumulants(law) is not None
+            exact = self.exact_flow(law, data)
+            curves = None if exact is None else exact.numpy()
+            figures[f"rg_flow/{law}"] = draw_flow(flow, curves, model.grid_groups(), verbatim(shorten(law)))
+        if self.spectrum is not None and (exact := self.exact_spectrum(data)) is not None:
+            figures["rg_spectrum"] = draw_spectrum(self.spectrum.cpu(), exact.numpy())
+        return figures
+
+    def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
+        """Yield every step and member, law by law."""
+        for law, flow in self.results.items():
             steps, _, members = flow.k.shape
+            values = {"wasserstein": flow.wasserstein} | {f"k{n + 1}": flow.k[:, n] for n in range(4)}
+            exact = {"wasserstein": flow.exact_wasserstein} | {f"k{n + 1}": flow.exact_k[:, n] for n in range(4)}
             columns = {
-                "epoch": np.full(steps * members, epoch),
-                "law": np.repeat([law], steps * members),
+                "law": law,
                 "t": np.repeat(np.arange(steps), members),
                 "member": np.tile(np.arange(members), steps),
-                "wasserstein": flow.wasserstein.flatten().cpu().numpy(),
             }
-            if exact:
-                columns["exact_wasserstein"] = flow.exact_wasserstein.repeat_interleave(members).cpu().numpy()
-            for n in range(4):
-                columns[f"k{n + 1}"] = flow.k[:, n].flatten().cpu().numpy()
-                if exact:
-                    columns[f"exact_k{n + 1}"] = flow.exact_k[:, n].repeat_interleave(members).cpu().numpy()
-            tables.append(pa.table(columns))
-        write_epoch(folder, epoch, pa.concat_tables(tables))
+            for name, value in values.items():
+                columns[name] = value
+                if data.target_cumulants(law) is not None:
+                    columns[f"exact_{name}"] = exact[name].repeat_interleave(members)
+            yield columns
+
+    def charts(self, model: StackedModel, data: BlockData) -> dict[str, Charts]:
+        """Return charts of the eigenvalues."""
+        if not has_spectrum(data):
+            return {}
+        tags = [f"rg/eigenvalue/{n}" for n in range(self.order + 1)]
+        return {
+            "5 spectrum": {
+                "eigenvalues, learned and exact": lines(*tags, *(f"{tag}_exact" for tag in tags)),
+                **{f"eigenvalue {n}": band(tag) for n, tag in enumerate(tags)},
+            }
+        }
+
+
+def flow_scalars(tag: str, flow: RGFlowResult, exact: bool) -> dict[str, float]:
+    """Return cumulants and the distance to the fixed point after the last step, under tags that begin with ``tag``.
+
+    Args:
+        tag: first part of the tags.
+        flow: of the learned map, and of the map itself on the same sample.
+        exact: whether to add the map's own values.
+    """
+    learned = {f"{tag}/k{n}": flow.k[-1, n - 1] for n in range(1, 5)}
+    of_map = {f"{tag}/k{n}": flow.exact_k[-1, n - 1] for n in range(1, 5)}
+    if flow.exact_wasserstein.isfinite().all():
+        learned[f"{tag}/wasserstein"] = flow.wasserstein[-1]
+        of_map[f"{tag}/wasserstein"] = flow.exact_wasserstein[-1]
+    scalars = {name: float(value) for key, value in of_map.items() for name in [f"{key}_exact"] if exact}
+    for key, values in learned.items():
+        scalars |= median_and_quantiles(key, values)
+    return scalars
+
+
+def has_spectrum(data: BlockData) -> bool:
+    """Whether the spectrum is measured: it is one in Hermite polynomials, at the Gaussian, and means nothing for other maps."""
+    return data.map is not None and is_gaussian(data.map) and data.block_size <= MOST_VARIABLES
 
 
 def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
@@ -195,20 +203,7 @@ def is_gaussian(block_map: BlockMap) -> bool:
     return block_map.basis == "hermite"
 
 
-def has_variance(law: laws.Law) -> bool:
-    """Whether a law can be standardised."""
-    return bool(torch.isfinite(law.cumulants(2)[1]))
-
-
 def standardised(law: laws.Law) -> laws.Law:
     """The law with mean 0 and variance 1; one that has them to rounding stays as it is, with its name."""
     mean, variance = law.cumulants(2).tolist()
     return law if abs(mean) < 1e-12 and abs(variance - 1) < 1e-12 else law.standardised()
-
-
-def checked_laws(texts: list[str]) -> list[laws.Law]:
-    """Laws from their strings, refused where they have no variance."""
-    parsed = [laws.parse(text) for text in texts]
-    for law in parsed:
-        standardised(law)
-    return parsed
