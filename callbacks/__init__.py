@@ -7,6 +7,7 @@ from .checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpointIO
 from .csv_metrics import CSVRows
 from .cumulant_diagnostics import CumulantDiagnostics
 from .defaults import default_callbacks
+from .diagnostic import Diagnostic
 from .diverged_members import DivergedMembers
 from .event_files import EventFiles
 from .generalization import Generalization
@@ -27,6 +28,7 @@ __all__ = [
     "CSVRows",
     "ChooseThreads",
     "CumulantDiagnostics",
+    "Diagnostic",
     "DivergedMembers",
     "EventFiles",
     "Generalization",

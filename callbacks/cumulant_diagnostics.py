@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..checks import check_at_least, check_one_of
 from ..cumulants import kstat
 from ..datamodules import laws
-from ..datamodules.blocks import BlockData, Blocks, blocks_of
+from ..datamodules.blocks import BlockData, Blocks
 from ..datamodules.clt import parse_laws
 from ..datamodules.laws.quadrature import law_rule
 from ..errors import InputError
 from ..limits import check_samples
 from ..training.stack import StackedModel
+from .charts import Charts, chart_tag, lines
 from .cumulant_figures import draw_flow, draw_history
-from .cumulant_table import write_table
-from .figures import log_figure, shorten, verbatim
+from .cumulant_table import cumulant_columns
+from .diagnostic import Diagnostic
+from .figures import shorten, verbatim
 from .layer_cumulants import ORDER, LayerCumulants, integrated_cumulants, sampled_cumulants
-from .tables import chart_tag, is_due, log_scalars, mean_and_quantiles, table_folder
+from .tables import mean_and_quantiles
 
 METHODS = ("sampling", "quadrature")
 
 
-class CumulantDiagnostics(Callback):
+class CumulantDiagnostics(Diagnostic):
     r"""Measure the cumulants of every layer under chosen laws, against the exact ones for ``out`` where the map has them.
 
     Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles; for
     graphs ``k<n>_across_nodes`` is the sum of the joint cumulants between nodes, for every feature. A
     Parquet file an epoch in the run's folder ``cumulants`` has every member and unit, with standard
     errors, which are too small in typical samples of heavy-tailed laws (:func:`renorm.cumulants.kstat_stderr`), see
-    :func:`renorm.callbacks.cumulant_table.write_table`. Members that have diverged are left out.
+    :func:`renorm.callbacks.cumulant_table.cumulant_columns`. Members that have diverged are left out.
 
     Args:
         laws: which laws; by default those trained on.
@@ -51,6 +55,11 @@ class CumulantDiagnostics(Callback):
         ValueError: for a value out of range or an unknown law.
     """
 
+    name = "cumulants"
+    results: dict[str, dict[str, LayerCumulants]]
+    # law -> one row per epoch measured: the epoch, then the medians of each layer and order
+    _history: dict[str, list[list[float]]]
+
     def __init__(
         self,
         laws: list[str] | str | None = None,
@@ -60,76 +69,55 @@ class CumulantDiagnostics(Callback):
         figure_every_n_epochs: int = 50,
         table: bool = True,
     ) -> None:
-        sizes = {"every_n_epochs": (every_n_epochs, 0), "figure_every_n_epochs": (figure_every_n_epochs, 0)}
-        for name, (value, low) in (sizes | {"samples": (samples, ORDER)}).items():
-            if value < low:
-                raise InputError(f"{name}={value} is out of range", f"whole numbers >= {low}")
+        super().__init__(every_n_epochs, figure_every_n_epochs, table)
+        check_at_least("samples", samples, ORDER)
         check_samples(samples)
-        if method not in METHODS:
-            raise InputError(f"method={method!r} is unknown", ", ".join(METHODS))
+        check_one_of("method", method, METHODS)
         self.laws = None if laws is None else parse_laws("laws", laws)
-        self.every_n_epochs = every_n_epochs
         self.samples = samples
         self.method = method
-        self.figure_every_n_epochs = figure_every_n_epochs
-        self.table = table
-        self.results: dict[str, dict[str, LayerCumulants]] = {}
         self._probes: dict[str, Blocks] = {}
-        # law -> one row an epoch measured: the epoch, then the medians of each layer and order
-        self._history: dict[str, list[list[float]]] = {}
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check that model, data and method go together.
+    def prepare(self, model: StackedModel, data: BlockData) -> None:
+        """Check that the method can do the data.
 
         Raises:
-            ValueError: for quadrature with blocks of more than two variables, or laws that it cannot integrate.
+            InputError: for quadrature with blocks of more than two variables, or laws that it cannot integrate.
         """
-        data = blocks_of(trainer, "CumulantDiagnostics")
-        if not isinstance(pl_module, StackedModel):
-            raise TypeError("CumulantDiagnostics needs a StackedModel")
         if self.method == "quadrature":
             if not data.independent:
                 raise InputError("method='quadrature' needs blocks of independent variables; allowed here: sampling")
             if data.block_size != 2:
                 raise InputError(f"method='quadrature' with block_size={data.block_size}", "block_size=2, or sampling")
-            for law in self.laws or data.train_laws:
+            for law in self._chosen_laws(data):
                 if not isinstance(law, laws.Law):
                     raise InputError(f"method='quadrature' with law={str(law)!r}", "laws of one variable, or sampling")
-                law_rule(law)  # refuses a law that it cannot integrate now, and not after the first epoch
+                law_rule(law)  # rejects a law that it cannot integrate now, and not after the first epoch
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure, log, draw and write, on the first process only: the probe is small and needs no sharing."""
-        epoch = trainer.current_epoch
-        if not self.every_n_epochs or (epoch + 1) % self.every_n_epochs or not trainer.is_global_zero:
-            return
-        assert isinstance(pl_module, StackedModel)
-        data = blocks_of(trainer, "CumulantDiagnostics")
-        self.results = {
-            str(law): {
-                name: layer.without_diverged(pl_module) for name, layer in self.measure(pl_module, law, data).items()
-            }
-            for law in self.laws or data.train_laws
-        }
-        self._log(trainer)
-        for law, layers in self.results.items():
+    def _chosen_laws(self, data: BlockData) -> list[Any]:
+        return self.laws or data.train_laws
+
+    def measure(self, model: StackedModel, data: BlockData) -> dict[str, dict[str, LayerCumulants]]:
+        """Return the cumulants of every layer under each law, and add their medians to the history."""
+        results: dict[str, dict[str, LayerCumulants]] = {}
+        for law in self._chosen_laws(data):
+            layers = self.layers_under(law, model, data)
+            results[str(law)] = {name: layer.without_diverged(model) for name, layer in layers.items()}
+        for name, layers in results.items():
             medians = [value for layer in layers.values() for value in median_of_units(layer.k)]
-            self._history.setdefault(law, []).append([epoch, *medians])
-        if is_due(epoch, self.figure_every_n_epochs, trainer.max_epochs):
-            self._draw(trainer, pl_module, data)
-        folder = table_folder(trainer, "cumulants") if self.table else None
-        if folder is not None:
-            exact = {law: data.target_cumulants(law) for law in self.results}
-            write_table(folder, epoch, trainer.global_step, self.results, exact)
+            self._history.setdefault(name, []).append([self.epoch, *medians])
+        return results
 
-    def measure(self, model: StackedModel, law: Any, data: BlockData) -> dict[str, LayerCumulants]:
-        """Cumulants of every layer under one law, by name."""
+    def layers_under(self, law: Any, model: StackedModel, data: BlockData) -> dict[str, LayerCumulants]:
+        """Return the cumulants of every layer under one law, by the layer's name."""
         if self.method == "quadrature":
             return integrated_cumulants(model, law)
         if str(law) not in self._probes:
             self._probes[str(law)] = data.probe(law, self.samples).to(next(model.parameters()))
         return sampled_cumulants(model, self._probes[str(law)].x)
 
-    def _log(self, trainer: Trainer) -> None:
+    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+        """Return mean and quantiles of every layer and order over members and units."""
         scalars: dict[str, float] = {}
         for law, layers in self.results.items():
             for name, layer in layers.items():
@@ -139,27 +127,25 @@ class CumulantDiagnostics(Callback):
                     scalars[chart_tag(tag)] = scalars[tag]
                     if n and layer.across_nodes is not None:
                         scalars |= mean_and_quantiles(f"{tag}_across_nodes", layer.across_nodes[n])
-        log_scalars(trainer, scalars)
+        return scalars
 
-    def _draw(self, trainer: Trainer, model: StackedModel, data: BlockData) -> None:
+    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+        """Draw the flow through the layers, and its history over training, under each law."""
+        figures: dict[str, Figure] = {}
         for law, layers in self.results.items():
             flow = {
                 group: {name: np.array(median_of_units(layer.k[:, positions])) for name, layer in layers.items()}
                 for group, positions in model.grid_groups().items()
             }
-            start, image = _start(data, law), data.target_cumulants(law)
+            start, image = variable_cumulants(data, law), data.target_cumulants(law)
             exact = None if start is None or image is None else torch.stack([start, image]).numpy()
-            log_figure(
-                trainer,
-                f"cumulant_flow/{law}",
-                draw_flow(flow, exact, self._probe_cumulants(law), verbatim(shorten(law))),
-            )
+            title = verbatim(shorten(law))
+            figures[f"cumulant_flow/{law}"] = draw_flow(flow, exact, self._probe_cumulants(law), title)
             rows = np.array(self._history[law])
             history = rows[:, 1:].reshape(len(rows), len(layers), ORDER)
             epochs = [int(epoch) for epoch in rows[:, 0]]
-            log_figure(
-                trainer, f"cumulant_history/{law}", draw_history(epochs, history, list(layers), verbatim(shorten(law)))
-            )
+            figures[f"cumulant_history/{law}"] = draw_history(epochs, history, list(layers), title)
+        return figures
 
     def _probe_cumulants(self, law: str) -> NDArray[np.float64] | None:
         if law not in self._probes:
@@ -167,17 +153,24 @@ class CumulantDiagnostics(Callback):
         probe = self._probes[law]
         return torch.stack([kstat(probe.x.flatten(), ORDER), kstat(probe.y, ORDER)]).cpu().numpy()
 
-    def state_dict(self) -> dict[str, Any]:
-        """The history that figures show, so that a resumed run draws the same ones."""
-        return {"history": self._history}
+    def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
+        """Yield every member and unit, layer by layer."""
+        exact = {law: data.target_cumulants(law) for law in self.results}
+        return cumulant_columns(self.step, self.results, exact)
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the history."""
-        self._history = state_dict["history"]
+    def charts(self, model: StackedModel, data: BlockData) -> dict[str, Charts]:
+        """Return, for each law, a chart of each order."""
+        names = list(model.trace(torch.zeros(1, model.block_size).to(next(model.parameters()))))
+        return {
+            f"3 cumulants, {shorten(law)}": {
+                f"k{n} by layer": lines(*(f"cumulants/{law}/{name}/k{n}" for name in names)) for n in range(1, 5)
+            }
+            for law in map(str, self._chosen_laws(data))
+        }
 
 
-def _start(data: BlockData, law: str) -> Tensor | None:
-    """Exact cumulants of one variable; None where they are not known."""
+def variable_cumulants(data: BlockData, law: str) -> Tensor | None:
+    """Exact cumulants of one variable; None if they are not known."""
     if data.independent:
         return laws.parse(law).cumulants(ORDER)
     known = getattr(data, "variable_cumulants", None)  # which data modules of one's own need not have

@@ -13,8 +13,9 @@ from ..datamodules.blocks import as_blocks, blocks_of
 from ..errors import InputError
 from ..training.metrics import check_metrics, law_metrics, metrics_of, quantiles, worst_law
 from ..training.stack import StackedModel
+from .charts import chart_tag
 from .figures import error_by_grid_point, log_figure
-from .tables import chart_tag, log_scalars
+from .tables import log_scalars
 
 
 class Generalization(Callback):

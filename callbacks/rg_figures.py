@@ -30,15 +30,21 @@ def draw_flow(
     figure = Figure(figsize=(13, 3.2), layout="constrained")
     panels = figure.subplots(1, 5, sharex=True)
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(groups)))
-    learned = [*(flow.k[:, n] for n in range(4)), flow.wasserstein]
+    has_wasserstein = bool(flow.exact_wasserstein.isfinite().any())
+    distance, own_distance = (
+        (flow.wasserstein, flow.exact_wasserstein)
+        if has_wasserstein
+        else (flow.quantile_distance, flow.exact_quantile_distance)
+    )
+    learned = [*(flow.k[:, n] for n in range(4)), distance]
     curves, label = (flow.exact_k.cpu().numpy(), "the map, same sample") if exact is None else (exact, "exact map")
-    references = [*curves.T, flow.exact_wasserstein.cpu().numpy()]
+    references = [*curves.T, own_distance.cpu().numpy()]
     titles = [
         "mean",
         "variance",
         "third cumulant",
         "fourth cumulant",
-        "Wasserstein-1 to fixed point" if exact is None else "Wasserstein-1 to Gaussian",
+        "Wasserstein-1 to fixed point" if has_wasserstein else "quantile distance to fixed point",
     ]
     for axes, values, reference, title in zip(panels, learned, references, titles, strict=True):
         steps = np.arange(len(reference))
@@ -65,17 +71,18 @@ def draw_flow(
     return figure
 
 
-def draw_spectrum(spectrum: Tensor, exact: NDArray[np.float64]) -> Figure:
-    """The matrix in Hermite polynomials, median over members, and its difference to the exact map's.
+def draw_spectrum(spectrum: Tensor, exact: NDArray[np.float64], basis: str = "hermite") -> Figure:
+    """The matrix in polynomials at the fixed point, median over members, and its difference to the map's own.
 
     Args:
         spectrum: shape ``(M, n, n)``.
-        exact: diagonal of the exact map's matrix, shape ``(n,)``.
+        exact: the map's own matrix, shape ``(n, n)``.
+        basis: name of the polynomials.
     """
     median = spectrum.nanmedian(dim=0).values.numpy()
     figure = Figure(figsize=(9.5, 4), layout="constrained")
     for axes, matrix, title in zip(
-        figure.subplots(1, 2), (median, median - np.diag(exact)), ("learned map", "learned − exact"), strict=True
+        figure.subplots(1, 2), (median, median - exact), ("learned map", "learned − exact"), strict=True
     ):
         finite = np.abs(matrix[np.isfinite(matrix)])
         largest = float(finite.max(initial=0.0)) or 1.0
@@ -88,5 +95,5 @@ def draw_spectrum(spectrum: Tensor, exact: NDArray[np.float64]) -> Figure:
                 shade = "white" if abs(value) > 0.6 * largest else "black"
                 axes.text(n, m, f"{value:.2g}", ha="center", va="center", fontsize=6, color=shade)
         figure.colorbar(image, ax=axes)
-    figure.suptitle("spectrum at the Gaussian fixed point, median over members", fontsize="medium")
+    figure.suptitle(f"spectrum at the fixed point ({basis} basis), median over members", fontsize="medium")
     return figure

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..cumulants import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
+from ..checks import check_at_least
+from ..cumulants import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
 from ..datamodules import laws
-from ..datamodules.blocks import BlockData, blocks_of
+from ..datamodules.blocks import BlockData
 from ..datamodules.sampling import stream
-from ..errors import InputError
 from ..limits import check_samples
-from ..maps import BlockMap, CentralLimit, Hermite
+from ..maps import Basis, BlockMap, CentralLimit
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
-from .figures import log_figure, shorten, verbatim
+from .charts import Charts, band, lines
+from .diagnostic import Diagnostic, read_laws, trained_with_variance
+from .figures import shorten, verbatim
 from .rg_figures import draw_flow, draw_spectrum
-from .tables import is_due, log_scalars, table_folder, write_epoch
-
-MOST_VARIABLES = 5  # of a block, for the spectrum's product quadrature
 
 
-class RGFlow(Callback):
+class RGFlow(Diagnostic):
     r"""Compare the learned map's flow and spectrum with the exact map's, every so often and at the end of training.
 
     The flow starts from a sample of each chosen law (standardised, where the fixed point is a Gaussian), see
-    :func:`renorm.cumulants.rg_flow`; the spectrum is that
-    of :func:`renorm.cumulants.rg_spectrum`. Logged are, as medians over members with quantiles, ``rg/eigenvalue/<n>`` beside
-    ``rg/eigenvalue/<n>_exact``, and ``rg/flow/<law>/k<n>`` and ``rg/flow/<law>/wasserstein`` after the last step beside
-    ``..._exact``. A Parquet file in the run's folder ``rg_flow`` has every member and step.
+    :func:`renorm.cumulants.rg_flow`; the spectrum is measured in the map's basis, see :func:`renorm.cumulants.rg_spectrum`.
+    Logged are, as medians over members with quantiles, ``rg/eigenvalue/<n>`` beside ``rg/eigenvalue/<n>_exact``, and
+    ``rg/flow/<law>/k<n>`` and ``rg/flow/<law>/wasserstein``, the distance to the map's fixed point, after the last step. Beside
+    these are the map's own values on the same sample, as ``..._exact`` if the map has an exact recursion of cumulants, and as
+    ``..._map`` otherwise. Flows to a fixed point that is not a Gaussian have ``rg/flow/<law>/quantile_distance`` as well, which
+    exists without a variance. A Parquet file in the run's folder ``rg_flow`` has every member and step.
 
     Args:
-        laws: laws that flows start from; by default those trained on that have a variance.
+        laws: laws that flows start from; by default those trained on, and of these, if the fixed point is a Gaussian, those
+            that have a variance.
         every_n_epochs: how often, besides at the end of training; 0 for never.
         steps: steps of the flow.
         samples: size of the sample.
@@ -48,6 +53,10 @@ class RGFlow(Callback):
         ValueError: for a value out of range, an unknown law, or one without a variance.
     """
 
+    name = "rg_flow"
+    measures_at_end = True
+    results: dict[str, RGFlowResult]
+
     def __init__(
         self,
         laws: list[str] | str | None = None,
@@ -57,75 +66,36 @@ class RGFlow(Callback):
         order: int = 6,
         table: bool = True,
     ) -> None:
-        ranges = {
-            "every_n_epochs": (every_n_epochs, 0),
-            "steps": (steps, 1),
-            "samples": (samples, 8),
-            "order": (order, 1),
-        }
-        for name, (value, low) in ranges.items():
-            if value < low:
-                raise InputError(f"{name}={value} is out of range", f"whole numbers >= {low}")
+        super().__init__(every_n_epochs, figure_every_n_epochs=1, table=table)
+        check_at_least("steps", steps, 1)
+        check_at_least("samples", samples, 8)
+        check_at_least("order", order, 1)
         check_samples(samples)
-        self.laws = None if laws is None else checked_laws([laws] if isinstance(laws, str) else laws)
-        self.every_n_epochs = every_n_epochs
+        self.laws = read_laws(laws)
         self.steps = steps
         self.samples = samples
         self.order = order
-        self.table = table
-        self.results: dict[str, RGFlowResult] = {}
         self.spectrum: Tensor | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check that this is a model and data that have a flow."""
-        blocks_of(trainer, "RGFlow")
-        if not isinstance(pl_module, StackedModel):
-            raise TypeError("RGFlow needs a StackedModel")
+    def prepare(self, model: StackedModel, data: BlockData) -> None:
+        """Reject laws without a variance if the fixed point is a Gaussian."""
+        if data.map is not None and is_gaussian(data.map, data.block_size):
+            for law in self.laws or []:
+                standardised(law)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure, log, draw and write, on the first process only: the sample is small and needs no sharing."""
-        epoch = trainer.current_epoch
-        if not is_due(epoch, self.every_n_epochs, trainer.max_epochs) or not trainer.is_global_zero:
-            return
-        assert isinstance(pl_module, StackedModel)
-        data = blocks_of(trainer, "RGFlow")
-        scalars: dict[str, float] = {}
-        self.results = self._flows(pl_module, data)
-        for law, flow in self.results.items():
-            assert data.map is not None
-            exact = data.map.flow(laws.parse(law).cumulants(4), self.steps, data.block_size)
-            scalars |= self._flow_scalars(law, flow, exact is not None)
-            curves = None if exact is None else exact.numpy()
-            log_figure(
-                trainer, f"rg_flow/{law}", draw_flow(flow, curves, pl_module.grid_groups(), verbatim(shorten(law)))
-            )
-        # the spectrum is measured in Hermite polynomials, at the Gaussian: of other maps it would say nothing
-        if data.map is not None and is_gaussian(data.map) and data.block_size <= MOST_VARIABLES:
-            spectrum = rg_spectrum(pl_module.double_copy(), self.order, nodes=8 if data.block_size > 3 else 32)
-            self.spectrum = pl_module.divergence.exclude(spectrum)
-            found = eigenvalues(self.spectrum)
-            known = data.map.spectrum(self.order, data.block_size) if data.independent else None
-            for n in range(self.order + 1):
-                scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", found[:, n])
-                if known is not None:
-                    scalars[f"rg/eigenvalue/{n}_exact"] = float(known[n])
-            if known is not None:
-                log_figure(trainer, "rg_spectrum", draw_spectrum(self.spectrum.cpu(), known.numpy()))
-        log_scalars(trainer, scalars)
-        if self.table:
-            self._write(trainer, epoch, data)
-
-    def _flows(self, model: StackedModel, data: BlockData) -> dict[str, RGFlowResult]:
-        """From each chosen law; from none where there is no map, or where blocks are not draws of laws."""
+    def measure(self, model: StackedModel, data: BlockData) -> dict[str, RGFlowResult]:
+        """Return the flow from each law, and keep the spectrum if the map has a basis to measure it in."""
+        if (basis_and_nodes := how_measured(data)) is not None:
+            basis, nodes = basis_and_nodes
+            self.spectrum = model.divergence.exclude(rg_spectrum(model.double_copy(), self.order, nodes, basis))
         if data.map is None or not data.independent:
-            return {}
-        chosen = (
-            self.laws
-            if self.laws is not None
-            else [law for law in data.train_laws if isinstance(law, laws.Law) and has_variance(law)]
-        )
-        if is_gaussian(data.map):
+            return {}  # blocks that are not draws of laws have no flow
+        if is_gaussian(data.map, data.block_size):
+            chosen = trained_with_variance(data) if self.laws is None else self.laws
             chosen = [standardised(law) for law in chosen]
+        else:
+            trained = [law for law in data.train_laws if isinstance(law, laws.Law)]
+            chosen = trained if self.laws is None else self.laws
         return {str(law): self.flow(model, law, data.seed, data.map) for law in chosen}
 
     def flow(
@@ -138,50 +108,116 @@ class RGFlow(Callback):
         """The flow from a law, always from the same sample and with the same shuffles."""
         generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
         x = law.sample(self.samples, generator=generator, dtype=torch.float64)
-        if is_gaussian(block_map):
+        if is_gaussian(block_map, model.block_size):
             # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
             x = (x - x.mean()) / x.std()
         flow = rg_flow(model, x, self.steps, generator, block_map)
         exclude = model.divergence.exclude
-        return flow._replace(k=exclude(flow.k, dim=2), wasserstein=exclude(flow.wasserstein, dim=1))
+        distances = {name: exclude(getattr(flow, name), dim=1) for name in ("wasserstein", "quantile_distance")}
+        return flow._replace(k=exclude(flow.k, dim=2), **distances)
 
-    def _flow_scalars(self, law: str, flow: RGFlowResult, exact: bool) -> dict[str, float]:
+    def exact_flow(self, law: str, data: BlockData) -> Tensor | None:
+        """Return the exact cumulants along the flow from a law, shape ``(steps + 1, 4)``; None if they are not known."""
+        return None if data.map is None else data.map.flow(laws.parse(law).cumulants(4), self.steps, data.block_size)
+
+    def exact_spectrum(self, data: BlockData) -> Tensor | None:
+        """Return the exact eigenvalues, as many as were measured; None if they are not known."""
+        if data.map is None or self.spectrum is None or not data.independent:
+            return None
+        exact = data.map.spectrum(self.order, data.block_size)
+        return None if exact is None else exact[: self.spectrum.shape[-1]]
+
+    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+        """Return cumulants and distances after the last step of the flows, and eigenvalues, learned and exact."""
         scalars: dict[str, float] = {}
-        for n in range(1, 5):
-            scalars |= median_and_quantiles(f"rg/flow/{law}/k{n}", flow.k[-1, n - 1])
-            if exact:
-                scalars[f"rg/flow/{law}/k{n}_exact"] = float(flow.exact_k[-1, n - 1])
-        if flow.exact_wasserstein.isfinite().all():
-            scalars |= median_and_quantiles(f"rg/flow/{law}/wasserstein", flow.wasserstein[-1])
-            if exact:
-                scalars[f"rg/flow/{law}/wasserstein_exact"] = float(flow.exact_wasserstein[-1])
+        for law, flow in self.results.items():
+            suffix = "map" if self.exact_flow(law, data) is None else "exact"
+            scalars |= flow_scalars(f"rg/flow/{law}", flow, suffix, self._distances(data))
+        if self.spectrum is not None:
+            for n, values in enumerate(eigenvalues(self.spectrum).T):
+                scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", values)
+            if (exact := self.exact_spectrum(data)) is not None:
+                scalars |= {f"rg/eigenvalue/{n}_exact": float(value) for n, value in enumerate(exact)}
         return scalars
 
-    def _write(self, trainer: Trainer, epoch: int, data: BlockData) -> None:
-        folder = table_folder(trainer, "rg_flow")
-        if folder is None or not self.results:
-            return
-        import pyarrow as pa
-
-        tables = []
+    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+        """Draw the flow from each law, and the spectrum beside the exact one."""
+        figures: dict[str, Figure] = {}
         for law, flow in self.results.items():
-            exact = data.target_cumulants(law) is not None
+            exact = self.exact_flow(law, data)
+            curves = None if exact is None else exact.numpy()
+            figures[f"rg_flow/{law}"] = draw_flow(flow, curves, model.grid_groups(), verbatim(shorten(law)))
+        if self.exact_spectrum(data) is not None and (measured := how_measured(data)) is not None:
+            assert data.map is not None
+            assert self.spectrum is not None
+            exact = map_spectrum(data.map, data.block_size, self.order, measured[1])
+            figures["rg_spectrum"] = draw_spectrum(self.spectrum.cpu(), exact.numpy(), measured[0].name)
+        return figures
+
+    def _distances(self, data: BlockData) -> list[str]:
+        """Distances to the fixed point that are logged: without a variance there is no Wasserstein distance."""
+        gaussian = data.map is not None and is_gaussian(data.map, data.block_size)
+        return ["wasserstein"] if gaussian else ["wasserstein", "quantile_distance"]
+
+    def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
+        """Yield every step and member, law by law."""
+        for law, flow in self.results.items():
             steps, _, members = flow.k.shape
+            values = {name: getattr(flow, name) for name in self._distances(data)}
+            values |= {f"k{n + 1}": flow.k[:, n] for n in range(4)}
+            of_map = {name: getattr(flow, f"exact_{name}") for name in self._distances(data)}
+            of_map |= {f"k{n + 1}": flow.exact_k[:, n] for n in range(4)}
+            prefix = "map" if self.exact_flow(law, data) is None else "exact"
             columns = {
-                "epoch": np.full(steps * members, epoch),
-                "law": np.repeat([law], steps * members),
+                "law": law,
                 "t": np.repeat(np.arange(steps), members),
                 "member": np.tile(np.arange(members), steps),
-                "wasserstein": flow.wasserstein.flatten().cpu().numpy(),
             }
-            if exact:
-                columns["exact_wasserstein"] = flow.exact_wasserstein.repeat_interleave(members).cpu().numpy()
-            for n in range(4):
-                columns[f"k{n + 1}"] = flow.k[:, n].flatten().cpu().numpy()
-                if exact:
-                    columns[f"exact_k{n + 1}"] = flow.exact_k[:, n].repeat_interleave(members).cpu().numpy()
-            tables.append(pa.table(columns))
-        write_epoch(folder, epoch, pa.concat_tables(tables, promote_options="default"))
+            for name, value in values.items():
+                columns[name] = value
+                columns[f"{prefix}_{name}"] = of_map[name].repeat_interleave(members)
+            yield columns
+
+    def charts(self, model: StackedModel, data: BlockData) -> dict[str, Charts]:
+        """Return charts of the eigenvalues."""
+        if (measured := how_measured(data)) is None:
+            return {}
+        highest = self.order if measured[0].highest is None else min(self.order, measured[0].highest)
+        tags = [f"rg/eigenvalue/{n}" for n in range(highest + 1)]
+        return {
+            "5 spectrum": {
+                "eigenvalues, learned and exact": lines(*tags, *(f"{tag}_exact" for tag in tags)),
+                **{f"eigenvalue {n}": band(tag) for n, tag in enumerate(tags)},
+            }
+        }
+
+
+def flow_scalars(tag: str, flow: RGFlowResult, suffix: str, distances: list[str]) -> dict[str, float]:
+    """Return cumulants and distances to the fixed point after the last step, under tags that begin with ``tag``.
+
+    Args:
+        tag: first part of the tags.
+        flow: of the learned map, and of the map itself on the same sample.
+        suffix: of the tags with the map's own values.
+        distances: names of the distances.
+    """
+    learned = {f"{tag}/k{n}": flow.k[-1, n - 1] for n in range(1, 5)}
+    of_map = {f"{tag}/k{n}": flow.exact_k[-1, n - 1] for n in range(1, 5)}
+    for name in distances:
+        if (own := getattr(flow, f"exact_{name}")).isfinite().all():
+            learned[f"{tag}/{name}"] = getattr(flow, name)[-1]
+            of_map[f"{tag}/{name}"] = own[-1]
+    scalars = {f"{key}_{suffix}": float(value) for key, value in of_map.items()}
+    for key, values in learned.items():
+        scalars |= median_and_quantiles(key, values)
+    return scalars
+
+
+def how_measured(data: BlockData) -> tuple[Basis, int] | None:
+    """The map's basis, and how many nodes the spectrum is measured with; None for a map without one, or large blocks."""
+    basis = None if data.map is None else data.map.basis
+    nodes = None if basis is None else basis.nodes_for(data.block_size)
+    return None if basis is None or nodes is None else (basis, nodes)
 
 
 def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
@@ -190,25 +226,12 @@ def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
     return {tag: median, f"{tag}_q10": low, f"{tag}_q90": high}
 
 
-def is_gaussian(block_map: BlockMap) -> bool:
+def is_gaussian(block_map: BlockMap, block_size: int) -> bool:
     """Whether a map's fixed points are Gaussians: flows then start from standardised laws, others from the laws as they are."""
-    return isinstance(block_map.basis, Hermite) and isinstance(block_map.fixed_point(2), laws.Gaussian)
-
-
-def has_variance(law: laws.Law) -> bool:
-    """Whether a law can be standardised."""
-    return bool(torch.isfinite(law.cumulants(2)[1]))
+    return isinstance(block_map.fixed_point(block_size), laws.Gaussian)
 
 
 def standardised(law: laws.Law) -> laws.Law:
     """The law with mean 0 and variance 1; one that has them to rounding stays as it is, with its name."""
     mean, variance = law.cumulants(2).tolist()
     return law if abs(mean) < 1e-12 and abs(variance - 1) < 1e-12 else law.standardised()
-
-
-def checked_laws(texts: list[str]) -> list[laws.Law]:
-    """Laws from their strings, refused where they have no variance."""
-    parsed = [laws.parse(text) for text in texts]
-    for law in parsed:
-        standardised(law)
-    return parsed

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..errors import InputError
+from ..datamodules.blocks import BlockData
 from ..training.stack import StackedModel
 from ..zoo.symmetry.orbits import Orbits
 from ..zoo.symmetry.order_parameter import OrderParameter, asymmetries, order_parameter, subspaces_by_layer
-from .figures import log_figure
+from .charts import Charts, lines
+from .diagnostic import Diagnostic
 from .symmetry_figures import draw_asymmetry_history, draw_order_parameter
-from .tables import is_due, log_scalars, mean_and_quantiles, table_folder, write_epoch
+from .tables import mean_and_quantiles
 
 
-class SymmetryBreaking(Callback):
+class SymmetryBreaking(Diagnostic):
     r"""Measure the asymmetry :math:`|W - P W| / |W|` of every layer's weight to each symmetric subspace.
 
     A layer has the name of what it computes, ``pre0, ..., out``. For ``odd`` subspaces the units ``2i`` and ``2i + 1`` make a
     pair, as in a network that was built odd. Logged are ``symmetry/<layer>/asymmetry/<symmetry>``, the mean over members with
     quantiles, and ``symmetry/<layer>/variance/<symmetry>`` and ``symmetry/<layer>/binder/<symmetry>``, means over grid points;
-    figures have them by grid point. A Parquet file an epoch in the run's folder ``symmetry`` has every member.
+    figures show them by grid point. A Parquet file per epoch in the run's folder ``symmetry`` has every member.
 
     Args:
         every_n_epochs: how often to measure; 0 for never.
@@ -35,85 +36,75 @@ class SymmetryBreaking(Callback):
         results: layer -> symmetry -> asymmetry of each member, shape ``(M,)``.
 
     Raises:
-        ValueError: for a value out of range.
+        InputError: if a value is out of range.
     """
 
+    name = "symmetry"
+    needs_data = False
+    results: dict[str, dict[str, Tensor]]
+    # epoch -> layer -> symmetry -> mean over the members of each grid point
+    _history: dict[int, dict[str, dict[str, list[float]]]]
+
     def __init__(self, every_n_epochs: int = 1, figure_every_n_epochs: int = 50, table: bool = True) -> None:
-        for name, value in (("every_n_epochs", every_n_epochs), ("figure_every_n_epochs", figure_every_n_epochs)):
-            if value < 0:
-                raise InputError(f"{name}={value} is out of range", "whole numbers >= 0")
-        self.every_n_epochs = every_n_epochs
-        self.figure_every_n_epochs = figure_every_n_epochs
-        self.table = table
-        self.results: dict[str, dict[str, Tensor]] = {}
+        super().__init__(every_n_epochs, figure_every_n_epochs, table)
         self._subspaces: dict[str, dict[str, Orbits]] = {}
-        # epoch -> layer -> symmetry -> mean over the members of each grid point
-        self._history: dict[int, dict[str, dict[str, list[float]]]] = {}
+        self._by_point: dict[str, dict[str, list[OrderParameter]]] = {}  # layer -> symmetry -> one for each grid point
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, model: StackedModel, data: BlockData) -> None:
         """Find the subspaces of every layer."""
-        if not isinstance(pl_module, StackedModel):
-            raise TypeError("SymmetryBreaking needs a StackedModel")
-        self._subspaces = subspaces_by_layer(pl_module)
+        self._subspaces = subspaces_by_layer(model)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure, log, draw and write, on the first process only: weights are the same on all."""
-        epoch = trainer.current_epoch
-        if not is_due(epoch, self.every_n_epochs, None) or not trainer.is_global_zero or not self._subspaces:
-            return
-        assert isinstance(pl_module, StackedModel)
-        self.results = asymmetries(pl_module, self._subspaces)
-        groups = pl_module.grid_groups()
-        by_point = {
-            layer: {name: [order_parameter(values[rows]) for rows in groups.values()] for name, values in found.items()}
-            for layer, found in self.results.items()
+    def measure(self, model: StackedModel, data: BlockData) -> dict[str, dict[str, Tensor]]:
+        """Return the asymmetry of every layer to every symmetry."""
+        if not self._subspaces:
+            return {}
+        results = asymmetries(model, self._subspaces)
+        groups = model.grid_groups().values()
+        self._by_point = {
+            layer: {name: [order_parameter(values[rows]) for rows in groups] for name, values in symmetries.items()}
+            for layer, symmetries in results.items()
         }
-        self._log(trainer, by_point)
-        self._history[epoch] = {
-            layer: {name: [point.mean for point in points] for name, points in found.items()}
-            for layer, found in by_point.items()
+        self._history[self.epoch] = {
+            layer: {name: [point.mean for point in points] for name, points in symmetries.items()}
+            for layer, symmetries in self._by_point.items()
         }
-        if is_due(epoch, self.figure_every_n_epochs, trainer.max_epochs):
-            log_figure(trainer, "symmetry/asymmetry", draw_asymmetry_history(self._history, list(groups)))
-            if pl_module.grid_axes:
-                axis = pl_module.grid_axes[0]
-                abscissa = [pl_module.member_table[rows[0]][axis] for rows in groups.values()]
-                log_figure(trainer, "symmetry/order_parameter", draw_order_parameter(abscissa, by_point, axis))
-        if self.table:
-            self._write(trainer, epoch)
+        return results
 
-    def _log(self, trainer: Trainer, by_point: dict[str, dict[str, list[OrderParameter]]]) -> None:
+    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+        """Return the asymmetries over members, and their variance and Binder cumulant over grid points."""
         scalars: dict[str, float] = {}
-        for layer, found in self.results.items():
-            for name, values in found.items():
-                scalars |= mean_and_quantiles(f"symmetry/{layer}/asymmetry/{name}", values)
-                points = np.array(by_point[layer][name])
-                scalars[f"symmetry/{layer}/variance/{name}"] = float(points[:, 1].mean())
-                scalars[f"symmetry/{layer}/binder/{name}"] = float(points[:, 2].mean())
-        log_scalars(trainer, scalars)
+        for layer, name, values in self._rows():
+            scalars |= mean_and_quantiles(f"symmetry/{layer}/asymmetry/{name}", values)
+            points = np.array(self._by_point[layer][name])
+            scalars[f"symmetry/{layer}/variance/{name}"] = float(points[:, 1].mean())
+            scalars[f"symmetry/{layer}/binder/{name}"] = float(points[:, 2].mean())
+        return scalars
 
-    def _write(self, trainer: Trainer, epoch: int) -> None:
-        folder = table_folder(trainer, "symmetry")
-        if folder is None:
-            return
-        import pyarrow as pa
+    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+        """Draw the asymmetry over epochs and, if there is a grid, against its first parameter."""
+        if not self.results:
+            return {}
+        groups = model.grid_groups()
+        figures = {"symmetry/asymmetry": draw_asymmetry_history(self._history, list(groups))}
+        if model.grid_axes:
+            axis = model.grid_axes[0]
+            abscissa = [model.member_table[rows[0]][axis] for rows in groups.values()]
+            figures["symmetry/order_parameter"] = draw_order_parameter(abscissa, self._by_point, axis)
+        return figures
 
-        rows = [(layer, name, values) for layer, found in self.results.items() for name, values in found.items()]
-        members = len(rows[0][2])
-        columns = {
-            "epoch": np.full(len(rows) * members, epoch),
-            "step": np.full(len(rows) * members, trainer.global_step),
-            "layer": np.repeat([layer for layer, _, _ in rows], members),
-            "symmetry": np.repeat([name for _, name, _ in rows], members),
-            "member": np.tile(np.arange(members), len(rows)),
-            "asymmetry": torch.cat([values for _, _, values in rows]).numpy(),
+    def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
+        """Yield the asymmetry of every member, layer by layer."""
+        for layer, name, values in self._rows():
+            where = {"step": self.step, "layer": layer, "symmetry": name}
+            yield where | {"member": np.arange(len(values)), "asymmetry": values}
+
+    def charts(self, model: StackedModel, data: BlockData) -> dict[str, Charts]:
+        """Return a chart for each layer."""
+        charts = {
+            f"{layer}: distance to each symmetry": lines(*(f"symmetry/{layer}/asymmetry/{name}" for name in subspaces))
+            for layer, subspaces in subspaces_by_layer(model).items()
         }
-        write_epoch(folder, epoch, pa.table(columns))
+        return {"4 symmetry": charts} if charts else {}
 
-    def state_dict(self) -> dict[str, Any]:
-        """The history that figures show, so that a resumed run draws the same ones."""
-        return {"history": self._history}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the history."""
-        self._history = state_dict["history"]
+    def _rows(self) -> Iterator[tuple[str, str, Tensor]]:
+        return ((layer, name, values) for layer, names in self.results.items() for name, values in names.items())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
 from ..files.whole import whole_file
 from ..training.metrics import HIGH, LOW
-
-BRACKETS = str.maketrans("()", "[]")
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,19 +24,6 @@ def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
     finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
     for logger in trainer.loggers:
         logger.log_metrics(finite, step=trainer.global_step)
-
-
-def chart_tag(tag: str) -> str:
-    """The tag under which the custom-scalars tab finds a curve.
-
-    TensorBoard takes the run's name there from what stands between parentheses, and a curve whose tag has some, as the
-    strings of laws do, is drawn without a colour. Such a curve is logged once more, under ``overview``, in brackets.
-
-    Example:
-        >>> chart_tag("generalization/student_t(df=10)/relative_mse"), chart_tag("loss/val")
-        ('overview/generalization/student_t[df=10]/relative_mse', 'loss/val')
-    """
-    return f"overview/{tag.translate(BRACKETS)}" if "(" in tag else tag
 
 
 def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
@@ -69,6 +56,27 @@ def table_folder(trainer: Trainer, name: str) -> Path | None:
     """Folder for tables within the run's folder; None for a run without a logger, and for a dry one, which leaves nothing."""
     folder = run_folder(trainer) if trainer.loggers and not dry(trainer) else None
     return None if folder is None else folder / name
+
+
+def concatenated(parts: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Make one table of several parts, each a mapping from the names of its columns to values.
+
+    A column is a tensor (which is flattened), an array, or a single value for all rows of its part.
+
+    Example:
+        >>> parts = [{"law": law, "k": torch.zeros(1, 2)} for law in ("a", "b")]
+        >>> concatenated(parts).to_pydict()
+        {'law': ['a', 'a', 'b', 'b'], 'k': [0.0, 0.0, 0.0, 0.0]}
+    """
+    import pyarrow as pa
+
+    tables = []
+    for part in parts:
+        columns = {n: v.detach().flatten().cpu().numpy() if isinstance(v, Tensor) else v for n, v in part.items()}
+        single = {name: isinstance(value, str) or not hasattr(value, "__len__") for name, value in columns.items()}
+        rows = next((len(value) for name, value in columns.items() if not single[name]), 1)
+        tables.append(pa.table({n: np.full(rows, v) if single[n] else v for n, v in columns.items()}))
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
 
 
 def write_epoch(folder: Path, epoch: int, table: pa.Table) -> Path:

@@ -10,7 +10,7 @@ from .kstatistics import kstat, kstat_stderr
 from .metrics import CumulantResult, Cumulants, JointCumulants
 from .moments import cumulants_to_moments, moments_to_cumulants
 from .propagation import Propagation, law_of_block, law_of_data, propagate
-from .rg import RGFlowResult, eigenvalues, rg_flow, rg_spectrum
+from .rg import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
 from .summaries import PowerSums, merge, power_sums
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "kstat_stderr",
     "law_of_block",
     "law_of_data",
+    "map_spectrum",
     "merge",
     "merge_joint",
     "moments_to_cumulants",

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checks import check_at_least
 from ..datamodules.laws import Gaussian, Law
@@ -174,6 +174,43 @@ def rg_spectrum(
     images = basis.polynomials(outputs, order)
     spectrum = torch.stack([image @ sources.T for image in images], dim=1)
     return spectrum / basis.norms(order).to(weights.device)[:, None]
+
+
+def map_spectrum(block_map: BlockMap, block_size: int, order: int = 6, nodes: int = 32) -> Tensor:
+    """The matrix of :func:`rg_spectrum` for a map itself, in its own basis.
+
+    Args:
+        block_map: a map that has a basis.
+        block_size: number of variables of a block.
+        order: highest order of the polynomials.
+        nodes: nodes of Gauss quadrature a variable.
+
+    Returns:
+        Shape ``(order + 1, order + 1)``, float64.
+
+    Raises:
+        InputError: for a map without a basis.
+
+    Example:
+        >>> from renorm.maps import Maximum
+        >>> map_spectrum(Maximum(), block_size=2, order=3).diagonal()
+        tensor([2.0000, 1.0000, 0.5000, 0.2500], dtype=torch.float64)
+    """
+    if block_map.basis is None:
+        raise InputError(f"map={str(block_map)!r} has no basis", "maps with one, such as central_limit() and maximum()")
+    return rg_spectrum(_AsStack(block_map, block_size), order, nodes, block_map.basis)[0]
+
+
+class _AsStack(nn.Module):
+    """A map in the place of a stack of one member."""
+
+    def __init__(self, block_map: BlockMap, block_size: int) -> None:
+        super().__init__()
+        self.block_map, self.block_size = block_map, block_size
+        self.precision = nn.Parameter(torch.zeros((), dtype=torch.float64), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_map(x)[None]
 
 
 def eigenvalues(spectrum: Tensor) -> Tensor:

@@ -375,7 +375,7 @@ def measurements(device: torch.device) -> Any:
     model.divergence.steps = {1: 3}
     found: list[Any] = []
     for method in ("sampling", "quadrature"):
-        layers = CumulantDiagnostics(method=method, samples=64).measure(model, law, data)
+        layers = CumulantDiagnostics(method=method, samples=64).layers_under(law, model, data)
         found += [(layer.k, layer.stderr, layer.covariance) for layer in layers.values()]
         found += [(layer.without_diverged(model).k, layer.skewness) for layer in layers.values()]
     found += [RGFlow(samples=64, steps=2).flow(model, law, 0)]

@@ -1,0 +1,181 @@
+"""The base class of diagnostics: what is measured every few epochs, then logged, drawn and written to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..checks import check_at_least, described
+from ..datamodules import laws
+from ..datamodules.blocks import BlockData, blocks_of
+from ..errors import InputError
+from ..training.stack import StackedModel, check_stack
+from .charts import Charts, chart_tag
+from .figures import log_figure
+from .tables import concatenated, is_due, log_scalars, mean_and_quantiles, table_folder, write_epoch
+
+
+class Diagnostic(Callback):
+    """Measure a stack of models every few epochs; log scalars and figures, and write a table.
+
+    A diagnostic of your own overrides :meth:`measure`. If its results are ``{quantity: one number per member}``, that is all;
+    otherwise it also overrides :meth:`scalars` and :meth:`columns`. :meth:`figures`, :meth:`charts` and :meth:`prepare` do
+    nothing by default. All of them receive the model and the data, and find what was last measured in ``self.results``.
+
+    Only the first process measures: the weights are the same on all of them, and a probe is small.
+
+    Args:
+        every_n_epochs: how often to measure; 0 for never.
+        figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
+        table: whether to write the Parquet files.
+
+    Attributes:
+        name: first part of the tags, and name of the folder with the tables; by default the name of the class.
+        results: what :meth:`measure` last returned.
+        epoch: epoch of the last measurement, counted from 0.
+        step: optimiser step of the last measurement.
+
+    Raises:
+        InputError: if a value is out of range.
+
+    Example:
+        >>> class OutputVariance(Diagnostic):
+        ...     def measure(self, model, data):
+        ...         return {"variance": model(data.probe(data.laws[0], 512).x).var(dim=1)}
+        >>> OutputVariance(every_n_epochs=5).name
+        'OutputVariance'
+    """
+
+    name = ""
+    needs_data: ClassVar[bool] = True  # if False, a trainer without a data module will do
+    measures_at_end: ClassVar[bool] = False  # whether the last epoch is always measured
+
+    def __init__(self, every_n_epochs: int = 1, figure_every_n_epochs: int = 50, table: bool = True) -> None:
+        check_at_least("every_n_epochs", every_n_epochs, 0)
+        check_at_least("figure_every_n_epochs", figure_every_n_epochs, 0)
+        self.every_n_epochs = every_n_epochs
+        self.figure_every_n_epochs = figure_every_n_epochs
+        self.table = table
+        self.name = self.name or type(self).__name__
+        self.results: Any = {}
+        self.epoch = self.step = 0
+        self._history: Any = {}  # what figures show of earlier epochs; saved in checkpoints
+
+    def prepare(self, model: StackedModel, data: BlockData) -> None:
+        """Reject, before the first epoch, a model or data that cannot be measured; called by every setup."""
+
+    def measure(self, model: StackedModel, data: BlockData) -> Any:
+        """Return the results, for example ``{quantity: one number per member}``; no gradients are recorded.
+
+        Args:
+            model: the stack, with ``M`` members.
+            data: the data module; ``data.probe(law, rows)`` returns the same blocks every time.
+        """
+        raise NotImplementedError
+
+    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+        """Return the numbers to log, by tag: by default mean and quantiles over members, see :func:`mean_and_quantiles`.
+
+        Members that have diverged are left out. A tag with parentheses, as in the name of a law, is logged a second time
+        under the tag that charts use, see :func:`renorm.callbacks.charts.chart_tag`.
+        """
+        scalars: dict[str, float] = {}
+        for quantity, values in self._by_member(model):
+            scalars |= mean_and_quantiles(f"{self.name}/{quantity}", values)
+        return scalars | {chart_tag(tag): value for tag, value in scalars.items()}
+
+    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+        """Return the figures to log, by tag; by default none."""
+        return {}
+
+    def columns(self, model: StackedModel, data: BlockData) -> Iterable[Mapping[str, Any]]:
+        """Yield the table in parts, each a mapping from the names of its columns to values.
+
+        A column is a tensor (which is flattened), an array, or a single value for all rows; ``epoch`` is added to them. By
+        default there is one row per quantity and member: ``epoch, step, quantity, member, value``.
+        """
+        for quantity, values in self._by_member(model):
+            yield {"step": self.step, "quantity": quantity, "member": np.arange(len(values)), "value": values}
+
+    def charts(self, model: StackedModel, data: BlockData) -> dict[str, Charts]:
+        """Return charts for TensorBoard's custom-scalars tab, by category and title; by default none.
+
+        Charts are made by :func:`renorm.callbacks.charts.lines` and :func:`renorm.callbacks.charts.band`.
+        """
+        return {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check that there are a stack of models and the data that the diagnostic needs.
+
+        Raises:
+            InputError: if they are missing, or cannot be measured.
+        """
+        self.prepare(*self._model_and_data(trainer, pl_module))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure, log, draw and write if the epoch is due."""
+        epoch, last = trainer.current_epoch, trainer.max_epochs
+        due = is_due(epoch, self.every_n_epochs, last if self.measures_at_end else None)
+        if not due or not trainer.is_global_zero:
+            return
+        model, data = self._model_and_data(trainer, pl_module)
+        self.epoch, self.step = epoch, trainer.global_step
+        with torch.no_grad():
+            self.results = self.measure(model, data)
+        log_scalars(trainer, self.scalars(model, data))
+        if is_due(epoch, self.figure_every_n_epochs, last):
+            for tag, figure in self.figures(model, data).items():
+                log_figure(trainer, tag, figure)
+        folder = table_folder(trainer, self.name) if self.table else None
+        parts = [] if folder is None else [{"epoch": epoch} | dict(part) for part in self.columns(model, data)]
+        if folder is not None and parts:
+            write_epoch(folder, epoch, concatenated(parts))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history that figures show, so that a resumed run draws the same figures."""
+        return {"history": self._history} if self._history else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the history."""
+        self._history = state_dict["history"]
+
+    def _model_and_data(self, trainer: Trainer, pl_module: LightningModule) -> tuple[StackedModel, BlockData]:
+        check_stack(pl_module)
+        assert isinstance(pl_module, StackedModel)
+        data: Any = getattr(trainer, "datamodule", None)
+        return pl_module, blocks_of(trainer, type(self).__name__) if self.needs_data else data
+
+    def _by_member(self, model: StackedModel) -> Iterable[tuple[str, Tensor]]:
+        """The results of a diagnostic that overrides neither scalars nor columns, without diverged members."""
+        for quantity, values in self.results.items():
+            if not isinstance(values, Tensor) or values.shape != (model.num_members,):
+                raise InputError(
+                    f"measure of {type(self).__name__} gives {described(values)} for {quantity!r}",
+                    f"a tensor with one number per member, shape ({model.num_members},)",
+                )
+            yield quantity, model.divergence.exclude(values)
+
+
+def read_laws(texts: list[str] | str | None) -> list[laws.Law] | None:
+    """Parse the argument ``laws`` of a diagnostic; None stands for the laws that the run trains on.
+
+    Raises:
+        InputError: for an unknown law.
+    """
+    return None if texts is None else [laws.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+
+
+def has_variance(law: laws.Law) -> bool:
+    """Whether the variance of a law is finite."""
+    return bool(law.cumulants(2).isfinite().all())
+
+
+def trained_with_variance(data: BlockData) -> list[laws.Law]:
+    """Those laws trained on that have a variance."""
+    return [law for law in data.train_laws if isinstance(law, laws.Law) and has_variance(law)]
