@@ -1,4 +1,4 @@
-"""Is the learned map a renormalisation-group step? Its flow and its spectrum, over training."""
+"""Flow and spectrum of the learned map over training: is it a renormalisation-group step?"""
 
 from __future__ import annotations
 
@@ -24,32 +24,31 @@ from .diagnostic import Diagnostic, read_laws, trained_with_variance
 from .figures import shorten, verbatim
 from .rg_figures import draw_flow, draw_spectrum
 
-MOST_VARIABLES = 5  # of a block, for the spectrum's product quadrature
+MOST_VARIABLES = 5  # largest block for the spectrum's product quadrature
 
 
 class RGFlow(Diagnostic):
-    r"""Compare the learned map's flow and spectrum with the exact map's, every so often and at the end of training.
+    r"""Compare the learned map's flow and spectrum with the exact map's, every few epochs and at the end of training.
 
-    The flow starts from a sample of each chosen law (standardised, where the fixed point is a Gaussian), see
-    :func:`renorm.cumulants.rg_flow`; the spectrum is that
-    of :func:`renorm.cumulants.rg_spectrum`. Logged are, as medians over members with quantiles, ``rg/eigenvalue/<n>`` beside
-    ``rg/eigenvalue/<n>_exact``, and ``rg/flow/<law>/k<n>`` and ``rg/flow/<law>/wasserstein`` after the last step beside
-    ``..._exact``. A Parquet file in the run's folder ``rg_flow`` has every member and step.
+    The flow starts from a sample of each chosen law (standardised if the fixed point is a Gaussian), see
+    :func:`renorm.cumulants.rg_flow`; the spectrum is that of :func:`renorm.cumulants.rg_spectrum`. Logged are medians over
+    members with quantiles: ``rg/eigenvalue/<n>``, and ``rg/flow/<law>/k<n>`` and ``rg/flow/<law>/wasserstein`` after the last
+    step, each beside its exact value ``..._exact``. A Parquet file in the run's folder ``rg_flow`` has every member and step.
 
     Args:
         laws: laws that flows start from; by default those trained on that have a variance.
-        every_n_epochs: how often, besides at the end of training; 0 for never.
-        steps: steps of the flow.
+        every_n_epochs: how often to measure, besides at the end of training; 0 for never.
+        steps: number of steps of the flow.
         samples: size of the sample.
         order: highest order of the spectrum.
         table: whether to write the Parquet files.
 
     Attributes:
-        results: law -> what was last measured.
-        spectrum: the last matrix of each member, shape ``(M, order + 1, order + 1)``.
+        results: law -> flow of the last measurement.
+        spectrum: last measured matrix of each member, shape ``(M, order + 1, order + 1)``.
 
     Raises:
-        ValueError: for a value out of range, an unknown law, or one without a variance.
+        InputError: if a value is out of range, or a law is unknown or has no variance.
     """
 
     name = "rg_flow"
@@ -80,9 +79,7 @@ class RGFlow(Diagnostic):
 
     def measure(self, model: StackedModel, data: BlockData) -> dict[str, RGFlowResult]:
         """Return the flow from each law, and keep the spectrum if the map has one to compare it with."""
-        if has_spectrum(data):
-            nodes = 8 if data.block_size > 3 else 32
-            self.spectrum = model.divergence.exclude(rg_spectrum(model.double_copy(), self.order, nodes=nodes))
+        self.spectrum = self.measured_spectrum(model) if has_spectrum(data) else None
         if data.map is None or not data.independent:
             return {}  # blocks that are not draws of laws have no flow
         chosen = trained_with_variance(data) if self.laws is None else self.laws
@@ -97,15 +94,20 @@ class RGFlow(Diagnostic):
         seed: int,
         block_map: BlockMap = CentralLimit(),  # noqa: B008  (frozen, without state)
     ) -> RGFlowResult:
-        """The flow from a law, always from the same sample and with the same shuffles."""
+        """Return the flow from a law, always from the same sample and with the same shuffles."""
         generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
         x = law.sample(self.samples, generator=generator, dtype=torch.float64)
         if is_gaussian(block_map):
-            # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
+            # the map multiplies the mean by sqrt(b) at each step, so the sample's mean must be removed first
             x = (x - x.mean()) / x.std()
         flow = rg_flow(model, x, self.steps, generator, block_map)
         exclude = model.divergence.exclude
         return flow._replace(k=exclude(flow.k, dim=2), wasserstein=exclude(flow.wasserstein, dim=1))
+
+    def measured_spectrum(self, model: StackedModel) -> Tensor:
+        """Return the matrix of each member, shape ``(M, order + 1, order + 1)``; NaN for members that have diverged."""
+        nodes = 8 if model.block_size > 3 else 32
+        return model.divergence.exclude(rg_spectrum(model.double_copy(), self.order, nodes=nodes))
 
     def exact_flow(self, law: str, data: BlockData) -> Tensor | None:
         """Return the exact cumulants along the flow from a law, shape ``(steps + 1, 4)``; None if they are not known."""
@@ -193,17 +195,17 @@ def has_spectrum(data: BlockData) -> bool:
 
 
 def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
-    """Median, ``_q10`` and ``_q90`` over members under their tags: a few members that blow up would spoil a mean."""
+    """Return median, ``_q10`` and ``_q90`` over members by tag; a few members that blow up would spoil a mean."""
     low, median, high = (float(q) for q in quantiles(values))
     return {tag: median, f"{tag}_q10": low, f"{tag}_q90": high}
 
 
 def is_gaussian(block_map: BlockMap) -> bool:
-    """Whether a map's fixed points are Gaussians: flows then start from standardised laws, others from the laws as they are."""
+    """Whether a map's fixed points are Gaussians; its flows then start from standardised laws."""
     return block_map.basis == "hermite"
 
 
 def standardised(law: laws.Law) -> laws.Law:
-    """The law with mean 0 and variance 1; one that has them to rounding stays as it is, with its name."""
+    """Return the law with mean 0 and variance 1; a law that has them up to rounding is returned unchanged."""
     mean, variance = law.cumulants(2).tolist()
     return law if abs(mean) < 1e-12 and abs(variance - 1) < 1e-12 else law.standardised()
