@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, the best by validation loss on the training laws and the last, and how they are written."""
+"""The checkpoints that a run keeps, the best by validation loss and the last, and how they are written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keep ``best.ckpt``, the lowest median validation loss; never chosen by a held-out law, which would spoil its figures."""
+    """Keep ``best.ckpt``, the lowest median validation loss; held-out laws are never used to select it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -32,7 +32,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best so far, also where the run's folder was moved or is named from elsewhere."""
+        """Restore the best so far, even if the run's folder was moved or is reached by another path."""
         super().load_state_dict(_in_folder(state_dict, self.dirpath))
         self.current_score = state_dict["current_score"]
 
@@ -40,11 +40,11 @@ class BestCheckpoint(ModelCheckpoint):
 class LastCheckpoint(ModelCheckpoint):
     """Keep ``last.ckpt``, from which ``--ckpt_path last`` resumes, also in the middle of an epoch.
 
-    It is saved after every epoch, every ``every_n_steps`` steps where that is given, when training ends, and when the
+    It is saved after every epoch, every ``every_n_steps`` steps if that is not 0, when training ends, and when the
     process is asked to stop.
 
     Args:
-        every_n_steps: also save every so many steps; 0 for never.
+        every_n_steps: also save each time this many steps were taken; 0 for never.
     """
 
     def __init__(self, every_n_steps: int = 0) -> None:
@@ -63,7 +63,7 @@ class LastCheckpoint(ModelCheckpoint):
         self._unlogged: dict[str, float] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what the checkpoint's own step had to log, if that was still to come when it was saved."""
+        """Log what belongs to the checkpoint's own step, if that was not yet logged when the checkpoint was saved."""
         super().on_train_start(trainer, pl_module)
         if self._unlogged:
             counters: Any = trainer.fit_loop.epoch_loop.batch_progress.total
@@ -73,7 +73,7 @@ class LastCheckpoint(ModelCheckpoint):
         self._unlogged = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Save at the interval in steps: before the next batch, when all that belongs to the step is logged."""
+        """Save every ``every_n_steps`` steps: before the next batch, when everything about the step has been logged."""
         every = self.every_n_steps
         if every and batch_idx and not trainer.global_step % every and not batch_idx % trainer.accumulate_grad_batches:
             self._save_between_steps(trainer)
@@ -81,7 +81,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save where ``max_steps`` ends training in the middle of an epoch."""
+        """Save if ``max_steps`` ends training in the middle of an epoch."""
         # after this hook Lightning counts the epoch as whole, and a resumed run would skip the rest of it
         stops_here = trainer.global_step == trainer.max_steps
         if stops_here and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
@@ -93,30 +93,30 @@ class LastCheckpoint(ModelCheckpoint):
             self._unlogged = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save after the epoch, whatever the interval in steps."""
+        """Save after every epoch, whatever ``every_n_steps`` is."""
         self._save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the end of training, which may lie in the middle of an epoch."""
+        """Save at the end of training, which may be in the middle of an epoch."""
         self._save(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save when the process is asked to stop, if it stopped where its state is whole."""
+        """Save if the process was asked to stop and stopped between two steps."""
         started = trainer.fit_loop.epoch_loop.batch_progress.current.completed
         if isinstance(exception, Interrupted) and exception.between_steps and started:
             self._save_between_steps(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Between two steps, say so in a way that Lightning understands."""
+        """Adjust Lightning's counters if the checkpoint is saved between two steps."""
         if self._between_steps:
             _count_as_after_the_step(checkpoint["loops"]["fit_loop"])
 
     def state_dict(self) -> dict[str, Any]:
-        """What the step of the checkpoint has still to log."""
+        """Return the state of the base class, and what remains to be logged for the last step."""
         return super().state_dict() | {"unlogged": self._unlogged}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what is to be logged, and no path: the file that is there will be overwritten."""
+        """Restore what remains to be logged, but no path: the existing file will be overwritten."""
         self._unlogged = state_dict.get("unlogged", {})
 
     def _save_between_steps(self, trainer: Trainer) -> None:
@@ -132,9 +132,9 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 def _count_as_after_the_step(loop: dict[str, Any]) -> None:
-    """Turn the counters of "the next batch is drawn" into those of "the last step was taken, its hooks run".
+    """Turn the counters of "the next batch is drawn" into those of "the last step was taken and its hooks have run".
 
-    From the first Lightning resumes at the next epoch, if the batch is the last one, and logs at steps that are off by one.
+    With the former, Lightning would resume at the next epoch if the batch is the last one, and log at steps that are off by one.
     """
     progress = loop["epoch_loop.batch_progress"]
     for counters in (progress["total"], progress["current"]):
@@ -145,7 +145,7 @@ def _count_as_after_the_step(loop: dict[str, Any]) -> None:
 
 
 def _in_folder(state: dict[str, Any], folder: str | Path | None) -> dict[str, Any]:
-    """The state of a checkpoint callback with all paths in a folder; without the best one where that is not there."""
+    """Return the state of a checkpoint callback with all paths in a folder, and without the best one if its file is missing."""
     if folder is None:
         return state
     paths = {key: str(Path(folder) / Path(state[key]).name) for key in PATHS if state.get(key)}
@@ -166,12 +166,12 @@ def _in_folder(state: dict[str, Any], folder: str | Path | None) -> dict[str, An
 class WholeCheckpointIO(TorchCheckpointIO):
     """Write checkpoints whole or not at all.
 
-    Lightning's own way writes to the system's folder for temporary files and moves the file from there, which between two
-    file systems copies: a process killed meanwhile leaves half a checkpoint in place of the earlier one.
+    Lightning writes into the system's folder for temporary files and moves the file from there. Between two file systems this
+    is a copy: a process that is killed meanwhile leaves half a checkpoint in place of the earlier one.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write beside the earlier file, wait for the disk, and take its place; a place elsewhere is left to Lightning."""
+        """Write beside the earlier file, wait for the disk, then replace it; remote paths are left to Lightning."""
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return

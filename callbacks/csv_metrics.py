@@ -1,4 +1,4 @@
-"""``metrics.csv`` of a run that goes on: nothing in it is lost, and no step stands there twice."""
+"""``metrics.csv`` of a resumed run: no row is lost, and no step appears twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS_KEY = "renorm_csv_rows"  # of a checkpoint
 
 
 class KeepingCSVLogger(CSVLogger):
-    """Lightning's logger, which deletes the ``metrics.csv`` that a folder has; this one appends to it.
+    """Append to an existing ``metrics.csv``, which Lightning's own logger would delete.
 
     Args: see :class:`lightning.pytorch.loggers.CSVLogger`.
     """
@@ -25,14 +25,14 @@ class KeepingCSVLogger(CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """What writes the file."""
+        """The writer of the file."""
         if self._experiment is None:
             self._experiment = KeepingWriter(self.log_dir)
         return self._experiment
 
 
 class KeepingWriter(ExperimentWriter):
-    """Writes behind the rows that are there, and a file with new columns whole or not at all."""
+    """Append to the existing rows; rewrite the file atomically if there are new columns."""
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)
@@ -40,7 +40,7 @@ class KeepingWriter(ExperimentWriter):
         self.metrics_keys = read_rows(path)[0] if path.is_file() else []
 
     def _check_log_dir_exists(self) -> None:
-        """Leave everything as it is."""
+        """Leave existing files as they are."""
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         path = Path(self.metrics_file_path)
@@ -50,50 +50,50 @@ class KeepingWriter(ExperimentWriter):
 
 
 class CSVRows(Callback):
-    """Remember in each checkpoint how many rows ``metrics.csv`` has; take out those behind when a run goes on from there.
+    """Store the number of rows of ``metrics.csv`` in each checkpoint; remove later rows when a run resumes from it.
 
-    What waits to be written is written first, so that a run that is killed has logged all that its last checkpoint knows.
+    Buffered rows are written first, so that a killed run has logged everything up to its last checkpoint.
     """
 
     def __init__(self) -> None:
         self._rows: int | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Write what waits, and count."""
+        """Write buffered rows, and store the number of rows."""
         for logger in _loggers(trainer):
             logger.save()
             path = Path(logger.experiment.metrics_file_path)
             checkpoint[ROWS_KEY] = len(read_rows(path)[1]) if path.is_file() else 0
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take up the count."""
+        """Restore the number of rows."""
         rows = checkpoint.get(ROWS_KEY)
         self._rows = rows if type(rows) is int and rows >= 0 else None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cut the file; only now, as until here the run may have been refused."""
+        """Remove later rows; not earlier, because the run could still have been rejected."""
         rows, self._rows = self._rows, None
         for logger in _loggers(trainer):
             path = Path(logger.experiment.metrics_file_path)
             if rows is not None and path.is_file():
-                header, found = read_rows(path)
-                if len(found) > rows:
-                    write_rows(path, header, found[:rows])
+                header, written = read_rows(path)
+                if len(written) > rows:
+                    write_rows(path, header, written[:rows])
 
 
 def _loggers(trainer: Trainer) -> list[KeepingCSVLogger]:
-    """The loggers of this kind, on the process that writes."""
+    """The loggers of this kind, on the first process only."""
     return [one for one in trainer.loggers if isinstance(one, KeepingCSVLogger)] if trainer.is_global_zero else []
 
 
 def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a file of comma-separated values."""
+    """Return header and rows of a CSV file."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     return (rows[0], rows[1:]) if rows else ([], [])
 
 
 def write_rows(path: Path, header: list[str], rows: list[list[str]]) -> None:
-    """Write the file anew, whole or not at all."""
+    """Replace the file, whole or not at all."""
     with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])

@@ -32,27 +32,27 @@ METHODS = ("sampling", "quadrature")
 
 
 class CumulantDiagnostics(Diagnostic):
-    r"""Measure the cumulants of every layer under chosen laws, against the exact ones for ``out`` where the map has them.
+    r"""Measure the cumulants of every layer under chosen laws, beside the exact ones of ``out`` if the map has them.
 
     Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles; for
     graphs ``k<n>_across_nodes`` is the sum of the joint cumulants between nodes, for every feature. A
-    Parquet file an epoch in the run's folder ``cumulants`` has every member and unit, with standard
+    Parquet file per epoch in the run's folder ``cumulants`` has every member and unit, with standard
     errors, which are too small in typical samples of heavy-tailed laws (:func:`renorm.cumulants.kstat_stderr`), see
     :func:`renorm.callbacks.cumulant_table.cumulant_columns`. Members that have diverged are left out.
 
     Args:
-        laws: which laws; by default those trained on.
+        laws: laws of the input; by default those trained on.
         every_n_epochs: how often to measure; 0 for never.
-        samples: blocks of a probe batch; the same ones every time.
+        samples: number of blocks in the probe batch, which is the same every time.
         method: ``sampling``, or ``quadrature`` for numbers without noise, which needs blocks of 2 variables.
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
 
     Attributes:
-        results: law -> layer -> what was last measured.
+        results: law -> layer -> cumulants of the last measurement.
 
     Raises:
-        ValueError: for a value out of range or an unknown law.
+        InputError: if a value is out of range or a law is unknown.
     """
 
     name = "cumulants"
@@ -178,7 +178,7 @@ def variable_cumulants(data: BlockData, law: str) -> Tensor | None:
 
 
 def median_of_units(k: Tensor) -> list[float]:
-    """Median over members and units of each order, ``(4, M, units) -> 4`` numbers; diverged members are left out."""
+    """Return the median over members and units of each order, ``(4, M, units) -> 4`` numbers, without diverged members."""
     flat = k.flatten(1)
     medians: list[float] = flat.masked_fill(~flat.isfinite(), torch.nan).nanmedian(dim=1).values.tolist()
     return medians

@@ -21,13 +21,13 @@ def draw_flow(
     probe: NDArray[np.float64] | None,
     law: str,
 ) -> Figure:
-    """Cumulants from layer to layer, one line a group of members, and the exact recursion on top.
+    """Draw cumulants from layer to layer: a line for each group of members, with the exact recursion on top.
 
     Args:
         flow: group -> layer -> median over its members and units of each order, shape ``(4,)``.
-        exact: exact cumulants of the law and of its image under the map, shape ``(2, 4)``; None where there
-            are none.
-        probe: those of the probe batch, which differ from the exact ones by its noise; None where nothing was sampled.
+        exact: exact cumulants of the law and of its image under the map, shape ``(2, 4)``; None if they
+            are not known.
+        probe: those of the probe batch, which differ from the exact ones by noise; None if nothing was sampled.
         law: for the title.
     """
     figure = Figure(figsize=(11, 3.2))
@@ -57,7 +57,7 @@ def draw_flow(
 
 
 def draw_history(epochs: list[int], history: NDArray[np.float64], layers: list[str], law: str) -> Figure:
-    """Cumulants of every layer over training: one panel an order, a row a layer, a column an epoch.
+    """Draw cumulants of every layer over training: a panel for each order, a row for each layer, a column for each epoch.
 
     Args:
         epochs: the epochs measured.

@@ -1,4 +1,4 @@
-"""Which callbacks a run has without being asked."""
+"""The callbacks that every run has by default."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .threads import ChooseThreads
 
 
 def default_callbacks(trainer: Trainer) -> list[Callback]:
-    """The callbacks that measure a run, choose its threads and make its steps lean, less those that the trainer has.
+    """Return the callbacks that measure a run, choose its threads and make its steps lean, without those that the trainer has.
 
-    Diagnostics send what they find to loggers: a fit without a logger has none.
+    Diagnostics send their results to loggers: a fit without a logger has no diagnostics.
 
     Args:
-        trainer: about to run.
+        trainer: a trainer that is about to run.
     """
     kinds: list[type[Callback]] = [ChooseThreads, *([LeanSteps] if trainer.state.fn == TrainerFn.FITTING else [])]
     if has_blocks(trainer):

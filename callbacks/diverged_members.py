@@ -1,4 +1,4 @@
-"""Which members have diverged, and when: said once, and kept beside the checkpoints."""
+"""Report which members have diverged and when, once each, and list them beside the checkpoints."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from ..training.stack import StackedModel
 from .tables import table_folder
 
 DIVERGED_FILE = "diverged.json"
-MOST_STEPS = 5  # that a line names
+MOST_STEPS = 5  # named in one line
 
 
 class DivergedMembers(Callback):
-    """After each epoch, and where training ends, report the members that diverged since the last report.
+    """After each epoch, and when training fails, report the members that diverged since the last report.
 
-    One line goes to the screen; ``checkpoints/diverged.json`` has all of them, each with its place in the grid and the number of
-    updates that its weights have had. See :class:`renorm.training.divergence.Divergence` for what diverging means.
+    One line is printed; ``checkpoints/diverged.json`` lists all diverged members, each with its grid point and the number of
+    updates of its weights. See :class:`renorm.training.divergence.Divergence` for what diverging means.
     """
 
     def __init__(self) -> None:
         self._reported: set[int] = set()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Members of a resumed run that diverged before were reported then."""
+        """Skip members that diverged before the run was resumed: they have been reported."""
         if isinstance(pl_module, StackedModel):
             self._reported = set(pl_module.divergence.steps)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report."""
+        """Report members that diverged in this epoch."""
         self._report(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Report, above all where no member is left."""
+        """Report before the run fails, for example because no member is left."""
         self._report(trainer, pl_module)
 
     def _report(self, trainer: Trainer, model: LightningModule) -> None:
@@ -58,7 +58,7 @@ class DivergedMembers(Callback):
 
 
 def describe(steps: dict[int, int]) -> str:
-    """Members by the step at which they diverged, in a line that stays short.
+    """List members by the step at which they diverged, in one short line.
 
     Example:
         >>> describe({0: 7, 3: 7, 1: 9})
@@ -77,7 +77,7 @@ def describe(steps: dict[int, int]) -> str:
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> None:
-    """Write the members as a list, one a line."""
+    """Write the members as a JSON list, one per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n ".join(json.dumps(row) for row in rows)
     with whole_file(path) as partial:

@@ -1,4 +1,4 @@
-"""TensorBoard's files of a run that was killed: a resumed run logs no step twice."""
+"""TensorBoard's event files of a resumed run: no step is logged twice."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-FIT_SUFFIX = ".fit"  # of the event files of a fit; those of a test in the same folder are let alone
+FIT_SUFFIX = ".fit"  # of the event files of a fit; those of a test in the same folder are not touched
 POSITIONS_KEY = "renorm_events"  # of a checkpoint
 
 
 class EventFiles(Callback):
-    """Remember in each checkpoint how far the event files are; take out what lies behind it when a run goes on from there.
+    """Store the sizes of the event files in each checkpoint; cut the files to these sizes when a run resumes from it.
 
-    A run that is killed has logged more than its last checkpoint knows, and logs that again when it is resumed.
+    A killed run has logged steps after its last checkpoint, and logs them again when it is resumed.
     """
 
     def __init__(self) -> None:
         self._positions: dict[str, int] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note the size of every event file."""
+        """Store the size of every event file."""
         if not trainer.is_global_zero:
             return
-        positions = dict(self._positions or {})  # of files that another folder has
+        positions = dict(self._positions or {})  # files in another folder keep theirs
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.flush()
@@ -34,35 +34,35 @@ class EventFiles(Callback):
         checkpoint[POSITIONS_KEY] = positions
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take up the sizes."""
+        """Restore the sizes."""
         self._positions = checkpoint.get(POSITIONS_KEY)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cut the files; only now, as until here the run may have been refused."""
+        """Cut the files; not earlier, because the run could still have been rejected."""
         if self._positions is None or not trainer.is_global_zero:
             return
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                own = logger.experiment.file_writer.event_writer._file_name  # no public name
-                cut(Path(logger.log_dir), self._positions, Path(own).name)
+                current = logger.experiment.file_writer.event_writer._file_name  # there is no public name
+                cut(Path(logger.log_dir), self._positions, Path(current).name)
         self._positions = None
 
 
 def event_files(folder: Path) -> list[Path]:
-    """The event files of fits in a folder."""
+    """Return the event files of fits in a folder."""
     return sorted(folder.glob(f"events.out.tfevents.*{FIT_SUFFIX}"))
 
 
-def cut(folder: Path, positions: dict[str, int], own: str) -> None:
-    """Take out what was logged after a checkpoint.
+def cut(folder: Path, positions: dict[str, int], current: str) -> None:
+    """Remove what was logged after a checkpoint.
 
     Args:
-        folder: of the run.
-        positions: size of every file at the checkpoint; files that it does not name were begun later.
-        own: name of the file that is being written.
+        folder: the run's folder.
+        positions: size of every file at the checkpoint; other files were begun later.
+        current: name of the file that is being written.
     """
     for path in event_files(folder):
-        if path.name == own:
+        if path.name == current:
             continue
         if path.name not in positions:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Figures of the callbacks: drawn without pyplot, which keeps every figure it ever made."""
+"""Logging figures, and what the figures share; pyplot is not used, because it keeps every figure alive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .tables import table_folder
 
 
 def log_figure(trainer: Trainer, tag: str, figure: Figure) -> None:
-    """Send a figure to every TensorBoard logger of the run; where there is none, into the folder ``figures`` of the run."""
+    """Send a figure to every TensorBoard logger of the run; if there is none, save it in the run's folder ``figures``."""
     if not trainer.is_global_zero:
         return
     boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
@@ -36,12 +36,12 @@ def log_figure(trainer: Trainer, tag: str, figure: Figure) -> None:
 def error_by_grid_point(
     model: StackedModel, results: Mapping[str, Mapping[str, Tensor]], metric: str = "relative_mse"
 ) -> Figure:
-    """Median error of each law against the grid's parameter, with a band from the 10% to the 90% quantile of members.
+    """Draw the median error under each law against the grid's parameter, with a band from the 10% to the 90% quantile of members.
 
     Args:
-        model: the stack; its first grid axis is the abscissa, the law is where there is no grid.
-        results: law -> metric -> one number a member.
-        metric: which metric to draw.
+        model: the stack; its first grid axis is the abscissa, or the law if there is no grid.
+        results: law -> metric -> one number per member.
+        metric: the metric to draw.
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -55,7 +55,7 @@ def error_by_grid_point(
 
 
 def draw_error_lines(axes: Axes, model: StackedModel, results: Mapping[str, Mapping[str, Tensor]], metric: str) -> None:
-    """One line a law over the values of the first grid axis."""
+    """Draw a line for each law over the values of the first grid axis."""
     axis = model.grid_axes[0]
     values = np.array([member[axis] for member in model.member_table])
     abscissa = np.unique(values)
@@ -77,7 +77,7 @@ def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], me
 
 
 def shorten(law: str, length: int = 36) -> str:
-    """A law's string for people: numbers to four digits, and cut in the middle where it is too long for a legend.
+    """Shorten a law's text for a legend: numbers to four digits, and cut in the middle if it is still too long.
 
     Example:
         >>> shorten("uniform(low=-1.7320508075688772, high=1.7320508075688772)")
@@ -88,7 +88,7 @@ def shorten(law: str, length: int = 36) -> str:
 
 
 def verbatim(text: str) -> str:
-    r"""Text that a figure shows as it is: a dollar sign, which the paths of laws may have, starts no formula.
+    r"""Escape dollar signs, which paths in laws may have, so that matplotlib does not read a formula.
 
     Example:
         >>> print(verbatim("empirical(path='a$b$.npy')"))

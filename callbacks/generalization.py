@@ -1,4 +1,4 @@
-"""Generalisation to every law, training and held-out, measured on each validation and in the test."""
+"""Generalisation to every law, trained on or held out, measured at each validation and in the test."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from .tables import log_scalars
 class Generalization(Callback):
     r"""Log how well the map is learned under each law, as ``generalization/<law>/<metric>``.
 
-    Metrics are ``mse``, ``relative_mse``, ``wasserstein1``, ``energy_distance`` and ``k1_error`` to ``k4_error``, see
-    :mod:`renorm.training.metrics`; the tag has the median over members, ``..._q10`` and ``..._q90`` the quantiles. Members that
-    diverged are left out of the quantiles and counted in ``members/diverged``. In a test tags begin with ``test/``.
+    The metrics are ``mse``, ``relative_mse``, ``wasserstein1``, ``energy_distance`` and ``k1_error`` to ``k4_error``, see
+    :mod:`renorm.training.metrics`; the tag holds the median over members, ``..._q10`` and ``..._q90`` the quantiles. Members that
+    diverged are left out of the quantiles and counted in ``members/diverged``. In a test the tags begin with ``test/``.
 
     ``Trainer.validate`` and ``Trainer.test`` return the medians, each under its tag, and ``trainer.callback_metrics`` has them.
-    A fit may be monitored by the laws that it trains on: their medians are in ``callback_metrics`` under their tags, and the
-    worst of these laws under ``trained/<metric>``. Whatever is chosen by a held-out law is no longer judged by it; who wants to
-    do so all the same finds ``held_out/<law>/<metric>`` and the worst of them, ``held_out/<metric>``.
+    A fit can be monitored by the laws that it trains on: their medians are in ``callback_metrics`` under their tags, and the
+    worst of these laws under ``trained/<metric>``. A model selected by a held-out law can no longer be judged by it; to do so
+    all the same, use ``held_out/<law>/<metric>``, or the worst of them, ``held_out/<metric>``.
 
     Args:
-        figure_every_n_validations: draw the error of each grid point this often; 0 for never.
+        figure_every_n_validations: how often to draw the error of each grid point; 0 for never.
         metrics: names of metrics of your own, see :class:`renorm.training.metrics.MemberMetric`, beside those above.
 
     Attributes:
-        results: law -> metric -> one number a member, shape ``(M,)``, of the last validation or test.
+        results: law -> metric -> one number per member, shape ``(M,)``, of the last validation or test.
     """
 
     def __init__(self, figure_every_n_validations: int = 5, metrics: list[str] | None = None) -> None:
@@ -58,7 +58,7 @@ class Generalization(Callback):
     def _update(
         self, trainer: Trainer, outputs: dict[str, Tensor], batch_idx: int, law: str, batches: int
     ) -> dict[str, Tensor]:
-        """Add a batch; after the last one of a law, the law's metrics as medians over members."""
+        """Add a batch; after the last one of a law, return the law's metrics as medians over members."""
         self._pairs.append((outputs["prediction"].detach(), outputs["target"].detach()))
         if batch_idx + 1 < batches:
             return {}
@@ -70,7 +70,7 @@ class Generalization(Callback):
         return {name: median for name, (_, median, _) in self._quantiles[law].items() if median.isfinite()}
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last validation."""
+        """Discard the results of the last validation."""
         self._start(trainer)
 
     def on_validation_batch_end(
@@ -85,16 +85,16 @@ class Generalization(Callback):
         """Add a batch; after the last one of a law, compute its metrics."""
         batches = int(trainer.num_val_batches[dataloader_idx])
         law = as_blocks(batch).law
-        found = self._update(trainer, outputs, batch_idx, law, batches)
+        law_medians = self._update(trainer, outputs, batch_idx, law, batches)
         if trainer.state.fn != TrainerFn.FITTING:
-            self._log_law(trainer, found, law)
+            self._log_law(trainer, law_medians, law)
             return
         kind = "generalization" if blocks_of(trainer, "Generalization").is_trained_on(law) else "held_out"
         # loggers get all laws at once, when the validation ends
-        self._log_medians(trainer, {f"{kind}/{law}/{name}": value for name, value in found.items()}, logger=False)
+        self._log_medians(trainer, {f"{kind}/{law}/{name}": value for name, value in law_medians.items()}, logger=False)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log medians and quantiles over members, and now and then a figure."""
+        """Log medians and quantiles over members and, every few validations, a figure."""
         if trainer.sanity_checking:
             return
         self._log(trainer)
@@ -105,7 +105,7 @@ class Generalization(Callback):
         self._validations += 1
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last test."""
+        """Discard the results of the last test."""
         self._start(trainer)
 
     def on_test_batch_end(
@@ -120,16 +120,16 @@ class Generalization(Callback):
         """Add a batch; after the last one of a law, compute its metrics."""
         batches = int(trainer.num_test_batches[dataloader_idx])
         law = as_blocks(batch).law
-        found = self._update(trainer, outputs, batch_idx, law, batches)
-        self._log_law(trainer, found, law, prefix="test/")
+        law_medians = self._update(trainer, outputs, batch_idx, law, batches)
+        self._log_law(trainer, law_medians, law, prefix="test/")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members."""
         self._log(trainer, prefix="test/")
         self._log_worst(trainer, prefix="test/")
 
-    def _log_law(self, trainer: Trainer, found: dict[str, Tensor], law: str, prefix: str = "") -> None:
-        self._log_medians(trainer, {f"{prefix}generalization/{law}/{name}": value for name, value in found.items()})
+    def _log_law(self, trainer: Trainer, medians: dict[str, Tensor], law: str, prefix: str = "") -> None:
+        self._log_medians(trainer, {f"{prefix}generalization/{law}/{name}": value for name, value in medians.items()})
 
     def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
         data = blocks_of(trainer, "Generalization")
@@ -143,39 +143,39 @@ class Generalization(Callback):
                 )
 
     def _log_medians(self, trainer: Trainer, values: dict[str, Tensor], logger: bool = True) -> None:
-        """Through Lightning: what it logs so is also what ``Trainer.test`` returns and what callbacks may monitor."""
+        """Log through Lightning, so that ``Trainer.test`` returns the values and callbacks can monitor them."""
         where: dict[str, Any] = {"on_step": False, "on_epoch": True, "add_dataloader_idx": False, "batch_size": 1}
         with warnings.catch_warnings():
-            # what is not for loggers is not returned either, so that it must be, also where there is no logger
+            # only what is sent to loggers is returned, so it must be sent even if there is no logger
             warnings.filterwarnings("ignore", "You called `self.log")
             for tag, value in values.items():
                 trainer.lightning_module.log(tag, value, logger=logger, rank_zero_only=True, **where)
 
     def _log(self, trainer: Trainer, prefix: str = "") -> None:
-        # straight to the loggers: some hundred numbers that nothing else of Lightning's needs
+        # straight to the loggers: hundreds of numbers that nothing else in Lightning needs
         tags: dict[str, Tensor] = {}
         charts: dict[str, Tensor] = {}
         for law, metrics in self._quantiles.items():
             for metric, values in metrics.items():
                 tag = f"{prefix}generalization/{law}/{metric}"
-                found = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
+                by_tag = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
                 if metric == "relative_mse" and not prefix:
-                    charts |= {chart_tag(name): value for name, value in found.items()}
+                    charts |= {chart_tag(name): value for name, value in by_tag.items()}
                 if trainer.state.fn != TrainerFn.FITTING:
-                    del found[tag]  # logged already, law by law
-                tags |= found
+                    del by_tag[tag]  # logged already, law by law
+                tags |= by_tag
         log_scalars(trainer, {tag: float(value) for tag, value in (tags | charts).items()})
 
     def state_dict(self) -> dict[str, Any]:
-        """How many validations there were, so that a resumed run draws figures at the same ones."""
+        """Return the number of validations, so that a resumed run draws figures at the same ones."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the count of validations."""
+        """Restore the number of validations."""
         self._validations = state_dict["validations"]
 
 
 def medians(metrics: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The median over members of each metric that exists, those that diverged left out."""
-    found = {name: quantiles(values, (0.5,))[0] for name, values in metrics.items()}
-    return {name: value for name, value in found.items() if value.isfinite()}
+    """Return the finite medians of the metrics over members, without members that diverged."""
+    all_medians = {name: quantiles(values, (0.5,))[0] for name, values in metrics.items()}
+    return {name: value for name, value in all_medians.items() if value.isfinite()}

@@ -1,4 +1,4 @@
-"""TensorBoard's HParams tab: one row a run, with the validation loss as its metric."""
+"""TensorBoard's HParams tab: one row per run, with the validation loss as its metric."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch.utils.tensorboard.summary import hparams
 
 
 class LogHyperparameters(Callback):
-    """Log the hyperparameters of model and data once, at the first validation, beside a metric that is real by then."""
+    """Log the hyperparameters of model and data once, at the first validation, together with the loss measured there."""
 
     def __init__(self) -> None:
         self._logged = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log once a run; a resumed run has them already."""
+        """Log once per run; a resumed run has logged them already."""
         if self._logged or trainer.sanity_checking or "loss/val" not in trainer.callback_metrics:
             return
         self._logged = True
@@ -25,22 +25,22 @@ class LogHyperparameters(Callback):
         for logger in trainer.loggers:
             logger.log_hyperparams(values)
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                # the tab then shows the curve that is there; through the logger its value would be one more point of it
+                # the tab then shows the existing curve; logged through the logger, the value would be one more point of it
                 loss = float(trainer.callback_metrics["loss/val"])
                 for summary in hparams(values, {"loss/val": loss}):  # type: ignore[no-untyped-call]
                     logger.experiment.file_writer.add_summary(summary)
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether they are logged."""
+        """Return whether they have been logged."""
         return {"logged": self._logged}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up whether they are logged."""
+        """Restore whether they have been logged."""
         self._logged = state_dict["logged"]
 
 
 def flat(prefix: str, values: dict[str, Any]) -> dict[str, bool | int | float | str]:
-    """Numbers and strings only, with the same keys in every run: lists become text, None an empty text.
+    """Keep numbers and strings, with the same keys in every run: lists become text, and None an empty text.
 
     Example:
         >>> flat("model", {"width": 8, "alpha": None})

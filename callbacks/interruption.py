@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: training stops between two steps, where its state is whole."""
+"""Ctrl-C and SIGTERM stop training between two steps, where its state can be saved."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Interrupted(SIGTERMException):
     """The process was asked to stop; ends it with exit code 130 for Ctrl-C and 143 for SIGTERM, as shells count.
 
     Args:
-        number: of the signal.
-        between_steps: whether training stopped where a checkpoint can be saved.
+        number: number of the signal.
+        between_steps: whether training stopped between two steps, so that a checkpoint can be saved.
     """
 
     def __init__(self, number: int, between_steps: bool = False) -> None:
@@ -32,7 +32,7 @@ class Interrupted(SIGTERMException):
 
 @contextlib.contextmanager
 def signals_handled(handler: Handler) -> Iterator[None]:
-    """Have a function called for Ctrl-C and SIGTERM; one that is ignored, as in the background of a shell, stays so."""
+    """Call ``handler`` for Ctrl-C and SIGTERM; a signal that is ignored, as for background jobs of a shell, stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -48,7 +48,7 @@ def signals_handled(handler: Handler) -> Iterator[None]:
 
 
 def stop_at_once(number: int, frame: FrameType | None = None) -> None:
-    """Handler that stops wherever the process is.
+    """Stop immediately, wherever the process is.
 
     Raises:
         Interrupted: always.
@@ -57,10 +57,10 @@ def stop_at_once(number: int, frame: FrameType | None = None) -> None:
 
 
 class StopBetweenSteps(Callback):
-    """Stop training between two steps when asked to; asked again, at once.
+    """Stop training between two steps on the first signal, and immediately on the second.
 
-    A validation or the diagnostics at the end of an epoch are finished first. Under several processes all stop at the same
-    step, whichever was asked.
+    A validation or the diagnostics at the end of an epoch are finished first. With several processes all stop at the same
+    step, whichever of them receives the signal.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class StopBetweenSteps(Callback):
         self._handled = contextlib.ExitStack()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over from Lightning, whose own handler lets the processes of a group stop at different steps."""
+        """Replace Lightning's handler, with which the processes of a group may stop at different steps."""
         self._received = None
         self._handled.enter_context(signals_handled(self._receive))
 
@@ -78,13 +78,13 @@ class StopBetweenSteps(Callback):
         self._received = number
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Stop, where an optimiser step has just been taken.
+        """Stop if a signal was received; an optimiser step has just been taken.
 
         Raises:
-            Interrupted: if the process was asked to stop.
+            Interrupted: if a signal was received.
         """
         if batch_idx % trainer.accumulate_grad_batches:
-            return  # gradients are pending that no checkpoint has
+            return  # accumulated gradients are not part of a checkpoint
         number = self._received
         if trainer.world_size > 1:
             asked = trainer.strategy.reduce_boolean_decision(number is not None, all=False)
@@ -93,9 +93,9 @@ class StopBetweenSteps(Callback):
             raise Interrupted(number, between_steps=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
+        """Restore the earlier handlers."""
         self._handled.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Restore the earlier handlers."""
         self._handled.close()

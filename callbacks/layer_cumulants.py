@@ -22,10 +22,10 @@ class LayerCumulants:
 
     Attributes:
         k: :math:`k_1, \dots, k_4`, shape ``(4, M, units)``, float64.
-        stderr: standard errors, same shape; 0 where the law is integrated and nothing is sampled.
+        stderr: standard errors, same shape; 0 if the law is integrated instead of sampled.
         covariance: joint second cumulants of the units, shape ``(M, units, units)``.
         across_nodes: for graphs, the sum of all joint cumulants between nodes,
-            :math:`k_n(\sum_v h_v) - \sum_v k_n(h_v)`, of every feature, shape ``(4, M, features)``; 0 for all n where nodes are
+            :math:`k_n(\sum_v h_v) - \sum_v k_n(h_v)`, of every feature, shape ``(4, M, features)``; 0 for all n if the nodes are
             independent, and always for n = 1. None for layers without nodes.
     """
 
@@ -35,7 +35,7 @@ class LayerCumulants:
     across_nodes: Tensor | None = None
 
     def without_diverged(self, model: StackedModel) -> LayerCumulants:
-        """The same with NaN for members that have diverged."""
+        """Return the same cumulants with NaN for members that have diverged."""
         exclude, across = model.divergence.exclude, self.across_nodes
         return LayerCumulants(
             exclude(self.k, dim=1),
@@ -56,20 +56,20 @@ class LayerCumulants:
 
 
 def sampled_cumulants(model: StackedModel, x: Tensor, members: list[int] | None = None) -> dict[str, LayerCumulants]:
-    """Unbiased estimates from a sample of blocks.
+    """Return unbiased estimates from a sample of blocks.
 
     Args:
         model: the stack.
         x: blocks, shape ``(N, b)``.
-        members: positions in the stack of the members that are wanted; all by default.
+        members: positions of the members in the stack; all by default.
 
     Returns:
         Layer name -> estimates.
 
     Example:
         >>> from renorm.zoo import MLP
-        >>> found = sampled_cumulants(MLP(width=3, replicas=5), torch.randn(100, 2))
-        >>> list(found), found["act0"].k.shape, found["act0"].covariance.shape
+        >>> layers = sampled_cumulants(MLP(width=3, replicas=5), torch.randn(100, 2))
+        >>> list(layers), layers["act0"].k.shape, layers["act0"].covariance.shape
         (['pre0', 'act0', 'out'], torch.Size([4, 5, 3]), torch.Size([5, 3, 3]))
     """
     with torch.no_grad():
@@ -78,25 +78,25 @@ def sampled_cumulants(model: StackedModel, x: Tensor, members: list[int] | None 
 
 
 def units_last(values: Tensor) -> Tensor:
-    """A layer's values as ``(M, N, units)``, from ``(M, units, ..., N)`` or, for the output, ``(M, N)``."""
+    """Return a layer's values as ``(M, N, units)``, from ``(M, units, ..., N)`` or, for the output, ``(M, N)``."""
     return values.reshape(values.shape[0], -1, values.shape[-1]).mT
 
 
 def units_and_sums(values: Tensor) -> Tensor:
-    """A layer's values as ``(M, N, units)``, for graphs followed by every feature's sum over the nodes."""
+    """Return a layer's values as ``(M, N, units)``, for graphs followed by every feature's sum over the nodes."""
     units = units_last(values)
     return units if values.ndim < 4 else torch.cat([units, values.sum(dim=2).mT], dim=2)
 
 
 def _of_layer(nodes: int | None, k: Tensor, stderr: Tensor, covariance: Tensor) -> LayerCumulants:
-    """Part the units of a graph's layer from the sums that :func:`units_and_sums` puts after them."""
+    """Separate the units of a graph's layer from the sums that :func:`units_and_sums` appends."""
     if nodes is None:
         return LayerCumulants(k, stderr, covariance)
     units = k.shape[-1] * nodes // (nodes + 1)
-    own, sums = k[..., :units], k[..., units:]
-    across = sums - own.reshape(*own.shape[:-1], -1, nodes).sum(dim=-1)
+    of_units, of_sums = k[..., :units], k[..., units:]
+    across = of_sums - of_units.reshape(*of_units.shape[:-1], -1, nodes).sum(dim=-1)
     across[0] = 0.0  # means add up
-    return LayerCumulants(own, stderr[..., :units], covariance[:, :units, :units], across)
+    return LayerCumulants(of_units, stderr[..., :units], covariance[:, :units, :units], across)
 
 
 def _nodes(values: Tensor) -> int | None:
@@ -112,22 +112,22 @@ def _estimate(layer: Tensor) -> LayerCumulants:
 
 
 def integrated_cumulants(model: StackedModel, law: Law) -> dict[str, LayerCumulants]:
-    r"""The same without noise, by quadrature over a block's law, in float64.
+    r"""Return the cumulants without noise, by quadrature over a block's law in float64.
 
-    Exact to about 1e-10 for smooth activations, and to about 1e-5 where they have kinks.
+    Exact to about 1e-10 for smooth activations, and to about 1e-5 for activations with kinks.
 
     Args:
         model: the stack, with blocks of 2 or 3 variables.
         law: law of the variables, with a variance.
 
     Raises:
-        ValueError: for larger blocks and laws that quadrature cannot do.
+        InputError: for larger blocks and laws that quadrature cannot do.
 
     Example:
         >>> from renorm.datamodules import laws
         >>> from renorm.zoo import MLP
-        >>> found = integrated_cumulants(MLP(activation="linear", symmetry="odd", width=2), laws.parse("gaussian()"))
-        >>> bool(found["out"].k[2:].abs().max() < 1e-10)
+        >>> layers = integrated_cumulants(MLP(activation="linear", symmetry="odd", width=2), laws.parse("gaussian()"))
+        >>> bool(layers["out"].k[2:].abs().max() < 1e-10)
         True
     """
     blocks, weights = block_rule(law, model.block_size)

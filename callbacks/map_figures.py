@@ -1,4 +1,4 @@
-"""The map that a network has learned beside the exact one, as a figure."""
+"""A figure of the learned map beside the exact one."""
 
 from __future__ import annotations
 
@@ -45,18 +45,17 @@ def plot_map(
 
     Args:
         model: the stack, on any device.
-        law: what the range of the variables is taken from, three standard deviations on either side of the mean, or as far as
-            it has any mass.
-        span: lowest and highest value of a variable, where no law is given.
-        members: positions in the stack of the members that are drawn; by default all that have not diverged.
-        map: the map that is drawn as exact; by default the one that the model was trained on, or the central-limit map.
+        law: gives the range of the variables: three standard deviations on either side of the mean, within the law's support.
+        span: lowest and highest value of a variable, if there is no law.
+        members: positions of the members in the stack; by default all that have not diverged.
+        map: the exact map; by default the one that the model was trained on, or the central-limit map.
         ax: axes to draw into, as many as there are panels; a new figure by default.
 
     Returns:
         The figure and its panels.
 
     Raises:
-        ValueError: for a law without a variance, a range that is none, members that are not in the stack, or other axes.
+        InputError: for a law without a variance, an empty range, members that are not in the stack, or the wrong number of axes.
 
     Example:
         >>> from renorm.zoo import MLP
@@ -86,7 +85,7 @@ def _chosen(model: StackedModel, members: Sequence[int] | None) -> list[int]:
     trained = [member for member in range(model.num_members) if member not in model.divergence.steps]
     chosen = trained if members is None else list(members) if isinstance(members, Iterable) else []
     if not chosen or not all(type(m) is int and 0 <= m < model.num_members for m in chosen):
-        raise InputError(f"members={members!r} is not a choice", f"numbers from 0 to {model.num_members - 1}")
+        raise InputError(f"members={members!r} is not a list of members", f"numbers from 0 to {model.num_members - 1}")
     return chosen
 
 
@@ -114,9 +113,9 @@ def _panels(ax: Sequence[Axes] | None, count: int) -> tuple[Figure, NDArray[Any]
         return figure, np.asarray(figure.subplots(1, count))
     panels = np.asarray(ax, dtype=object).reshape(-1)
     if not all(isinstance(panel, Axes) for panel in panels):
-        raise InputError(f"ax={ax!r} are not axes", f"{count} of matplotlib's, one a panel")
+        raise InputError(f"ax={ax!r} is not a list of axes", f"{count} axes of matplotlib, one per panel")
     if len(panels) != count:
-        raise InputError(f"ax has {len(panels)} axes; allowed here: {count}, one a panel")
+        raise InputError(f"ax has {len(panels)} axes; allowed here: {count}, one per panel")
     return cast(Figure, panels[0].figure), panels
 
 
@@ -124,11 +123,11 @@ def _panels(ax: Sequence[Axes] | None, count: int) -> tuple[Figure, NDArray[Any]
 def _outputs(
     model: StackedModel, target: BlockMap, x: Tensor, members: list[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Low, median and high output of the members at each block, ``(3, N)``, and that of the exact map, ``(N,)``."""
+    """Return low, median and high output of the members at each block, ``(3, N)``, and that of the exact map, ``(N,)``."""
     parameter = next(model.parameters())
-    found = model(x.to(parameter))[members].double().cpu()
+    outputs = model(x.to(parameter))[members].double().cpu()
     levels = torch.tensor([LOW, 0.5, HIGH], dtype=torch.float64)
-    learned = found.masked_fill(~found.isfinite(), torch.nan).nanquantile(levels, dim=0)
+    learned = outputs.masked_fill(~outputs.isfinite(), torch.nan).nanquantile(levels, dim=0)
     return learned.numpy(), target(x).numpy()
 
 
@@ -153,7 +152,7 @@ def _draw_plane(
         panel.clabel(panel.contour(t, t, values, levels=levels, colors="black", linewidths=1), fmt="%g")
         panel.set_title(title, fontsize="medium")
     gap = learned - exact
-    # a corner far out must not make all the rest one colour
+    # a few extreme corners must not leave one colour for all the rest
     largest = float(np.quantile(np.abs(gap[np.isfinite(gap)]), SHOWN)) if np.isfinite(gap).any() else 0.0
     largest = largest or 1.0
     image = panels[2].pcolormesh(t, t, gap, cmap="PuOr_r", vmin=-largest, vmax=largest, rasterized=True)

@@ -1,4 +1,4 @@
-"""What ``renorm predict`` leaves behind: blocks, targets and the outputs of every member, as one Parquet or CSV file."""
+"""The file that ``renorm predict`` writes: blocks, targets and the outputs of every member, as Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FORMATS = (".parquet", ".csv")
 
 
 class WritePredictions(BasePredictionWriter):
-    """Write columns ``law, x1, ..., xb, target, member_0, ...``, one row a block.
+    """Write columns ``law, x1, ..., xb, target, member_0, ...``, one row per block.
 
     Args:
-        path: the file to write; its suffix says whether it is Parquet or CSV.
+        path: the file to write; its suffix selects Parquet or CSV.
 
     Raises:
-        ValueError: for another suffix, where the file's folder does not exist, or under several processes.
+        InputError: for another suffix, a folder that does not exist, or several processes.
     """
 
     def __init__(self, path: str) -> None:
@@ -36,12 +36,12 @@ class WritePredictions(BasePredictionWriter):
                 f"out={path!r} is not a file of a known format", f"names that end in {' or '.join(FORMATS)}"
             )
         if not self.path.resolve().parent.is_dir():
-            raise InputError(f"out={path!r} lies in no folder", "a file in a folder that exists")
+            raise InputError(f"out={path!r} is not in an existing folder", "a file in a folder that exists")
         self._opened = contextlib.ExitStack()
         self._writer: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse several processes, of which each would have a part of the rows."""
+        """Reject several processes, each of which would have only a part of the rows."""
         if trainer.world_size > 1:
             raise InputError(f"trainer.devices: {trainer.world_size} processes cannot write one file", "1")
 
@@ -55,7 +55,7 @@ class WritePredictions(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Add one batch of one law."""
+        """Write the rows of one batch."""
         import pyarrow as pa
 
         blocks = as_blocks(batch)
@@ -77,11 +77,11 @@ class WritePredictions(BasePredictionWriter):
         return self._opened.enter_context(writer(partial, schema))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave no half of a file."""
-        # the error goes through the file's context, which removes what there is of it; it is raised by others
+        """Remove the incomplete file."""
+        # the file's context sees the error and removes the file; the error itself is raised elsewhere
         with contextlib.suppress(BaseException):
             self._opened.__exit__(type(exception), exception, exception.__traceback__)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the whole file in its place."""
+        """Complete the file and move it into place."""
         self._opened.close()

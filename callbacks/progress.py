@@ -10,17 +10,17 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar, drawn seldom enough to cost nothing, and silent about validation."""
+    """Lightning's bar, refreshed rarely enough to cost nothing, and without bars for validation."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=20)
 
     def init_validation_tqdm(self) -> Tqdm:
-        """A validation takes a fraction of a second for each law: a bar would only flicker."""
+        """Disable the bar: a validation takes a fraction of a second per law, and the bar would only flicker."""
         return Tqdm(disable=True)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Losses, without the version number of the run's folder."""
+        """Return the losses, without the version number of the run's folder."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return metrics

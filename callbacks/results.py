@@ -1,4 +1,4 @@
-"""What a test or a validation leaves behind: one table on the screen and, of a test, ``test_results.json``."""
+"""Results of a test or a validation: a printed table and, for a test, ``test_results.json``."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ OF_CHECKPOINT = "checkpoint_sha256"  # which weights were judged
 
 
 class TestReport(Callback):
-    """Print medians over members, laws x metrics for each grid point, and write every member's number to a file.
+    """Print medians over members, laws x metrics for each grid point, and write every member's numbers to a file.
 
-    The table takes the place of Lightning's own, so that ``Trainer.test(..., verbose=False)`` prints neither.
+    The table replaces Lightning's own; ``Trainer.test(..., verbose=False)`` prints neither.
 
     Args:
-        directory: where to write; None for the screen only.
+        directory: folder of the file; None to print only.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of the name
@@ -47,7 +47,7 @@ class TestReport(Callback):
         self._checksum: str | None = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep Lightning from printing hundreds of numbers."""
+        """Keep Lightning from printing hundreds of numbers itself."""
         self._prints, trainer.validate_loop.verbose = trainer.validate_loop.verbose, False
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -58,7 +58,7 @@ class TestReport(Callback):
             self._checksum = checksum(Path(path))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Print the table and write the file, on the first process only; by now the progress bar is gone."""
+        """Print the table and write the file, on the first process only, after the progress bar has been closed."""
         if stage not in ("validate", "test"):
             return
         measured = [callback for callback in trainer.callbacks if isinstance(callback, Generalization)]  # type: ignore[attr-defined]
@@ -79,12 +79,12 @@ class TestReport(Callback):
 
 
 def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trained: list[str]) -> Table:
-    """Medians over members, one row for each law and grid point.
+    """Return a table of medians over members, with a row for each law and grid point.
 
     Args:
         model: the stack.
-        results: law -> metric -> one number a member, shape ``(M,)``.
-        trained: laws that are marked as trained on.
+        results: law -> metric -> one number per member, shape ``(M,)``.
+        trained: laws to mark as trained on.
     """
     metrics = list(next(iter(results.values())))
     table = Table(title=f"{type(model).__name__}: median over members", min_width=20)
@@ -108,7 +108,7 @@ def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], tr
 def report(
     model: StackedModel, data: BlockData, results: dict[str, dict[str, Tensor]], checkpoint: str
 ) -> dict[str, Any]:
-    """All that a reader of the numbers needs: who the members are, which laws were trained on, every number."""
+    """Return the content of the file: model, data, members, which laws were trained on, and every number."""
     laws = {
         law: {metric: [finite_or_none(v) for v in values.tolist()] for metric, values in metrics.items()}
         for law, metrics in results.items()
@@ -127,7 +127,7 @@ def report(
 
 
 def seal(content: dict[str, Any]) -> str:
-    """A checksum of all but itself, by which a reader knows that the numbers are those that were written.
+    """Return a checksum of everything but itself, by which a reader can verify the numbers.
 
     Example:
         >>> seal({"a": 1, "b": 2}) == seal({"b": 2, "a": 1, "sha256": "..."})
@@ -138,7 +138,7 @@ def seal(content: dict[str, Any]) -> str:
 
 
 def finite_or_none(value: float) -> float | None:
-    """A number, or None where it is NaN or infinite, which JSON cannot say."""
+    """Return the number, or None for NaN and infinity, which JSON does not have."""
     return value if math.isfinite(value) else None
 
 

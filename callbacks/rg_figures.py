@@ -19,11 +19,11 @@ MOST_LABELS = 8
 def draw_flow(
     flow: RGFlowResult, exact: NDArray[np.float64] | None, groups: Mapping[str, Sequence[int]], law: str
 ) -> Figure:
-    """Cumulants and the distance to the fixed point against steps: a line a grid point, the map's own flow on top.
+    """Draw cumulants and the distance to the fixed point against steps, by grid point, with the map's own flow on top.
 
     Args:
-        flow: of the learned map.
-        exact: the exact recursion's cumulants, shape ``(steps + 1, 4)``; by default those of the map on the same sample.
+        flow: flow of the learned map.
+        exact: the exact recursion's cumulants, shape ``(steps + 1, 4)``; if None, those of the map on the same sample are drawn.
         groups: label -> members of each grid point.
         law: for the title.
     """
@@ -58,7 +58,7 @@ def draw_flow(
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("step")
         axes.grid(alpha=0.3, linewidth=0.5)
-    if np.isfinite(references[4]).any():  # where the fixed point is known
+    if np.isfinite(references[4]).any():  # if the fixed point is known
         panels[4].set_yscale("log")
     for axes, reference in zip(panels[:4], references, strict=False):
         # a member that blows up must not hide the others

@@ -1,4 +1,4 @@
-"""Is the learned map a renormalisation-group step? Its flow and its spectrum, over training."""
+"""Flow and spectrum of the learned map over training: is it a renormalisation-group step?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .rg_figures import draw_flow, draw_spectrum
 
 
 class RGFlow(Diagnostic):
-    r"""Compare the learned map's flow and spectrum with the exact map's, every so often and at the end of training.
+    r"""Compare the learned map's flow and spectrum with the exact map's, every few epochs and at the end of training.
 
     The flow starts from a sample of each chosen law (standardised, where the fixed point is a Gaussian), see
     :func:`renorm.cumulants.rg_flow`; the spectrum is measured in the map's basis, see :func:`renorm.cumulants.rg_spectrum`.
@@ -46,11 +46,11 @@ class RGFlow(Diagnostic):
         table: whether to write the Parquet files.
 
     Attributes:
-        results: law -> what was last measured.
-        spectrum: the last matrix of each member, shape ``(M, order + 1, order + 1)``.
+        results: law -> flow of the last measurement.
+        spectrum: last measured matrix of each member, shape ``(M, order + 1, order + 1)``.
 
     Raises:
-        ValueError: for a value out of range, an unknown law, or one without a variance.
+        InputError: if a value is out of range, or a law is unknown or has no variance.
     """
 
     name = "rg_flow"
@@ -105,7 +105,7 @@ class RGFlow(Diagnostic):
         seed: int,
         block_map: BlockMap = CentralLimit(),  # noqa: B008  (frozen, without state)
     ) -> RGFlowResult:
-        """The flow from a law, always from the same sample and with the same shuffles."""
+        """Return the flow from a law, always from the same sample and with the same shuffles."""
         generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
         x = law.sample(self.samples, generator=generator, dtype=torch.float64)
         if is_gaussian(block_map, model.block_size):
@@ -221,7 +221,7 @@ def how_measured(data: BlockData) -> tuple[Basis, int] | None:
 
 
 def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
-    """Median, ``_q10`` and ``_q90`` over members under their tags: a few members that blow up would spoil a mean."""
+    """Return median, ``_q10`` and ``_q90`` over members by tag; a few members that blow up would spoil a mean."""
     low, median, high = (float(q) for q in quantiles(values))
     return {tag: median, f"{tag}_q10": low, f"{tag}_q90": high}
 
@@ -232,6 +232,6 @@ def is_gaussian(block_map: BlockMap, block_size: int) -> bool:
 
 
 def standardised(law: laws.Law) -> laws.Law:
-    """The law with mean 0 and variance 1; one that has them to rounding stays as it is, with its name."""
+    """Return the law with mean 0 and variance 1; a law that has them up to rounding is returned unchanged."""
     mean, variance = law.cumulants(2).tolist()
     return law if abs(mean) < 1e-12 and abs(variance - 1) < 1e-12 else law.standardised()

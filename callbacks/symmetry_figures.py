@@ -17,22 +17,22 @@ MOST_LABELS = 8
 def draw_asymmetry_history(
     history: Mapping[int, Mapping[str, Mapping[str, Sequence[float]]]], groups: Sequence[str]
 ) -> Figure:
-    """Mean asymmetry over epochs: a row a layer, a panel a symmetry, a line a grid point.
+    """Draw the mean asymmetry over epochs: a row for each layer, a panel for each symmetry, a line for each grid point.
 
     Args:
         history: epoch -> layer -> symmetry -> mean over the members of each grid point.
         groups: labels of the grid points.
     """
     unknown = [np.nan] * len(groups)
-    layers = list(history.values())[-1]  # an earlier part of the run may have known other symmetries
-    columns = max(len(found) for found in layers.values())
+    layers = list(history.values())[-1]  # before a resumption there may have been other symmetries
+    columns = max(len(symmetries) for symmetries in layers.values())
     figure = Figure(figsize=(1.5 + 2.3 * columns, 0.8 + 2.0 * len(layers)), layout="constrained")
     grid = figure.subplots(len(layers), columns, sharex=True, sharey=True, squeeze=False)
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(groups)))
-    for row, (layer, found) in zip(grid, layers.items(), strict=True):
-        for axes in row[len(found) :]:
+    for row, (layer, symmetries) in zip(grid, layers.items(), strict=True):
+        for axes in row[len(symmetries) :]:
             axes.set_axis_off()
-        for axes, name in zip(row, found, strict=False):
+        for axes, name in zip(row, symmetries, strict=False):
             lines = np.array([measured[layer].get(name, unknown) for measured in history.values()])
             for line, colour, group in zip(lines.T, colours, groups, strict=True):
                 axes.plot(list(history), line, color=colour, marker=".", markersize=3, linewidth=1, label=group)
@@ -53,10 +53,10 @@ def draw_asymmetry_history(
 def draw_order_parameter(
     abscissa: Sequence[float], by_point: Mapping[str, Mapping[str, Sequence[OrderParameter]]], axis: str
 ) -> Figure:
-    """Mean, variance and Binder cumulant of the asymmetry against the grid's first parameter.
+    """Draw mean, variance and Binder cumulant of the asymmetry against the grid's first parameter.
 
     Args:
-        abscissa: its value at each grid point.
+        abscissa: value of the parameter at each grid point.
         by_point: layer -> symmetry -> statistics at each grid point.
         axis: name of the parameter.
     """
@@ -64,8 +64,8 @@ def draw_order_parameter(
     panels = figure.subplots(1, 3, sharex=True)
     titles = ("mean asymmetry", "variance over members", "Binder cumulant")
     order = np.argsort(abscissa, kind="stable")
-    for layer, found in by_point.items():
-        for name, points in found.items():
+    for layer, symmetries in by_point.items():
+        for name, points in symmetries.items():
             table = np.array(points)[order]
             for axes, column in zip(panels, table.T, strict=True):
                 axes.plot(np.array(abscissa)[order], column, marker=".", linewidth=1, label=f"{layer}, {name}")

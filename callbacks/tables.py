@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
-    """Send numbers straight to every logger of the run; those that are not finite are left out."""
+    """Send numbers to every logger of the run, without those that are not finite."""
     finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
     for logger in trainer.loggers:
         logger.log_metrics(finite, step=trainer.global_step)
 
 
 def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
-    """Mean, ``_q10`` and ``_q90`` of those values that are finite, under their tags."""
+    """Return mean, ``_q10`` and ``_q90`` of the finite values, by tag."""
     finite = values.detach().double().flatten()
     finite = finite.masked_fill(~finite.isfinite(), torch.nan)
     levels = torch.tensor([LOW, HIGH], dtype=finite.dtype, device=finite.device)
@@ -36,24 +36,24 @@ def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
 
 
 def dry(trainer: Trainer) -> bool:
-    """Whether a run only tries out that everything works: ``fast_dev_run`` promises that it leaves nothing behind."""
+    """Whether this is a trial run: with ``fast_dev_run`` no files may be left behind."""
     return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
 
 
 def run_folder(trainer: Trainer) -> Path | None:
-    """The run's folder: of the first logger that has one, or else the one with its checkpoints; None without any.
+    """Return the folder of the first logger that has one, or else the parent of the checkpoints' folder; None without either.
 
-    Loggers such as Weights & Biases have no folder of their own for other files.
+    Loggers such as Weights & Biases have no folder for other files.
     """
-    # the loggers' own folders: the trainer's is asked for by all processes together
+    # not the trainer's log_dir, which all processes must ask for together
     folders = [getattr(logger, "log_dir", None) for logger in trainer.loggers]
     checkpoints = [getattr(callback, "dirpath", None) for callback in trainer.checkpoint_callbacks]
-    found = [*(folder for folder in folders if folder), *(Path(path).parent for path in checkpoints if path)]
-    return Path(found[0]) if found else None
+    existing = [*(folder for folder in folders if folder), *(Path(path).parent for path in checkpoints if path)]
+    return Path(existing[0]) if existing else None
 
 
 def table_folder(trainer: Trainer, name: str) -> Path | None:
-    """Folder for tables within the run's folder; None for a run without a logger, and for a dry one, which leaves nothing."""
+    """Return a folder for tables inside the run's folder; None for a run without a logger, and for a trial run."""
     folder = run_folder(trainer) if trainer.loggers and not dry(trainer) else None
     return None if folder is None else folder / name
 
@@ -91,5 +91,5 @@ def write_epoch(folder: Path, epoch: int, table: pa.Table) -> Path:
 
 
 def is_due(epoch: int, every: int, last: int | None) -> bool:
-    """Whether the epoch numbered from 0 is one of every ``every``, or the last; never for 0."""
+    """Whether an epoch, counted from 0, is one of every ``every`` epochs or the last one; never if ``every`` is 0."""
     return bool(every) and ((epoch + 1) % every == 0 or epoch + 1 == last)

@@ -14,13 +14,13 @@ ORDINALS = ("first", "second", "third", "fourth")
 
 
 def draw_gap(gaps: Mapping[str, Gap], title: str) -> Figure:
-    """Predicted against measured cumulants: a panel an order, a colour a layer, bars of one standard error.
+    """Draw predicted against measured cumulants: a panel for each order, a colour for each layer, bars of one standard error.
 
-    Bars of the third and the fourth are too short in typical samples of heavy-tailed laws, and the figure says so.
+    Bars of the third and fourth order are too short in typical samples of heavy-tailed laws; a note in the figure says so.
 
     Args:
         gaps: layer -> prediction and measurement.
-        title: what law and what method.
+        title: names the law and the method.
     """
     figure = Figure(figsize=(11, 3.4))
     figure.subplots_adjust(0.05, 0.16, 0.99, 0.8, wspace=0.25)

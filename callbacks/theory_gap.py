@@ -1,4 +1,4 @@
-"""Predicted against measured cumulants of every layer, over training: where a closure ends."""
+"""Predicted against measured cumulants of every layer over training: where a closure fails."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from .theory_figures import draw_gap
 
 
 class TheoryGap(Diagnostic):
-    r"""Compare what theory predicts for every layer's cumulants with what a sample of blocks shows.
+    r"""Compare the predicted cumulants of every layer with those measured on a sample of blocks.
 
     Scalars ``theory_gap/<law>/<layer>/k<n>`` are predicted minus measured, means over members and units with quantiles, and
     ``..._stderr`` is the mean standard error of the measurement, so that a gap can be told from noise. Figures show predicted
-    against measured; a Parquet file an epoch in the run's folder ``theory_gap`` has every member and unit.
+    against measured; a Parquet file per epoch in the run's folder ``theory_gap`` has every member and unit.
 
     Args:
-        laws: which laws, with a variance; by default those trained on that have one.
+        laws: laws of the input, with a variance; by default those trained on that have one.
         every_n_epochs: how often to compare; 0 for never.
         method: see :func:`renorm.cumulants.propagate`.
         closure: highest order of the cumulants that the prediction keeps, 2 to 4.
-        samples: blocks of the sample; the same ones every time.
-        members: how many members to look at, evenly spread over the stack: a prediction costs much more than a sample.
+        samples: number of blocks in the sample, which is the same every time.
+        members: how many members to compare, evenly spread over the stack: a prediction costs much more than a sample.
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
 
     Attributes:
-        results: law -> layer -> :class:`renorm.cumulants.propagation.Gap`, of the members looked at.
+        results: law -> layer -> :class:`renorm.cumulants.propagation.Gap`, of the compared members.
 
     Raises:
-        ValueError: for a value out of range, an unknown law, or a model that the method cannot do.
+        InputError: if a value is out of range, a law is unknown, or the method cannot do the model.
 
     Example:
         >>> TheoryGap(laws="uniform()", every_n_epochs=1).method
@@ -136,7 +136,7 @@ class TheoryGap(Diagnostic):
 
     def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
         """Yield every order, member and unit, layer by layer."""
-        chosen = np.array(self._chosen_members(model))
+        compared = np.array(self._chosen_members(model))
         for law, gaps in self.results.items():
             for layer, gap in gaps.items():
                 orders, members, units = gap.predicted.shape
@@ -144,7 +144,7 @@ class TheoryGap(Diagnostic):
                     "law": law,
                     "layer": layer,
                     "order": np.repeat(np.arange(1, orders + 1), members * units),
-                    "member": np.tile(np.repeat(chosen, units), orders),
+                    "member": np.tile(np.repeat(compared, units), orders),
                     "unit": np.tile(np.arange(units), orders * members),
                     "predicted": gap.predicted,
                     "measured": gap.measured,
@@ -153,7 +153,7 @@ class TheoryGap(Diagnostic):
 
 
 def evenly_spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of the numbers below ``count``, evenly spread.
+    """Return at most ``wanted`` of the numbers below ``count``, evenly spread.
 
     Example:
         >>> evenly_spread(10, 4), evenly_spread(3, 16)

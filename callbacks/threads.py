@@ -1,4 +1,4 @@
-"""How many threads PyTorch computes on: as many as the work of a step can use, and no more."""
+"""The number of threads that PyTorch computes on: no more than a step can use."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from ..errors import InputError
 from ..training.stack import StackedModel
 
-# Values of hidden units that a step must compute for each thread to pay, see docs/performance.md: with fewer, threads wait for
-# each other longer than they compute, and much longer where others use the machine, too. The load of the machine does not
-# count: the number of threads changes rounding, and a run that is resumed must end with the same bits.
+# Values of hidden units that a step must compute for another thread to pay, see docs/performance.md: with fewer, threads wait
+# for each other longer than they compute, and much longer on a shared machine. The load of the machine is not considered: the
+# number of threads changes rounding, and a resumed run must end with the same bits.
 CELLS_A_THREAD = 1e6
 CHOSEN_BY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -23,16 +23,16 @@ log = logging.getLogger("renorm")
 
 
 class ChooseThreads(Callback):
-    """Compute on no more threads than a step can use, for as long as the trainer runs.
+    """Compute on no more threads than a step can use, as long as the trainer runs.
 
-    Nothing is done on other devices than CPUs, nor where somebody chose already: by ``OMP_NUM_THREADS`` or
+    Nothing changes on devices other than CPUs, or if the number of threads has been chosen already: by ``OMP_NUM_THREADS`` or
     ``MKL_NUM_THREADS``, by ``torch.set_num_threads`` with another number than PyTorch's own, or by ``threads``.
 
     Args:
-        threads: so many; by default as the work of a step decides.
+        threads: number of threads; by default it depends on the work of a step.
 
     Raises:
-        ValueError: for a number below 1.
+        InputError: for a number below 1.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -42,7 +42,7 @@ class ChooseThreads(Callback):
         self._before: int | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Choose, and say so where it is another number than PyTorch's."""
+        """Choose the number of threads, and log it if it differs from PyTorch's."""
         before = torch.get_num_threads()
         chosen = self.threads or self._by_work(trainer, pl_module)
         if chosen is None or chosen == before:
@@ -59,11 +59,11 @@ class ChooseThreads(Callback):
         return threads_for(model.work(rows)) if rows else None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the threads back."""
+        """Restore the number of threads."""
         self._restore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the threads back."""
+        """Restore the number of threads."""
         self._restore()
 
     def _restore(self) -> None:
@@ -73,19 +73,19 @@ class ChooseThreads(Callback):
 
 
 def is_chosen() -> bool:
-    """Whether somebody said how many threads PyTorch should use."""
+    """Whether the number of threads has been set by the user."""
     return any(os.environ.get(name) for name in CHOSEN_BY) or torch.get_num_threads() not in _own_choices()
 
 
 def _own_choices() -> set[int]:
-    """Numbers of threads that PyTorch starts with by itself: of the processors of the process, or half where they share cores."""
+    """Numbers of threads that PyTorch may start with: the processors of the process, or half of them if they share cores."""
     affinity = getattr(os, "sched_getaffinity", None)
     available = len(affinity(0)) if affinity else os.cpu_count() or 1
     return {available, max(1, available // 2)}
 
 
 def threads_for(work: float) -> int:
-    """Threads for a step that computes so many values of hidden units, up to those that PyTorch has now.
+    """Return the number of threads for a step that computes ``work`` values of hidden units, at most PyTorch's current number.
 
     Example:
         >>> threads_for(2 * 8 * 256)  # two members of a 2-8-1 network, 256 blocks
@@ -95,7 +95,7 @@ def threads_for(work: float) -> int:
 
 
 def _rows(trainer: Trainer) -> int:
-    """Blocks of a step of this process."""
+    """Return the number of blocks in a step of this process."""
     data: Any = getattr(trainer, "datamodule", None)
     name = "batch_size" if trainer.state.fn == TrainerFn.FITTING else "eval_batch_size"
     return int(getattr(data, name, 0)) // trainer.world_size

@@ -1,6 +1,6 @@
 """A diagnostic of your own: one class; its numbers are logged, drawn as charts and written to a table.
 
-    renorm fit --config mlp_relu_free --import examples/own_diagnostic.py --trainer.callbacks own_diagnostic.Oddness --name odd
+    renorm fit --config mlp_relu_free --import examples/own_diagnostic.py --trainer.callbacks Oddness --name odd
 
 The central-limit map is odd: f(-x) = -f(x). How far are the members from that?
 """

@@ -69,7 +69,7 @@ def test_axes_of_ones_own() -> None:
         ({"span": (1, 1)}, r"span=\(1, 1\) is not a range"),
         ({"span": (0, float("inf"))}, "is not a range"),
         ({"law": "student_t(df=2)"}, "has no variance"),
-        ({"members": [1]}, r"members=\[1\] is not a choice; allowed: numbers from 0 to 0"),
+        ({"members": [1]}, r"members=\[1\] is not a list of members; allowed: numbers from 0 to 0"),
         ({"ax": Figure().subplots(1, 2)}, "ax has 2 axes; allowed here: 3"),
     ],
 )

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 import renorm
 from renorm import callbacks, cumulants, datamodules, maps, testing, zoo
-from renorm.callbacks import CumulantDiagnostics, RGFlow, TheoryGap
+from renorm.callbacks import CumulantDiagnostics, Diagnostic, RGFlow, TheoryGap
 from renorm.callbacks.layer_cumulants import integrated_cumulants, sampled_cumulants
 from renorm.certificates.certificate import certify_grid
 from renorm.certificates.mlp import Architecture
@@ -395,6 +395,15 @@ def evaluation(device: torch.device) -> Any:
 def drawn(device: torch.device) -> Any:
     figures = [renorm.plot_map(mlp(device, block_size=b))[0] for b in (2, 3)]
     return torch.tensor([len(figure.axes) for figure in figures], device=device)
+
+
+@case("renorm.callbacks.Diagnostic")
+def own_diagnostic(device: torch.device) -> Any:
+    model, data, own = mlp(device), CLTDataModule(), Diagnostic()
+    model.divergence.steps = {1: 3}
+    own.results = {"mean": model(data.probe(data.laws[0], 64).x.to(device)).mean(dim=1)}
+    assert own.scalars(model, data).keys() == {"Diagnostic/mean", "Diagnostic/mean_q10", "Diagnostic/mean_q90"}
+    return [part["value"] for part in own.columns(model, data)]
 
 
 @case("renorm.callbacks.SymmetryBreaking")
