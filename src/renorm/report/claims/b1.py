@@ -75,7 +75,7 @@ def share_rising(one: Dynamics, rise: float, seed: int) -> dict[str, float]:
 
 
 def certificates(experiments: Experiments, activations: list[str]) -> dict[str, Any]:
-    """What certificates say of networks with the map's own symmetries."""
+    """Certificates of networks with the symmetries of the map."""
     asked = [{"activation": activation, "symmetry": name} for activation in activations for name in OWN]
     found = experiments.compute_many("certificate of the matching symmetry", asked, examine)
     return {f"{own['activation']} {own['symmetry']}": one for own, one in zip(asked, found, strict=True)}
@@ -110,14 +110,14 @@ def examine(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim."""
+    """The verdict, by the rule of the claim."""
     removed = [median < thresholds["generalises"] for median in numbers["largest_median"].values()]
     removed.append(numbers["faster"]["low"] > thresholds["faster"])
     return "yes" if all(removed) else "partly" if any(removed) else "no"
 
 
 def remarks(numbers: Mapping[str, Any]) -> list[str]:
-    """What a physicist should know."""
+    """The summary for a physicist."""
     medians = ", ".join(f"{name} {value:.1e}" for name, value in numbers["largest_median"].items())
     rising = ", ".join(f"{name} {one['share']:.0%}" for name, one in numbers["rising"].items())
     return [

@@ -38,7 +38,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the question.
+    """The verdict, by the rule of the question.
 
     Args:
         numbers: case -> for each order the median gap of K = 4, with its interval.
@@ -55,7 +55,7 @@ def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
 
 
 def remarks(found: Gaps) -> list[str]:
-    """In words: how much of the gap each closure removes."""
+    """Say how much of the gap each closure removes."""
     lines = []
     for method, name in (("joint2", "K = 2"), ("joint4", "K = 4")):
         ratios = [

@@ -74,7 +74,7 @@ def exact_eigenvalues(order: int) -> Numbers:
 
 
 def variant_numbers(result: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Of one variant, over its members: errors of eigenvalues and flow, medians with intervals."""
+    """For the members of one variant: errors of eigenvalues and flow, medians with intervals."""
     found = np.array(result["eigenvalues"], dtype=float)
     relative = np.abs(found / exact_eigenvalues(found.shape[1] - 1) - 1)
     variance = np.array(result["k"], dtype=float)[-1, 1] / result["exact_k"][-1][1]
@@ -103,7 +103,7 @@ def is_step(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> bool
 
 
 def verdict(numbers: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, float]) -> str:
-    """The rule of the question.
+    """The verdict, by the rule of the question.
 
     Args:
         numbers: variant -> ``eigenvalue``, ``variance`` and ``distance``, each a median with its interval.

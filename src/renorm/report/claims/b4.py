@@ -90,7 +90,7 @@ def mean_share(*samples: Sample, axis: int = -1) -> Any:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the question."""
+    """The verdict, by the rule of the question."""
     learned = [
         share >= thresholds["half"]
         for name, share in numbers["share_of_architectures"].items()
@@ -100,7 +100,7 @@ def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
 
 
 def remarks(numbers: Mapping[str, Any]) -> list[str]:
-    """What a physicist should know."""
+    """The summary for a physicist."""
     found = [
         "Under a symmetric law sum, difference and their negatives have the same distribution: no loss of "
         "distributions tells them apart, "

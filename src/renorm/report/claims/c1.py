@@ -54,7 +54,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim."""
+    """The verdict, by the rule of the claim."""
     generalise = numbers["largest_median"] < thresholds["generalises"]
     alike = numbers["largest_difference"] < thresholds["matters"]
     return ("not reproduced", "partly", "reproduced")[generalise + alike]

@@ -58,7 +58,7 @@ def examine(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim."""
+    """The verdict, by the rule of the claim."""
     certified = (
         numbers["certificates"]["full"]["verdict"] == "not representable"
         and numbers["certificates"]["free"]["verdict"] == "representable"
@@ -101,7 +101,7 @@ def tied_numbers(claim: Claim, experiments: Experiments) -> dict[str, Any]:
 
 
 def remarks(numbers: Mapping[str, Any]) -> list[str]:
-    """What a physicist should know."""
+    """The summary for a physicist."""
     tied = numbers["tied_networks"]
     bounds = numbers["certificates"]["full"]["best_errors"]
     found = ", ".join(f"{format_error(error)} for weights up to {bound:g}" for bound, error in bounds)
@@ -115,7 +115,7 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
 
 
 def tried_budgets(numbers: Mapping[str, Any]) -> str:
-    """The errors over budgets, in words."""
+    """Describe the errors over budgets."""
     found = ", ".join(f"{format_error(one['median'])} at {steps}" for steps, one in numbers["budgets"]["full"].items())
     return f"Widths and training budgets; the median error of fully tied networks of width 8 is {found} steps."
 

@@ -61,14 +61,14 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim."""
+    """The verdict, by the rule of the claim."""
     worse = all(one["low"] > np.log10(thresholds["even_worse"]) for one in numbers["over_tied_quadratic"].values())
     broken = all(one["decades"] >= np.log10(thresholds["broken"]) for one in numbers["over_free_relu"].values())
     return ("not reproduced", "partly", "reproduced")[worse + broken]
 
 
 def remarks(numbers: Mapping[str, Any]) -> list[str]:
-    """What a physicist should know."""
+    """The summary for a physicist."""
     dead = numbers["share_of_relu_networks_that_learned_nothing"]
     most = max((share, name) for name, share in dead.items() if name.startswith(("full", "hidden")))
     free = [one["median"] for name, one in numbers["errors"].items() if name.startswith("relu free")]

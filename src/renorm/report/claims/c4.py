@@ -24,7 +24,7 @@ TRIED = (
 
 
 def judge(claim: Claim, experiments: Experiments) -> Finding:
-    """Run the fits, scale their errors, and say what the peak does."""
+    """Run the fits, scale their errors, and describe the peak."""
     own = claim.settings
     common = {name: own[name] for name in ("distances", "stops", "replicas")}
     fits = [_with_cost(common | dict(fit)) for fit in own["fits"]]
@@ -55,7 +55,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim.
+    """The verdict, by the rule of the claim.
 
     Args:
         numbers: see :func:`judged`.
@@ -73,7 +73,7 @@ def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
 
 
 def judged(fits: list[dict[str, Any]]) -> dict[str, float]:
-    """Of the fits of all widths, the numbers that the rule speaks of: the least drops, and the largest shift of the peak."""
+    """The numbers that the rule needs, over the fits of all widths: the least drops, and the largest shift of the peak."""
     return {
         "drop_held_out": min(max(fit["drop_held_out"]) for fit in fits),
         "drop_trained": min(max(fit["drop_trained"]) for fit in fits),
@@ -84,7 +84,7 @@ def judged(fits: list[dict[str, Any]]) -> dict[str, float]:
 def fit_numbers(
     u: Numbers, t: Numbers, result: Mapping[str, Any], solved: float, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """What finite-size scaling says of one stack.
+    """Finite-size scaling of one stack.
 
     Args:
         u: distances from slope 1, increasing.
@@ -125,7 +125,7 @@ def fit_numbers(
 
 
 def first_run(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Of some flags, the first unbroken run of those that are up.
+    """The first unbroken run of true values among some flags.
 
     Example:
         >>> first_run(np.array([False, True, True, False, True])).tolist()
@@ -149,7 +149,7 @@ def _effect(fits: list[dict[str, Any]]) -> Effect:
 
 
 def remarks(fits: Mapping[str, Mapping[str, Any]], descents: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """In words: exponents, what theory says of them, and what the order parameter does."""
+    """Describe the exponents, their theory, and the order parameter, in words."""
     exponents = "; ".join(
         f"{label}: {fit['exponent'][0]:.2f} [{fit['exponent'][1]:.2f}, {fit['exponent'][2]:.2f}]"
         for label, fit in fits.items()

@@ -60,7 +60,7 @@ TRIED = (
 
 
 def curve_settings(curves: Mapping[str, Any], symmetry: str, depth: int) -> dict[str, Any]:
-    """What one stack of loss curves is asked for, the same for all claims that need it."""
+    """The settings of one stack of loss curves, the same for all claims that need it."""
     return {**curves, "symmetry": symmetry, "depth": depth, "cost": depth}
 
 
@@ -98,7 +98,7 @@ def slowdown(first: Dynamics, second: Dynamics, seed: int) -> dict[str, float]:
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim."""
+    """The verdict, by the rule of the claim."""
     slower = numbers["slower"]["low"] > thresholds["slower"]
     rising = numbers["more_often_rising"]["difference"] >= thresholds["share"]
     resting = numbers["more_plateaus"]["difference"] >= thresholds["plateaus"]
@@ -129,7 +129,7 @@ def _described(one: Dynamics, rows: Any, rise: float) -> dict[str, float]:
 
 
 def turned_numbers(one: Dynamics, turned: Any) -> dict[str, float]:
-    """Of two hidden layers: how many members have the sign that undoes the bend, and how many of either sign learn."""
+    """For two hidden layers: how many members have the sign that undoes the bend, and how many of either sign learn."""
     learned = np.isfinite(one["time"])
     return {
         "share": float(turned.mean()),
@@ -160,7 +160,7 @@ def _mean(row: Sequence[float | None]) -> float:
 
 
 def remarks(numbers: Mapping[str, Any]) -> list[str]:
-    """What a physicist should know."""
+    """The summary for a physicist."""
     full, free = (numbers["dynamics"][f"{name}, depth 1"]["all slopes"] for name in ("full", "free"))
     found = [
         f"One hidden layer: {full['learned']:.0%} of fully tied networks reach the threshold against "

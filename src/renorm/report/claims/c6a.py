@@ -18,7 +18,7 @@ from ..splines import train_splines
 
 
 def judge(claim: Claim, experiments: Experiments) -> Finding:
-    """Train all variants, compare errors, and find out where held-out errors come from."""
+    """Train all variants, compare errors, and locate where held-out errors come from."""
     results = run_variants(claim, experiments)
     numbers = {name: variant_numbers(result, experiments.seed) for name, result in results.items()}
     verdict_ = verdict({name: numbers[name] for name in claim.settings["judged"]}, claim.thresholds)
@@ -77,7 +77,7 @@ def run_variants(claim: Claim, experiments: Experiments) -> dict[str, dict[str, 
 
 
 def verdict(numbers: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim.
+    """The verdict, by the rule of the claim.
 
     Args:
         numbers: variant -> ``trained`` and ``held_out``, each a median with its interval.

@@ -48,7 +48,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 
 
 def verdict(numbers: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim.
+    """The verdict, by the rule of the claim.
 
     Args:
         numbers: variant -> ``index``, the median with its interval, and ``fall``, the factor by which it fell.
@@ -75,7 +75,7 @@ def variant_numbers(result: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 
 def remarks(numbers: Mapping[str, Mapping[str, Any]], judged: list[str]) -> list[str]:
-    """In words: splines against networks, within the support and beyond, trained against fixed weights."""
+    """Compare splines with networks, inside and outside the support, and trained with fixed weights, in words."""
 
     def listed(key: str, names: list[str]) -> str:
         return ", ".join(f"{numbers[name][key][0]:.2g} ({name})" for name in names)

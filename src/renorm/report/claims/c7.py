@@ -91,14 +91,14 @@ def largest_gain(ratios: Mapping[str, Mapping[str, Mapping[str, float]]]) -> tup
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim."""
+    """The verdict, by the rule of the claim."""
     comparable = numbers["pair_comparable"] >= thresholds["most"]
     unexploited = largest_gain(numbers["over_mlp"])[1]["decades"] >= -thresholds["comparable"]
     return ("not reproduced", "partly", "reproduced")[comparable + unexploited]
 
 
 def remarks(numbers: Mapping[str, Any], blocks: Blocks) -> list[str]:
-    """What a physicist should know."""
+    """The summary for a physicist."""
     pair = ", ".join(f"{name} {one['decades']:+.1f}" for name, one in numbers["over_mlp"][str(PAIR)].items())
     found = [
         f"Decades over the MLP on the directed pair: {pair}. The layer graph_conv on it is the MLP, weight by weight."

@@ -100,7 +100,7 @@ def readout_gaps(results: Mapping[str, list[dict[str, Any]]], seed: int) -> Gaps
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim.
+    """The verdict, by the rule of the claim.
 
     Args:
         numbers: case -> for each order the median gap, with its interval.

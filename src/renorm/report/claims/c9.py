@@ -73,7 +73,7 @@ def shares(gains: Mapping[str, Mapping[str, Mapping[str, float]]], helps: float)
 
 
 def verdict(numbers: Mapping[str, Any], thresholds: Mapping[str, float]) -> str:
-    """The rule of the claim."""
+    """The verdict, by the rule of the claim."""
     both, one = numbers["better_than_both"], max(numbers["better_than_free"], numbers["better_than_full"])
     if both >= thresholds["most"]:
         return "reproduced"
@@ -87,7 +87,7 @@ def median_gain(*samples: Sample, axis: int = -1) -> Any:
 
 
 def remark(numbers: Mapping[str, Any], judged: Cells) -> str:
-    """Where free weights are the best after all."""
+    """Describe the cells where free weights are the best."""
     free = [f"{name} (width {width})" for (name, width), own in judged.items() if best(own) in ("free", "input")]
     return (
         f"The matching symmetry is ten times better than fully tied weights in {numbers['better_than_full']:.0%} "
