@@ -65,9 +65,8 @@ def test_states_are_all_blocks(coupling: float) -> None:
     assert found is not None
     spins, weights = chain(coupling, 5)
     wanted = {tuple(block): weight for block, weight in zip(spins.tolist(), weights.tolist(), strict=True)}
-    assert {
-        tuple(map(int, block)): p for block, p in zip(found[0].tolist(), found[1].tolist(), strict=True)
-    } == pytest.approx(wanted)
+    states = {tuple(map(int, block)): p for block, p in zip(found[0].tolist(), found[1].tolist(), strict=True)}
+    assert states == pytest.approx(wanted)
     assert IsingChain(coupling).states(17) is None
 
 
@@ -190,9 +189,9 @@ def test_samples_have_the_exact_cumulants(text: str) -> None:
 
 @pytest.mark.parametrize("rho", [0.6, -0.97])
 def test_correlations_of_the_ar1(rho: float) -> None:
-    x = AR1(rho, laws.Laplace()).blocks(100_000, 4, seeded(4)).double()
+    x = AR1(rho, laws.Laplace()).blocks(20_000, 4, seeded(4)).double()
     correlation = torch.corrcoef(x.T)[0]
-    torch.testing.assert_close(correlation, rho ** torch.arange(4, dtype=torch.float64), rtol=0, atol=0.02)
+    torch.testing.assert_close(correlation, rho ** torch.arange(4, dtype=torch.float64), rtol=0, atol=0.04)
 
 
 def test_innovations_without_moments() -> None:
@@ -281,7 +280,7 @@ def test_targets_of_linear_maps_are_exact(block_map: str) -> None:
         exact, one = data.target_cumulants(law), data.variable_cumulants(law)
         assert exact is not None
         assert one is not None
-        y = data.map(source.blocks(200_000, 3, seeded(7)).double())
+        y = data.map(source.blocks(50_000, 3, seeded(7)).double())
         assert bool(((kstat(y, order=4) - exact).abs() <= 6 * kstat_stderr(y, order=4) + 1e-4).all())
         torch.testing.assert_close(data.existing_cumulants(law), exact)
         if "decimation" in block_map:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import subprocess
 import sys
@@ -155,6 +156,62 @@ def test_a_sweep_over_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert Path(f"{kind}.png").stat().st_size > 0
 
 
+def exact_columns(run: Path, law: str, folder: str = "cumulants") -> list[list[float]]:
+    """The exact cumulants beside the outputs under a law, of every row."""
+    names = [f"exact{n}" for n in range(1, 5)]
+    rows = [row for row in pq.read_table(run / folder).to_pylist() if row["law"] == law and row["layer"] == "out"]
+    return [[row[name] for name in names] for row in rows]
+
+
+def test_blocks_that_depend_on_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fit, test and resume; with the exact cumulants of the normalised sum, and their curves."""
+    chain, process = "ising_chain(coupling=0.5)", "ar1(rho=0.9, law=gamma(shape=2, scale=1))"
+    words = ["fit", "--config", "mlp_relu_free", "--data.train_laws", f"['{chain}']", *SHORT, "--name", "chain"]
+    words += ["--data.held_out_laws", f"['{process}', 'ising_chain(coupling=1)', 'gaussian()']"]
+    words += ["--cumulants.laws", f"['{chain}', '{process}']", "--cumulants.figure_every_n_epochs", "1"]
+    assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 0
+    run = tmp_path / "chain" / "version_0"
+    t = math.tanh(0.5)
+    # s_1 + s_2 is 0, or ±2 with probability (1 + t) / 4 each
+    for row in exact_columns(run, chain):
+        assert row == pytest.approx([0, 1 + t, 0, 2 * (1 + t) - 3 * (1 + t) ** 2])
+    # mean 2 sqrt((1 + rho) / (1 - rho)), and variance 2 (1 + rho), of one variable and of the normalised sum
+    assert exact_columns(run, process)[0][:2] == pytest.approx([2**0.5 * 2 * 19**0.5, 2 * 1.9])
+    assert {f"cumulant_flow/{law}" for law in (chain, process)} <= tags(run)
+    checkpoint = str(run / "checkpoints" / "last.ckpt")
+    assert main(["test", "--ckpt_path", checkpoint, "--trainer.accelerator", "cpu"]) == 0
+    results = json.loads((run / "checkpoints" / "test_results.json").read_text())
+    assert set(results["results"]) == {chain, process, "ising_chain(coupling=1)", "gaussian(mean=0, std=1)"}
+    assert main(["fit", "--ckpt_path", checkpoint, "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]) == 0
+    assert len(exact_columns(run, chain)) == 4  # 2 members, 2 epochs
+    capsys.readouterr()
+
+
+def test_a_map_that_is_exact_for_some_laws_only(tmp_path: Path) -> None:
+    """Cumulants of a majority are known for spins, and for no other law: empty cells, and no curve."""
+    words = ["fit", "--config", "majority", "--data.train_laws", "['rademacher()', 'gaussian()']", *SHORT]
+    words += ["--data.held_out_laws", "[]", "--name", "majority", "--trainer.default_root_dir", str(tmp_path)]
+    assert main(words) == 0
+    rows = pq.read_table(tmp_path / "majority" / "version_0" / "rg_flow").to_pylist()
+    for law, known in (("rademacher()", True), ("gaussian(mean=0, std=1)", False)):
+        found = [row["exact_k2"] for row in rows if row["law"] == law]
+        assert found
+        assert all((value is not None) == known for value in found)
+
+
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        ("ising_chain(coupling=inf)", "ising_chain: coupling=inf is out of range; allowed: -1e+30 to 1e+30"),
+        ("ar1(rho=1)", "ar1: rho=1.0 is out of range; allowed: above -1, below 1"),
+        ("ar1(law=gausian())", "law 'gausian' is unknown (did you mean 'gaussian'?); allowed: "),
+    ],
+)
+def test_bad_sources_are_refused(law: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config", "mlp_relu_free", "--data.train_laws", f"['{law}']"]) == 2
+    assert message in one_line(capsys.readouterr().err)
+
+
 def run_example(name: str, *words: str, folder: Path) -> str:
     command = [sys.executable, str(EXAMPLES / name), *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -260,7 +317,7 @@ def test_rows_of_a_file_are_blocks(files: Path) -> None:
         (["--data.train_laws", "blocks(path=missing.npy)"], "cannot be read (No such file or directory)"),
         (["--data.train_laws", "blocks(path=pairs.csv)"], "is not an NPY file"),
         (["--data.train_laws", "mixture(1*blocks(path=pairs.npy))"], "law 'blocks' is unknown"),
-        (["--data.train_laws", "block(path=pairs.npy)"], "or a source of blocks: blocks"),
+        (["--data.train_laws", "block(path=pairs.npy)"], "or a source of blocks: ar1, blocks, ising_chain"),
         (["--data", "my.Missing"], "data='my.Missing' is not imported"),
         (["--data", "a b"], "data='a b' is neither a file nor a class"),
         (["--data", "renorm.datamodules.Blocks"], "is not a data module"),
