@@ -8,13 +8,14 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import settings
 
 from .composing import composed_only
-from .forked import run_forked
+from .forked import Forked, run_forked
 
 # many examples for those tests that leave their number open
 settings.register_profile("thorough", max_examples=350)
@@ -33,6 +34,16 @@ def denormal_numbers() -> Iterator[None]:
 def figures_are_composed_only(request: pytest.FixtureRequest) -> Iterator[None]:
     """Figures for TensorBoard are drawn in tests that are marked ``draws``."""
     with contextlib.nullcontext() if request.node.get_closest_marker("draws") else composed_only():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers() -> Iterator[None]:
+    """Workers of sweeps and reports are forked from the server, too; a sweep in a process of its own starts its own anew."""
+    from renorm.sweep import local
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "multiprocessing", SimpleNamespace(get_context=lambda method: Forked))
         yield
 
 

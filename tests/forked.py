@@ -7,8 +7,11 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -36,6 +39,35 @@ def run_forked(
             process.kill()
             raise AssertionError(f"{words} ran for more than five minutes\n{err.read_text()}")
         return subprocess.CompletedProcess(words, process.exitcode, out.read_text(), err.read_text())
+
+
+class Forked:
+    """In the place of a context of multiprocessing: its processes are forked from the server, and know our environment."""
+
+    Pipe = CONTEXT.Pipe
+
+    @staticmethod
+    def Process(target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> BaseProcess:  # noqa: N802
+        """A process that runs a function of a module."""
+        return CONTEXT.Process(target=_in_environment, args=({**os.environ}, target, args), daemon=daemon)
+
+
+def run_together(target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> list[int | None]:
+    """Run a function of a module in processes that work together, one for each tuple of arguments; their exit codes."""
+    processes = [Forked.Process(target, args, daemon=True) for args in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        process.kill()
+    return [process.exitcode for process in processes]
+
+
+def _in_environment(environment: dict[str, str], target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    target(*args)
 
 
 def _run(words: list[str], cwd: Path, script: Path | None, out: Path, err: Path, draws: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -221,7 +222,13 @@ NO_NAMES += ["a.", "a ", " a", "x" * 256]
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
-def test_names_that_are_not_one_folder(name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_are_not_one_folder(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^name={re.escape(repr(name))} is not the name of one folder; allowed: "):
+        check_folder_name("name", name)
+
+
+@pytest.mark.parametrize("name", ["..", "-a", "a\0b", "x" * 256])
+def test_a_fit_takes_no_such_name(name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", f"--name={name}"]) == 2
     assert f"name={name!r} is not the name of one folder" in one_line(capsys.readouterr().err)
     assert list(empty_folder.iterdir()) == []

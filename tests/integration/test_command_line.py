@@ -187,10 +187,12 @@ def test_predict_writes_every_member(run_folder: Path, tmp_path: Path) -> None:
     assert outputs[1].tolist() == pytest.approx(table["member_1"].to_pylist()[:20], rel=1e-5, abs=1e-6)
 
 
-def test_checkpoints_load_in_another_persons_script(run_folder: Path, tmp_path: Path) -> None:
+def test_checkpoints_load_in_another_persons_script(renorm: Run, run_folder: Path, tmp_path: Path) -> None:
     checkpoint = run_folder / "checkpoints" / "best.ckpt"
     code = f"import torch, renorm; m = renorm.zoo.MLP.load_from_checkpoint({str(checkpoint)!r}); print(m(torch.ones(4, 2)).shape)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (tmp_path / "theirs.py").write_text(code)
+    done = renorm(cwd=tmp_path, script=tmp_path / "theirs.py")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "torch.Size([3, 4])"
     assert isinstance(MLP.load_from_checkpoint(checkpoint), StackedModel)
 

@@ -65,9 +65,8 @@ def test_all_commands_run_in_order(folder: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
     checks = "\nassert y.shape == (16, 1000) and list(layers) == ['pre0', 'act0', 'out'], (y.shape, list(layers))"
     checks += "\nassert k.shape == error.shape == (4, 3) and torch.allclose(metric.compute().k, k)"
-    done = subprocess.run(
-        [sys.executable, "-c", code + checks], cwd=folder, capture_output=True, text=True, check=False
-    )
+    (folder / "readme.py").write_text(code + checks)
+    done = run_forked([], folder, folder / "readme.py")
     assert done.returncode == 0, done.stderr
 
 
@@ -85,7 +84,8 @@ def test_make_targets_that_the_readme_names_exist() -> None:
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    (tmp_path / "page.py").write_text(code)
+    done = run_forked([], tmp_path, tmp_path / "page.py")
     assert done.returncode == 0, done.stderr
 
 
