@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import gc
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import settings
+
+from .composing import composed_only
+from .forked import Forked, run_forked
+
+# many examples for those tests that leave their number open
+settings.register_profile("thorough", max_examples=350)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -22,22 +30,35 @@ def denormal_numbers() -> Iterator[None]:
     torch.set_flush_denormal(False)
 
 
+@pytest.fixture(autouse=True)
+def figures_are_composed_only(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Figures for TensorBoard are drawn in tests that are marked ``draws``."""
+    with contextlib.nullcontext() if request.node.get_closest_marker("draws") else composed_only():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers() -> Iterator[None]:
+    """Workers of sweeps and reports are forked from the server, too; a sweep in a process of its own starts its own anew."""
+    from renorm.sweep import local
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "multiprocessing", SimpleNamespace(get_context=lambda method: Forked))
+        yield
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def renorm() -> Run:
-    """Run ``python -m renorm ...`` and return what it printed and its exit code."""
+    """Run ``python -m renorm ...``, or a script, in a process of its own; return what it printed and its exit code."""
 
     def run(*words: str | Path, cwd: Path, script: Path | None = None) -> subprocess.CompletedProcess[str]:
-        program = ["-m", "renorm"] if script is None else [str(script)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        return subprocess.run(
-            [sys.executable, *program, *map(str, words)],
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return run_forked([str(word) for word in words], cwd, script)
 
     return run
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from renorm.bench import measure, threads
 from renorm.bench.figures import draw_growth, draw_parts
 from renorm.bench.loops import bare_step, stack
 from renorm.bench.measure import EPOCHS, slopes
 from renorm.bench.memory import step_memory
+from renorm.cli import bench as command
 from renorm.cli import main
 
 
@@ -62,11 +64,23 @@ def test_the_bars_are_shares_of_the_whole() -> None:
     assert np.allclose(widths[:, EPOCHS.index(200)], [12.5, 37.5, 50])
 
 
-@pytest.mark.slow
-def test_the_command_writes_tables_and_figures(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "renorm", "bench", "--quick", "--threads", "1", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small stacks, uncompiled, and few steps: the sizes are what takes minutes."""
+    for module in (measure, threads):
+        monkeypatch.setattr(module, "stack", functools.partial(stack, compile_=False))
+    monkeypatch.setattr(measure, "DEFAULT_EPOCH", 10)
+    growth = {"members": [1, 2, 4], "width": [4, 8], "depth": [1, 2], "batch": [16, 32]}
+    for name, value in {"MEMBERS": 4, "QUICK_GROWTH": growth, "QUICK_SIZES": (2,), "CONVERGED_STEPS": 4000}.items():
+        monkeypatch.setattr(command, name, value)
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_command_writes_tables_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--quick", "--threads", "1", "--out", str(tmp_path)]) == 0
     content = json.loads((tmp_path / "bench.json").read_text())
     assert content["machine"]["threads"] == 1
     assert len(content["goals"]) == 6
@@ -76,7 +90,7 @@ def test_the_command_writes_tables_and_figures(tmp_path: Path) -> None:
     named = {"sampling", "forward", "backward", "optimiser", "Lightning", "validation", "callbacks"}
     assert set(content["parts"]) == named
     text = (tmp_path / "bench.md").read_text()
-    assert text in done.stdout
+    assert text in capsys.readouterr().out
     for name in ("growth.png", "parts.png"):
         assert (tmp_path / name).stat().st_size > 5000
 

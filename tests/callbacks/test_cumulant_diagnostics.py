@@ -141,6 +141,7 @@ def test_both_methods_agree_within_the_standard_errors() -> None:
             assert float(z[n].square().nanmean().sqrt()) < 2.5  # units of a network share the sample
 
 
+@pytest.mark.draws
 def test_everything_is_logged_drawn_and_written(tmp_path: Path) -> None:
     callback = CumulantDiagnostics(laws=["uniform()", "exponential()"], samples=64, figure_every_n_epochs=1)
     model = MLP(width=4, depth=2, negative_slope=[0.1, 0.9], replicas=2)
@@ -195,6 +196,7 @@ def test_how_often(arguments: dict[str, int], epochs: list[int], tmp_path: Path)
     assert (tmp_path / "cumulants").exists() == bool(epochs)
 
 
+@pytest.mark.draws
 def test_a_diverged_member_does_not_hide_the_others(tmp_path: Path) -> None:
     model = MLP(width=2, replicas=3)
     with torch.no_grad():
@@ -240,6 +242,7 @@ def test_quadrature_refuses_a_law_before_training(tmp_path: Path) -> None:
     assert not (tmp_path / "cumulants").exists()
 
 
+@pytest.mark.draws
 def test_graphs_log_and_write_what_is_across_nodes(tmp_path: Path) -> None:
     model = GNN(graph="ring", block_size=3, width=2, replicas=2)
     fit(CumulantDiagnostics(), tmp_path, model, block_size=3)

@@ -80,6 +80,7 @@ def test_cumulants_that_do_not_exist_have_no_error(tmp_path: Path) -> None:
     assert "generalization/student_t(df=3.5)/k4_error" not in logged
 
 
+@pytest.mark.draws
 def test_diverged_members_are_left_out_of_quantiles(tmp_path: Path) -> None:
     model = exact_map()
     with torch.no_grad():

@@ -26,6 +26,7 @@ def exact_stack(members: int = 3) -> MLP:
     return model
 
 
+@pytest.mark.draws
 def test_logged_drawn_and_written(tmp_path: Path) -> None:
     callback, model = RGFlow(laws=["uniform()", "gamma(shape=2)"], steps=3, samples=200, order=4), MLP(replicas=3)
     fit(callback, tmp_path, model)

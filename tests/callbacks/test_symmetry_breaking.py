@@ -70,6 +70,7 @@ def test_statistics_over_members() -> None:
     assert np.isnan(order_parameter(torch.tensor([torch.nan]))).all()
 
 
+@pytest.mark.draws
 def test_everything_is_logged_drawn_and_written(tmp_path: Path) -> None:
     callback = SymmetryBreaking(figure_every_n_epochs=1)
     fit(callback, tmp_path)

@@ -42,6 +42,7 @@ def fitted(tmp_path: Path, callback: TheoryGap, model: Any = None, epochs: int =
     return stack, trainer
 
 
+@pytest.mark.draws
 def test_scalars_figures_and_tables_of_every_epoch(tmp_path: Path) -> None:
     callback = TheoryGap(laws=LAW, samples=512, members=3)
     _, trainer = fitted(tmp_path, callback)

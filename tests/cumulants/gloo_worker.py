@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import torch
 import torch.distributed as dist
 
@@ -26,7 +24,3 @@ def main(rank: int, world_size: int, rendezvous: str, data: str, out: str) -> No
         results.append(tuple(metric.compute()))
     torch.save({"world_size": dist.get_world_size(), "rows": len(mine), "results": results}, f"{out}.{rank}")
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6])

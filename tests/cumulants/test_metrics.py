@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,8 @@ from torchmetrics import Metric, MetricCollection
 
 from renorm.cumulants import Cumulants, JointCumulants, joint_kstat, joint_sums, kstat, kstat_stderr
 
-WORKER = Path(__file__).parent / "gloo_worker.py"
+from ..forked import run_together
+from . import gloo_worker
 
 
 def sample(n: int = 300, features: int = 3, seed: int = 0) -> Tensor:
@@ -131,13 +129,9 @@ def test_in_a_collection() -> None:
 def test_several_processes(world_size: int, tmp_path: Path) -> None:
     x = sample(5000) + 1e6
     torch.save(x, tmp_path / "data.pt")
-    words = [str(world_size), str(tmp_path / "rendezvous"), str(tmp_path / "data.pt"), str(tmp_path / "out")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen([sys.executable, str(WORKER), str(rank), *words], env=environment)
-        for rank in range(world_size)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0] * world_size
+    places = [str(tmp_path / name) for name in ("rendezvous", "data.pt", "out")]
+    ranks = [(rank, world_size, *places) for rank in range(world_size)]
+    assert run_together(gloo_worker.main, ranks) == [0] * world_size
     found = [torch.load(tmp_path / f"out.{rank}") for rank in range(world_size)]
     assert [f["world_size"] for f in found] == [world_size] * world_size
     assert [f["rows"] for f in found] == ([7, 0, 2993, 2000] if world_size == 4 else [4000, 1000])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -151,14 +152,20 @@ def test_broken_configs(empty_folder: Path, capsys: pytest.CaptureFixture[str]) 
         assert word in one_line(capsys.readouterr().err)
 
 
+def by_python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """What the interpreter itself says of it, started anew."""
+    program = [sys.executable, "-m", "renorm", *words]
+    return subprocess.run(program, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
 def test_in_a_process_of_its_own(renorm: Run, run_folder: Path, tmp_path: Path) -> None:
     shutil.copy(run_folder / "checkpoints" / "last.ckpt", tmp_path / "copy.ckpt")
-    for words in (
-        ("fit", "--model.widht", "8"),
-        ("test", "--ckpt_path", "copy.ckpt", "--model.depth", "2"),
-        ("nonsense",),
+    for run, *words in (
+        (by_python, "fit", "--model.widht", "8"),
+        (renorm, "test", "--ckpt_path", "copy.ckpt", "--model.depth", "2"),
+        (by_python, "nonsense"),
     ):
-        done = renorm(*words, cwd=tmp_path)
+        done = run(*words, cwd=tmp_path)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         one_line(done.stderr)
@@ -215,7 +222,13 @@ NO_NAMES += ["a.", "a ", " a", "x" * 256]
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
-def test_names_that_are_not_one_folder(name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_are_not_one_folder(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^name={re.escape(repr(name))} is not the name of one folder; allowed: "):
+        check_folder_name("name", name)
+
+
+@pytest.mark.parametrize("name", ["..", "-a", "a\0b", "x" * 256])
+def test_a_fit_takes_no_such_name(name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", f"--name={name}"]) == 2
     assert f"name={name!r} is not the name of one folder" in one_line(capsys.readouterr().err)
     assert list(empty_folder.iterdir()) == []
@@ -296,7 +309,7 @@ def test_options_of_every_command_take_negative_numbers(empty_folder: Path, caps
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no pipes of this kind")
-@pytest.mark.parametrize("command", ["zoo list", "zoo cards", "--help", "zoo show mlp_relu_free.uniform"])
+@pytest.mark.parametrize("command", ["zoo list", "--help", "zoo show mlp_relu_free.uniform"])
 def test_nobody_reads_the_output(command: str) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -306,22 +319,38 @@ def test_nobody_reads_the_output(command: str) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no pipes of this kind")
+def test_nobody_reads_what_needs_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main(["zoo", "cards"]) == 141
+
+
 @pytest.mark.slow
-def test_warnings_of_libraries_are_no_errors(tmp_path: Path) -> None:
+def test_warnings_of_libraries_are_no_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     environment = os.environ | {"PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
     small = [*QUICK, "--trainer.max_steps", "1", "--model.compile", "false", "--data.held_out_laws", "[]"]
-    for words, code in ((["fit", "--model.width", "0"], 2), (["fit", *small], 0)):
-        done = subprocess.run(
-            [sys.executable, "-m", "renorm", *words],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "renorm", "fit", *small],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.simplefilter("error")
+        assert main(["fit", "--model.width", "0"]) == 2
+    one_line(capsys.readouterr().err)
 
 
 def test_warnings_of_ones_own_stay_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from renorm.zoo import MLP, StackedModel, clt_map
 from renorm.zoo.registry import list_models
 
 from ..conftest import QUICK, Run
+from ..reliability.runs import start
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -43,10 +44,14 @@ def test_help_and_version_import_no_torch() -> None:
     assert "renorm 0." in done.stdout
 
 
-def test_module_and_script_are_the_same_program(renorm: Run, tmp_path: Path) -> None:
+def test_module_and_script_are_the_same_program(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("renorm")
     assert script.exists()
-    by_module, by_script = renorm("--version", cwd=tmp_path), renorm("--version", cwd=tmp_path, script=script)
+    programs = [sys.executable, "-m", "renorm"], [sys.executable, str(script)]
+    by_module, by_script = (
+        subprocess.run([*program, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        for program in programs
+    )
     assert by_module.stdout == by_script.stdout
     assert by_module.returncode == by_script.returncode == 0
 
@@ -112,6 +117,7 @@ def test_test_needs_nothing_but_the_checkpoint(run_folder: Path, capsys: pytest.
     assert [path.name for path in run_folder.parent.iterdir()] == ["version_0"]
 
 
+@pytest.mark.draws
 def test_names_that_a_shell_a_table_or_a_figure_would_read_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,10 +187,12 @@ def test_predict_writes_every_member(run_folder: Path, tmp_path: Path) -> None:
     assert outputs[1].tolist() == pytest.approx(table["member_1"].to_pylist()[:20], rel=1e-5, abs=1e-6)
 
 
-def test_checkpoints_load_in_another_persons_script(run_folder: Path, tmp_path: Path) -> None:
+def test_checkpoints_load_in_another_persons_script(renorm: Run, run_folder: Path, tmp_path: Path) -> None:
     checkpoint = run_folder / "checkpoints" / "best.ckpt"
     code = f"import torch, renorm; m = renorm.zoo.MLP.load_from_checkpoint({str(checkpoint)!r}); print(m(torch.ones(4, 2)).shape)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (tmp_path / "theirs.py").write_text(code)
+    done = renorm(cwd=tmp_path, script=tmp_path / "theirs.py")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "torch.Size([3, 4])"
     assert isinstance(MLP.load_from_checkpoint(checkpoint), StackedModel)
 
@@ -220,16 +228,16 @@ def test_stopped_in_the_middle_of_an_epoch_and_resumed_is_bit_identical(tmp_path
 def test_killed_in_the_middle_of_an_epoch_and_resumed_is_bit_identical(tmp_path: Path) -> None:
     steps = ("--data.steps_per_epoch", "400", "--last_checkpoint.every_n_steps", "30")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    command = [sys.executable, "-m", "renorm", "fit", *FIT, *steps, "--trainer.default_root_dir"]
-    process = subprocess.Popen([*command, str(parts)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(["fit", *FIT, *steps, "--trainer.default_root_dir", parts], tmp_path / "log")
     last = parts / "mlp_leaky_relu_full" / "version_0" / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
     while not last.exists():
         assert time.monotonic() < deadline
-        assert process.poll() is None
+        assert process.exitcode is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert load(last)["global_step"] % 400, "the point of the test is a checkpoint inside an epoch"
     assert main(["fit", *FIT, *steps, "--ckpt_path", "last", "--trainer.default_root_dir", str(parts)]) == 0
     assert main(["fit", *FIT, *steps, "--trainer.default_root_dir", str(whole)]) == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ..conftest import QUICK
+from ..conftest import QUICK, Run
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sweeps.md"
 FIT = ["fit", "--config", "mlp_relu_free", "--model.replicas", "2", "--trainer.max_epochs", "1", *QUICK]
@@ -25,12 +25,13 @@ def in_process(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_torchrun_starts_two_processes_that_train_as_one(tmp_path: Path) -> None:
+def test_torchrun_starts_two_processes_that_train_as_one(renorm: Run, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1", "--nproc_per_node", "2"]
     rendezvous = ["--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0"]
     two = ["--trainer.devices", "2", "--trainer.accelerator", "cpu", "--trainer.strategy", "ddp"]
     in_process([*torchrun, *rendezvous, "-m", "renorm", *FIT, *two, "--trainer.default_root_dir", "two"], tmp_path)
-    in_process([sys.executable, "-m", "renorm", *FIT, "--trainer.default_root_dir", "one"], tmp_path)
+    done = renorm(*FIT, "--trainer.default_root_dir", "one", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     ends = []
     for name in ("one", "two"):
         (checkpoint,) = (tmp_path / name).glob("*/version_*/checkpoints/last.ckpt")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +24,7 @@ from renorm.sweep.config import parse_sweep
 from renorm.sweep.point import run_point
 from renorm.zoo import MLP
 
+from ..conftest import Run
 from .test_bad_input import one_line
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -212,16 +211,10 @@ def test_bad_sources_are_refused(law: str, message: str, capsys: pytest.CaptureF
     assert message in one_line(capsys.readouterr().err)
 
 
-def run_example(name: str, *words: str, folder: Path) -> str:
-    command = [sys.executable, str(EXAMPLES / name), *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_a_map_of_ones_own(tmp_path: Path) -> None:
+def test_a_map_of_ones_own(renorm: Run, tmp_path: Path) -> None:
     words = ["fit", "--config", "mlp_relu_free", "--data.map", "midrange()", "--name", "midrange", *SHORT]
-    run_example("own_map.py", *words, folder=tmp_path)
+    done = renorm(*words, cwd=tmp_path, script=EXAMPLES / "own_map.py")
+    assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "midrange" / "version_0"
     assert (
         torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["renorm"]["recipe"]["data"]["map"]
@@ -229,13 +222,11 @@ def test_a_map_of_ones_own(tmp_path: Path) -> None:
     )
     assert not [tag for tag in tags(run) if "exact" in tag]
     words = ["test", "--ckpt_path", "last", "--name", "midrange", "--import", str(EXAMPLES / "own_map.py")]
-    done = subprocess.run(
-        [sys.executable, "-m", "renorm", *words], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = renorm(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_data_of_ones_own_are_measured_as_they_are(tmp_path: Path) -> None:
+def test_data_of_ones_own_are_measured_as_they_are(renorm: Run, tmp_path: Path) -> None:
     words = [
         "fit",
         "--config",
@@ -247,7 +238,9 @@ def test_data_of_ones_own_are_measured_as_they_are(tmp_path: Path) -> None:
         "--data.train_laws",
         "gaussian()",
     ]
-    run_example("own_data.py", *words, *SHORT, "--trainer.max_epochs", "8", "--name", "ar1", folder=tmp_path)
+    words += [*SHORT, "--trainer.max_epochs", "8", "--name", "ar1"]
+    done = renorm(*words, cwd=tmp_path, script=EXAMPLES / "own_data.py")
+    assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "ar1" / "version_0"
     table = pq.read_table(run / "cumulants")
     assert not [name for name in table.column_names if "exact" in name]
@@ -255,12 +248,12 @@ def test_data_of_ones_own_are_measured_as_they_are(tmp_path: Path) -> None:
     assert last == pytest.approx([1.7, 1.7], abs=0.06)  # 1 + rho, not the 1 of independent variables
     # the checkpoint knows the class, which --import makes known
     checkpoint = str(run / "checkpoints" / "last.ckpt")
-    again = [sys.executable, "-m", "renorm", "test", "--ckpt_path", checkpoint]
-    done = subprocess.run(again, cwd=tmp_path, capture_output=True, text=True, check=False)
+    again = ["test", "--ckpt_path", checkpoint]
+    done = renorm(*again, cwd=tmp_path)
     assert done.returncode == 2
     assert "is not imported" in done.stderr
     own = ["--import", str(EXAMPLES / "own_data.py")]
-    done = subprocess.run([*again, *own], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = renorm(*again, *own, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((run / "checkpoints" / "test_results.json").read_text())
     assert results["data"]["rho"] == 0.7

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,8 @@ from renorm.training.losses import LOSSES, Loss
 from renorm.training.metrics import OWN_METRICS, MemberMetric
 from renorm.zoo import MLP
 
+from ..conftest import Run
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own_loss.py"
 
 
@@ -32,14 +32,16 @@ class Bias(MemberMetric):
         return (prediction - target).mean(dim=-1)
 
 
-def test_the_example_trains_and_is_judged(tmp_path: Path) -> None:
+def test_the_example_trains_and_is_judged(renorm: Run, tmp_path: Path) -> None:
     short = "--trainer.max_epochs 2 --data.steps_per_epoch 20 --data.val_samples 256 --data.test_samples 256 --model.replicas 2"
     own = ["--model.loss", "huber", "--generalization.metrics", '["largest_error"]', "--name", "huber"]
-    fit = [sys.executable, str(EXAMPLE), "fit", *own, *short.split(), "--trainer.accelerator", "cpu"]
-    subprocess.run(fit, cwd=tmp_path, check=True, capture_output=True)
-    test = [sys.executable, "-m", "renorm", "test", "--ckpt_path", "last", "--name", "huber", "--import", str(EXAMPLE)]
+    fit = ["fit", *own, *short.split(), "--trainer.accelerator", "cpu"]
+    done = renorm(*fit, cwd=tmp_path, script=EXAMPLE)
+    assert done.returncode == 0, done.stderr
+    test = ["test", "--ckpt_path", "last", "--name", "huber", "--import", EXAMPLE]
     test += ["--generalization.metrics", '["largest_error"]', "--trainer.accelerator", "cpu"]
-    subprocess.run(test, cwd=tmp_path, check=True, capture_output=True)
+    done = renorm(*test, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "huber" / "version_0" / "checkpoints"
     results = json.loads((folder / "test_results.json").read_text())
     state = torch.load(folder / "last.ckpt", weights_only=True)

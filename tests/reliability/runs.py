@@ -19,6 +19,8 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 
 from renorm.cli import main
 
+from ..composing import composed_only
+
 Preparation = Callable[[], None]
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -34,7 +36,11 @@ CONTEXT.set_forkserver_preload(
 
 
 def start(
-    words: Sequence[str | Path], log: Path, prepare: Preparation | None = None, seconds: int = 120
+    words: Sequence[str | Path],
+    log: Path,
+    prepare: Preparation | None = None,
+    seconds: int = 120,
+    draws: bool = False,
 ) -> BaseProcess:
     """Run the command line in a process of its own; what it prints goes to a file, which is written anew.
 
@@ -43,15 +49,22 @@ def start(
         log: file for standard output and standard error.
         prepare: called in the process before anything else.
         seconds: after which the process says where it hangs.
+        draws: whether it draws its figures for TensorBoard, or only composes them.
     """
-    process = CONTEXT.Process(target=_run, args=([str(word) for word in words], str(log), prepare, seconds))
+    process = CONTEXT.Process(target=_run, args=([str(word) for word in words], str(log), prepare, seconds, draws))
     process.start()
     return process
 
 
-def run(words: Sequence[str | Path], log: Path, prepare: Preparation | None = None, seconds: int = 120) -> int:
+def run(
+    words: Sequence[str | Path],
+    log: Path,
+    prepare: Preparation | None = None,
+    seconds: int = 120,
+    draws: bool = False,
+) -> int:
     """Like :func:`start`, to its end; returns the exit code, negative for a signal."""
-    process = start(words, log, prepare, seconds)
+    process = start(words, log, prepare, seconds, draws)
     process.join(seconds)
     assert process.exitcode is not None, log.read_text()
     return process.exitcode
@@ -81,7 +94,7 @@ def _join(rank: int, size: int, port: int) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "tests"}
 
 
-def _run(words: list[str], log: str, prepare: Preparation | None, seconds: int) -> None:
+def _run(words: list[str], log: str, prepare: Preparation | None, seconds: int, draws: bool) -> None:
     with open(log, "wb", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
@@ -89,7 +102,8 @@ def _run(words: list[str], log: str, prepare: Preparation | None, seconds: int) 
     torch.set_num_threads(1)
     if prepare is not None:
         prepare()
-    sys.exit(main(words))
+    with contextlib.nullcontext() if draws else composed_only():
+        sys.exit(main(words))
 
 
 def events(run: Path) -> list[tuple[str, int, bytes]]:

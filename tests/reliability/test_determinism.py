@@ -35,6 +35,7 @@ FIT = [
 ]
 
 
+@pytest.mark.draws
 def test_the_same_command_twice(tmp_path: Path) -> None:
     """Checkpoints, scalars, figures and tables, byte by byte; paths and times aside."""
     one, other = tmp_path / "one", tmp_path / "other"

@@ -120,6 +120,7 @@ FIT = [
 ]
 
 
+@pytest.mark.draws
 def test_reported_left_out_and_still_frozen_after_a_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main([*FIT, "--trainer.default_root_dir", str(whole)]) == 0
@@ -189,7 +190,7 @@ HARD = {
 def test_every_variant_survives(name: str) -> None:
     """No exception but the one, no weight that is not finite, and metrics that are NaN for members that diverged only."""
     settings, lr = HARD[name]
-    for variant in map(find_variant, list_models()):
+    for number, variant in enumerate(map(find_variant, list_models())):
         cls = {"MLP": MLP, "GNN": GNN}[variant.class_path.rpartition(".")[2]]
         arguments = variant.arguments | {"replicas": 2, "optimizer": lambda p: torch.optim.Adam(p, lr=lr)}
         model = cls(**arguments)
@@ -202,7 +203,9 @@ def test_every_variant_survives(name: str) -> None:
         except AllDivergedError:
             assert len(model.divergence.steps) == 2
         else:
-            trainer.test(model, data, verbose=False)
-            lost = judge.results["gaussian(mean=0, std=1)"]["mse"].isnan()
-            assert lost[list(model.divergence.steps)].all(), variant
+            # to judge takes longest: where nobody diverged, every eighth shows that it works
+            if model.divergence.steps or number % 8 == 0:
+                trainer.test(model, data, verbose=False)
+                lost = judge.results["gaussian(mean=0, std=1)"]["mse"].isnan()
+                assert lost[list(model.divergence.steps)].all(), variant
         assert all(p.isfinite().all() for p in model.parameters()), variant

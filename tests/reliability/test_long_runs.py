@@ -63,7 +63,7 @@ def measured(out: Path) -> None:
 def test_two_hundred_epochs(tmp_path: Path) -> None:
     out, log = tmp_path / "measured.json", tmp_path / "log"
     words = [*FIT, "--trainer.default_root_dir", tmp_path]
-    assert run(words, log, functools.partial(measured, out), seconds=500) == 0, log.read_text()
+    assert run(words, log, functools.partial(measured, out), seconds=500, draws=True) == 0, log.read_text()
     rows = json.loads(out.read_text())
     assert len(rows) == 200
     after = {name: np.array([row[name] for row in rows[20:]]) for name in rows[0]}

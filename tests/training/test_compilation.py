@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.training import compilation
 from renorm.training.compilation import compiled_losses, is_worth
 from renorm.zoo import GNN, MLP, StackedModel, clt_map
+
+from ..conftest import Run
 
 SAME: list[Any] = [
     (MLP, {"activation": "leaky_relu", "negative_slope": [0.1, 0.5, 1.0]}),
@@ -137,7 +137,7 @@ def test_refuses_other_values(value: Any) -> None:
 
 
 @needs_compiler
-def test_the_command_line_compiles(tmp_path: Path) -> None:
+def test_the_command_line_compiles(renorm: Run, tmp_path: Path) -> None:
     words = [
         "fit",
         "--model.compile",
@@ -150,23 +150,10 @@ def test_the_command_line_compiles(tmp_path: Path) -> None:
         "5",
     ]
     words += ["--trainer.default_root_dir", str(tmp_path), "--trainer.enable_progress_bar", "false"]
-    done = subprocess.run([sys.executable, "-m", "renorm", *words], capture_output=True, text=True)
+    done = renorm(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     resumed = ["fit", "--ckpt_path", str(tmp_path / "mlp/version_0/checkpoints/last.ckpt"), "--model.compile", "false"]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "renorm",
-            *resumed,
-            "--trainer.max_epochs",
-            "2",
-            "--trainer.default_root_dir",
-            str(tmp_path),
-        ],
-        capture_output=True,
-        text=True,
-    )
+    done = renorm(*resumed, "--trainer.max_epochs", "2", "--trainer.default_root_dir", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +26,8 @@ from renorm.training.metrics import (
     ordered,
     quantiles,
 )
+
+from ..forked import run_together
 
 Array = NDArray[np.float64]
 EXACT = torch.tensor([0.0, 1.0, 0.5, -0.6], dtype=torch.float64)
@@ -198,20 +197,9 @@ def in_one_of_two_processes(rank: int, folder: Path) -> None:
     dist.destroy_process_group()
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path)], env=environment, stderr=subprocess.PIPE, text=True
-        )
-        for rank in (0, 1)
-    ]
-    try:
-        errors = [process.communicate(timeout=120)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
+def test_two_processes_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    assert run_together(in_one_of_two_processes, [(rank, tmp_path) for rank in (0, 1)]) == [0, 0]
     prediction, target = sample()
     alone = generalization_metrics(EXACT)
     alone.update(prediction, target)
@@ -224,7 +212,3 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         for name in METRICS:
             torch.testing.assert_close(result["values"][name], expected[name], rtol=1e-12, atol=1e-12, msg=name)
             torch.testing.assert_close(result["again"][name], expected[name], rtol=1e-12, atol=1e-12, msg=name)
-
-
-if __name__ == "__main__":
-    in_one_of_two_processes(int(sys.argv[1]), Path(sys.argv[2]))

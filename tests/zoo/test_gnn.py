@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ from renorm.zoo.gnn import free_parameters
 from renorm.zoo.graphs import GRAPHS, adjacency, edge_list
 from renorm.zoo.registry import find_variant
 from renorm.zoo.symmetry.graphs import HOPS, symmetries_of
+
+from ..conftest import Run
 
 LAYERS = list(HOPS)
 CASES = [(layer, symmetry) for layer in LAYERS for symmetry in symmetries_of(layer)]
@@ -288,14 +288,15 @@ def test_sizes_are_counted_without_building() -> None:
         assert free_parameters(**find_variant(name).arguments) == expected, name
 
 
-def test_torch_geometric_is_imported_by_graph_networks_only() -> None:
+def test_torch_geometric_is_imported_by_graph_networks_only(renorm: Run, tmp_path: Path) -> None:
     code = (
         "import sys, renorm, renorm.zoo; from renorm.cli import main; "
         "assert main(['zoo', 'list']) == 0; renorm.create_model('mlp_relu_free'); renorm.zoo.GNN; "
         "assert 'torch_geometric' not in sys.modules; "
         "renorm.create_model('gnn_gcn_relu_free'); assert 'torch_geometric' in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    (tmp_path / "script.py").write_text(code)
+    done = renorm(cwd=tmp_path, script=tmp_path / "script.py")
     assert done.returncode == 0, done.stderr
     assert "gnn_gcn_relu_free" in done.stdout
 
