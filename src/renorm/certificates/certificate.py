@@ -120,10 +120,10 @@ def certify_grid(model: StackedModel | str | Path) -> dict[str, Certificate]:
 
 
 def read_model(source: str | Path) -> StackedModel:
-    """A model from the name of a variant or from a YAML file.
+    """A model from the name of a variant, or from the section ``model`` of a YAML file, without what only training needs.
 
     Raises:
-        ValueError: where it is neither, or holds arguments that the model does not take.
+        ValueError: where it is neither, or has another class, or arguments that it does not take.
     """
     from ..files.untrusted import read_yaml
 
@@ -138,15 +138,6 @@ def read_model(source: str | Path) -> StackedModel:
     section = content.get("model") if isinstance(content, dict) else None
     if not isinstance(section, dict):
         raise InputError(f"config={str(source)!r} has no section 'model'", "model: {class_path, init_args}")
-    return build_model(section)
-
-
-def build_model(section: dict[str, Any]) -> StackedModel:
-    """A model from the section ``model`` of a config; what only training needs is left aside.
-
-    Raises:
-        ValueError: for another class, or arguments that it does not take.
-    """
     path = str(section.get("class_path", "renorm.zoo.MLP"))
     cls = find_architecture(path)
     if cls is None:

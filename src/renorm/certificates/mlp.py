@@ -49,8 +49,8 @@ class Nonlinear:
         activation: Any = model.activations[0]  # type: ignore[index]
         name = str(model.hparams["activation"])
         if isinstance(activation, Spline):
-            extension = str(activation_argument(model, "extension", "affine"))
-            trained = activation_argument(model, "spline", "trained") == "trained"
+            parameters = model.activation_parameters
+            extension, trained = str(parameters["extension"]), parameters["spline"] == "trained"
             return Nonlinear(name, trained_spline=extension if trained else None, bounded=extension != "affine")
         pieces = activation.piecewise()
         if pieces is None:
@@ -222,12 +222,6 @@ class Finding:
     verdict: str
     derivation: tuple[str, ...]
     infimum: str
-
-
-def activation_argument(model: StackedModel, name: str, default: object) -> object:
-    """A parameter of the activation, or its default where it was not given."""
-    value = model.hparams[name]
-    return default if value is None else value
 
 
 def examine(architecture: Architecture, model: MLP) -> Finding:

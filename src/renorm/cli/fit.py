@@ -6,15 +6,14 @@ import contextlib
 import json
 import logging
 import os
-import re
 import sys
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from jsonargparse import Namespace, _loaders_dumpers
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import LightningDataModule, Trainer
@@ -49,7 +48,6 @@ from ..callbacks.tables import dry
 from ..callbacks.tables import run_folder as run_folder_of
 from ..datamodules import CLTDataModule
 from ..errors import InputError, RunError, failure
-from ..files import yaml_core
 from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
 from ..files.whole import LOCK, one_writer
@@ -84,23 +82,11 @@ from .data_class import find_data_class, of_configs, take_data_class
 from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
-from .options import ALLOW_IMPORTS, condense, is_missing_package, take_all, take_flag, take_option, with_places
+from .options import ALLOW_IMPORTS, is_missing_package, take_all, take_flag, take_option, with_places
+from .parser import Parser, in_one_line
 
 # settings of a model that a run which starts from trained weights may choose anew
 OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))
-
-
-class Parser(LightningArgumentParser):
-    """LightningCLI's parser, which reads YAML 1.2, and raises instead of printing usage and ending the process."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **({"parser_mode": yaml_core.MODE} | kwargs))
-        # what is meant for a number or a boolean is read once more, whatever the mode, and there is no public way to say how
-        _loaders_dumpers.yaml_default_loader = yaml_core.Loader  # type: ignore[assignment]
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""
-        raise InputError(message)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -163,14 +149,8 @@ class RenormCLI(LightningCLI):
         try:
             self.config = parser.parse_args(args)
         except (ValueError, RecursionError) as error:
-            raise self._in_one_line(str(error)) from None
+            raise in_one_line(error, self.origin) from None
         self.subcommand = self.command
-
-    def _in_one_line(self, text: str) -> InputError:
-        """What a library says of the settings, in one line; where a name is unknown, with the files that may define it."""
-        line = condense(text)
-        of_class = re.search("is unknown; (?!allowed: the options)|is not imported|No module named", line)
-        return InputError(line + (self.origin if of_class else ""))
 
     # ---- what to run ---------------------------------------------------------------------------------------------
 
@@ -432,7 +412,7 @@ class RenormCLI(LightningCLI):
             text = str(error)
             if "; allowed" not in text and not is_missing_package(text):
                 raise
-            raise self._in_one_line(text) from None
+            raise in_one_line(error, self.origin) from None
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         if (word := self._init_from()) is not None:
