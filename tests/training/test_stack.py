@@ -151,7 +151,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"members": [-1]}, r"members=\[-1\] is not a selection of members"),
     ({"members": []}, r"members=\[\] is not a selection of members"),
-    ({"negative_slope": "steep"}, r"negative_slope='steep' is no grid"),
+    ({"negative_slope": "steep"}, r"negative_slope='steep' is not a grid"),
     ({"activation_args": {"slope": nn.ReLU()}}, r"activation_args=ReLU\(\) is a ReLU; allowed: numbers, strings"),
 ]
 

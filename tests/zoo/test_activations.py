@@ -158,7 +158,7 @@ def test_one_class_is_a_new_activation_everywhere(sine: str) -> None:
     torch.testing.assert_close(values["act0"][3], torch.sin(2.0 * values["pre0"][3]))
     torch.testing.assert_close(model(-x), -model(x))
     assert MLP(activation=sine).num_members == 1
-    with pytest.raises(ValueError, match=r"phase=1.0 is no parameter of activation .* it takes: frequency"):
+    with pytest.raises(ValueError, match=r"phase=1.0 is not a parameter of activation .* allowed: frequency"):
         MLP(activation=sine, activation_args={"phase": 1.0})
 
 
@@ -212,18 +212,18 @@ def test_an_activation_is_forgotten_when_it_is_taken_out() -> None:
     [
         ({"activation": "rleu"}, r"activation='rleu' is unknown; allowed: linear, .*did you mean 'relu'\?"),
         ({"activation": None}, r"activation=None is unknown; allowed: linear"),
-        ({"activation": "relu", "alpha": 0.5}, r"alpha=0.5 is no parameter of activation 'relu'; it takes: none"),
-        ({"activation": "quadratic", "degree": 3}, r"degree=3 is no parameter .* it takes: alpha"),
-        ({"activation": "spline", "alpha": 3.0}, r"alpha=3.0 is no parameter .* it takes: degree, knots, extension"),
-        ({"activation": "quadratic", "alpha": []}, r"alpha=\[\] is no grid; allowed: .*finite"),
-        ({"activation": "quadratic", "alpha": [0.1, float("nan")]}, r"alpha=\[0.1, nan\] is no grid"),
-        ({"activation": "quadratic", "alpha": [[0.1]]}, r"alpha=\[\[0.1\]\] is no grid"),
-        ({"activation": "quadratic", "alpha": "much"}, r"alpha='much' is no grid; allowed: a finite number"),
-        ({"activation": "quadratic", "alpha": True}, r"alpha=True is no grid"),
-        ({"activation": "quadratic", "alpha": 10**400}, r"alpha=1000.* is no grid"),
-        ({"activation": "leaky_relu", "negative_slope": float("inf")}, r"negative_slope=inf is no.*allowed: a finite"),
-        ({"activation_args": {"members": 3}}, r"members=3 is no parameter of activation 'leaky_relu'"),
-        ({"activation_args": {"units": 3}}, r"units=3 is no parameter of activation 'leaky_relu'"),
+        ({"activation": "relu", "alpha": 0.5}, r"alpha=0.5 is not a parameter of activation 'relu'; allowed: none"),
+        ({"activation": "quadratic", "degree": 3}, r"degree=3 is not a parameter .* allowed: alpha"),
+        ({"activation": "spline", "alpha": 3.0}, r"alpha=3.0 is not a parameter .* allowed: degree, knots, extension"),
+        ({"activation": "quadratic", "alpha": []}, r"alpha=\[\] is not a grid; allowed: .*finite"),
+        ({"activation": "quadratic", "alpha": [0.1, float("nan")]}, r"alpha=\[0.1, nan\] is not a grid"),
+        ({"activation": "quadratic", "alpha": [[0.1]]}, r"alpha=\[\[0.1\]\] is not a grid"),
+        ({"activation": "quadratic", "alpha": "much"}, r"alpha='much' is not a grid; allowed: a finite number"),
+        ({"activation": "quadratic", "alpha": True}, r"alpha=True is not a grid"),
+        ({"activation": "quadratic", "alpha": 10**400}, r"alpha=1000.* is not a grid"),
+        ({"activation": "leaky_relu", "negative_slope": float("inf")}, r"negative_slope=inf is not.*allowed: a finite"),
+        ({"activation_args": {"members": 3}}, r"members=3 is not a parameter of activation 'leaky_relu'"),
+        ({"activation_args": {"units": 3}}, r"units=3 is not a parameter of activation 'leaky_relu'"),
     ],
 )
 def test_refuses_in_one_line(arguments: dict[str, object], says: str) -> None:

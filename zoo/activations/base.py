@@ -198,12 +198,12 @@ def check_parameters(cls: type[Activation], given: dict[str, Any]) -> None:
     allowed = parameters(cls)
     for name, value in given.items():
         if name not in allowed:
-            takes = ", ".join(allowed) or "none"
-            raise InputError(f"{name}={value!r} is no parameter of activation {cls.name!r}; it takes: {takes}")
+            names = ", ".join(allowed) or "none"
+            raise InputError(f"{name}={value!r} is not a parameter of activation {cls.name!r}", names)
         if name in cls.grid:
             points = value if isinstance(value, list) else [value]
             if not points or not all(_is_finite_number(point) for point in points):
-                raise InputError(f"{name}={value!r} is no grid", "a finite number, or a list of one or more")
+                raise InputError(f"{name}={value!r} is not a grid", "a finite number, or a list of one or more")
 
 
 def check_contract(activation: Activation) -> None:

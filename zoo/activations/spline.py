@@ -36,7 +36,7 @@ def breakpoints(knots: int | list[float]) -> NDArray[np.float64]:
     numbers = isinstance(knots, list) and all(isinstance(knot, int | float) for knot in knots)
     positions = np.array(knots if numbers else [], dtype=np.float64)
     if len(positions) < 2 or not np.isfinite(positions).all() or (np.diff(positions) <= 0).any():
-        raise InputError(f"knots={knots!r} is no grid", "a number >= 2, or two or more increasing positions")
+        raise InputError(f"knots={knots!r} is not a grid", "a number >= 2, or two or more increasing positions")
     return positions
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import ActionConfigFile
+
 from ..certificates.certificate import certify_grid
 from ..errors import InputError
 from ..files.untrusted import read_yaml
@@ -14,7 +16,7 @@ from ..runs.configs import BASE_CONFIG, find_config
 from ..training.stack import StackedModel
 from .imports import imports_restricted
 from .options import ALLOW_IMPORTS, OneLineParser, take_flag
-from .parser import Parser, in_one_line
+from .parser import Parser, building, in_one_line
 
 
 def run(words: list[str]) -> None:
@@ -66,13 +68,15 @@ def read_model(configs: list[str], flags: list[str]) -> StackedModel:
     if not sections:
         raise InputError(f"config={configs!r} has no section 'model'", "configs of a model or an experiment")
     parser = Parser()
+    parser.add_argument("--config", action=ActionConfigFile)
     parser.add_lightning_class_args(StackedModel, "model", subclass_mode=True)  # as LightningCLI does
     texts = [json.dumps({"model": section}) for section in (_model_section(str(BASE_CONFIG)), *sections)]
     try:
         settings = parser.parse_args([*(f"--config={text}" for text in texts), *flags])
-        model: StackedModel = parser.instantiate_classes(settings).model
     except (ValueError, RecursionError) as error:
         raise in_one_line(error) from None
+    with building():
+        model: StackedModel = parser.instantiate_classes(settings).model
     return model
 
 

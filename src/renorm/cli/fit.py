@@ -76,14 +76,15 @@ from ..runs.trainer_checks import check_settings, check_strategy, refused_settin
 from ..training.divergence import AllDivergedError
 from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, class_name, class_path, own_data_class
 from ..zoo import StackedModel
+from ..zoo.activations import find as find_activation
 from ..zoo.architectures import find_architecture, known_names
 from ..zoo.registry import PREFIXES
 from .data_class import find_data_class, of_configs, take_data_class
 from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
-from .options import ALLOW_IMPORTS, is_missing_package, take_all, take_flag, take_option, with_places
-from .parser import Parser, in_one_line
+from .options import ALLOW_IMPORTS, take_all, take_flag, take_option, with_places
+from .parser import Parser, building, in_one_line
 
 # settings of a model that a run which starts from trained weights may choose anew
 OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))
@@ -234,6 +235,10 @@ class RenormCLI(LightningCLI):
         model = self.recipe["model"]
         if class_name(model["class_path"]).startswith("own "):
             self.recipe["model"] = model | {"class_path": self._own_class(model["class_path"])}
+        arguments = model.get("init_args")
+        if isinstance(arguments, dict) and "activation" in arguments:
+            with building(self.origin):
+                find_activation(arguments["activation"])  # before its parameters, which the parser would not know
         check_files(self.recipe, f"ckpt_path={str(self.checkpoint)!r}", self.configs[1:], self.flags)
 
     def _find_data_class(self, asked: str | None, everything: bool) -> type[LightningDataModule]:
@@ -406,13 +411,8 @@ class RenormCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
-        try:
+        with building(self.origin):
             super().instantiate_classes()
-        except ValueError as error:
-            text = str(error)
-            if "; allowed" not in text and not is_missing_package(text):
-                raise
-            raise in_one_line(error, self.origin) from None
         if self.pretrained is not None:
             self.model.load_state_dict(load_pretrained(self.pretrained, members="all").state_dict())
         if (word := self._init_from()) is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from jsonargparse import _loaders_dumpers
@@ -14,7 +16,7 @@ from ..errors import InputError
 from ..files import yaml_core
 from ..zoo import StackedModel
 from ..zoo.activations import REGISTRY, parameters
-from .options import condense
+from .options import condense, is_missing_package
 
 
 class Parser(LightningArgumentParser):
@@ -54,6 +56,21 @@ def in_one_line(error: Exception, origin: str = "") -> InputError:
     line = condense(str(error))
     of_class = re.search("is unknown; (?!allowed: the options)|is not imported|No module named", line)
     return InputError(line + (origin if of_class else ""))
+
+
+@contextmanager
+def building(origin: str = "") -> Iterator[None]:
+    """Raise in one line what a class says against its arguments, and whatever else goes wrong as it is.
+
+    Args:
+        origin: see :func:`in_one_line`.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "; allowed" not in str(error) and not is_missing_package(str(error)):
+            raise
+        raise in_one_line(error, origin) from None
 
 
 def activation_keywords() -> dict[str, tuple[Any, str]]:

@@ -116,6 +116,7 @@ class StackedModel(LightningModule):
         lr_scheduler_interval: Literal["step", "epoch"] = "epoch",
         **activation_parameters: Any,
     ) -> None:
+        activation_class = activations.find(activation)  # before its parameters, which only it knows
         for name in activation_parameters.keys() - set(activations.keywords()):
             raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
         super().__init__()
@@ -143,7 +144,7 @@ class StackedModel(LightningModule):
         self._training_losses: Losses = self.losses
         self._seed = seed
         self._weights = weights
-        self._activation_class = activations.find(activation)
+        self._activation_class = activation_class
         self._activation_parameters = activations.merge_parameters(activation_args, activation_parameters)
         activations.check_parameters(self._activation_class, self._activation_parameters)
         self._penalty_strength = primitive("symmetry_penalty", symmetry_penalty)
