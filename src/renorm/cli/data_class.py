@@ -12,8 +12,7 @@ from lightning.pytorch import LightningDataModule
 from ..datamodules import CLTDataModule
 from ..errors import InputError
 from ..files.untrusted import read_yaml
-from ..own_code import loaded_subclasses
-from .imports import SCRIPT
+from ..own_code import class_path, find_class, loaded_subclasses
 from .options import ALLOW_IMPORTS, take_option
 
 OPTION = "--data_class"
@@ -56,7 +55,7 @@ def of_configs(configs: Iterable[str]) -> str | None:
 
 
 def find_data_class(path: str | None, everything: bool) -> type[LightningDataModule]:
-    """The class of a path; a name alone is enough for one that ``--import`` or the script has defined.
+    """The class of a path; see :func:`~renorm.own_code.find_class` for those that ``--import`` or the script has defined.
 
     Args:
         path: such as ``my_module.MyData``; None for the package's own.
@@ -67,21 +66,20 @@ def find_data_class(path: str | None, everything: bool) -> type[LightningDataMod
     """
     if path is None:
         return CLTDataModule
-    loaded = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in loaded_subclasses(LightningDataModule)}
-    wanted = path.removeprefix(f"{SCRIPT}.")  # a script's classes are in another module once --import has them
-    named = [cls for name, cls in loaded.items() if wanted in (name, cls.__name__)]
-    if len(named) == 1:
-        return named[0]
+    loaded = loaded_subclasses(LightningDataModule)
+    defined = find_class("data", path, loaded, any_module=False)
+    if defined is not None:
+        return defined
     if not everything and not path.startswith(OURS):
-        known = ", ".join(loaded) or "none here"
+        known = ", ".join(map(class_path, loaded)) or "none here"
         raise InputError(
             f"data={path!r} is not imported", f"classes of modules that --import names ({known}), or {ALLOW_IMPORTS}"
         )
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        imported = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"data={path!r} cannot be imported ({error})", "module.Class") from None
-    if not isinstance(found, type) or not issubclass(found, LightningDataModule):
+    if not isinstance(imported, type) or not issubclass(imported, LightningDataModule):
         raise InputError(f"data={path!r} is not a data module", "subclasses of LightningDataModule")
-    return found
+    return imported

@@ -51,7 +51,7 @@ from ..errors import InputError, RunError, failure
 from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
 from ..files.whole import LOCK, one_writer
-from ..own_code import command_line, where_from
+from ..own_code import class_name, class_path, command_line, where_from
 from ..pretrained.exported import SUFFIX, is_exported
 from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 from ..runs.checkpoint import (
@@ -74,7 +74,7 @@ from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, wh
 from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
-from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, class_name, class_path, own_data_class
+from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, check_data_class, own_data_class
 from ..zoo import StackedModel
 from ..zoo.activations import find as find_activation
 from ..zoo.architectures import find_architecture, known_names
@@ -243,14 +243,12 @@ class RenormCLI(LightningCLI):
 
     def _find_data_class(self, asked: str | None, everything: bool) -> type[LightningDataModule]:
         remembered = None if self.recipe is None else self.recipe.get(DATA_CLASS)
-        found = find_data_class(asked or of_configs(self.configs[1:]) or remembered, everything)
-        before = class_name(remembered or class_path(CLTDataModule))
-        if self.recipe is not None and self.command == "fit" and class_name(class_path(found)) != before:
-            raise InputError(
-                f"data={class_path(found)!r} contradicts the checkpoint, which has {remembered or class_path(CLTDataModule)!r}",
-                "the checkpoint's class, or a new run without --ckpt_path",
+        cls = find_data_class(asked or of_configs(self.configs[1:]) or remembered, everything)
+        if self.recipe is not None and self.command == "fit":
+            check_data_class(
+                self.recipe, {DATA_CLASS: class_path(cls)}, "the checkpoint", "a new run without --ckpt_path"
             )
-        return found
+        return cls
 
     def _own_class(self, path: str) -> str:
         """Where this process has a class: a script that was run then may be a module that ``--import`` names now."""

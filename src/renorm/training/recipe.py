@@ -15,6 +15,7 @@ from ..datamodules import CLTDataModule
 from ..errors import InputError
 from ..maps import BlockMap
 from ..maps import parse as parse_map
+from ..own_code import class_name, class_path
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -46,11 +47,6 @@ def recipe_of(model: StackedModel) -> Recipe:
 def own_data_class(data: Any) -> Recipe:
     """The entry of a recipe for data of a class of the user's own; empty for the package's."""
     return {} if data is None or type(data) is CLTDataModule else {DATA_CLASS: class_path(type(data))}
-
-
-def class_path(cls: type[Any]) -> str:
-    """Where a class is imported from."""
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def known_map(model: StackedModel, text: str | None = None) -> BlockMap:
@@ -134,14 +130,17 @@ def check_same_recipe(remembered: Recipe | None, own: Recipe, trainer: Trainer) 
     if remembered is None:
         return
     fitting = trainer.state.fn == TrainerFn.FITTING
+    where = f"the checkpoint {str(trainer.ckpt_path)!r}"
+    allowed = "a run that does not restore it (under SLURM, another trainer.default_root_dir)"
+    if fitting and own["data"]:  # a run without a data module has no settings of data
+        check_data_class(remembered, own, where, allowed)
     known, wanted = (_comparable(recipe, fitting) for recipe in (remembered, own))
     different = [key for key in known if key in wanted and known[key] != wanted[key]]
     if different:
         key = different[0]
         raise InputError(
-            f"{key.replace('init_args.', '')}={wanted[key]!r} contradicts the checkpoint {str(trainer.ckpt_path)!r}, which has "
-            f"{known[key]!r}",
-            "the checkpoint's value, or a run that does not restore it (under SLURM, another trainer.default_root_dir)",
+            f"{key.replace('init_args.', '')}={wanted[key]!r} contradicts {where}, which has {known[key]!r}",
+            f"the checkpoint's value, or {allowed}",
         )
 
 
@@ -150,24 +149,33 @@ def _comparable(recipe: Recipe, fitting: bool) -> Recipe:
     arguments = {key: value for key, value in model.get("init_args", {}).items() if key not in HOW_TO_COMPUTE}
     name = class_name(str(model.get("class_path")))
     data = {key: value for key, value in recipe["data"].items() if fitting or key in OF_TRAINING_DATA}
-    # a run without a data module has no settings of data
-    own = (
-        {DATA_CLASS: class_name(recipe.get(DATA_CLASS) or class_path(CLTDataModule))}
-        if fitting and recipe["data"]
-        else {}
-    )
-    return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data} | own)
+    return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data})
 
 
-def class_name(path: str) -> str:
-    """What a class is compared by: a class can be imported from several modules, but renorm's is no other of that name.
+def check_data_class(remembered: Recipe, own: Recipe, where: str, allowed: str) -> None:
+    """Refuse to resume a run with data of another class than the checkpoint's.
+
+    Args:
+        remembered: the recipe in the checkpoint.
+        own: the run's.
+        where: the checkpoint, for the message.
+        allowed: what can be done instead of using the checkpoint's class.
+
+    Raises:
+        ValueError: naming both classes.
 
     Example:
-        >>> class_name("renorm.zoo.mlp.MLP"), class_name("MLP"), class_name("__main__.Net"), class_name("mine.MLP")
-        ('MLP', 'MLP', 'own Net', 'own MLP')
+        >>> check_data_class({"data": {"seed": 0}}, {"data": {}, "data_class": "mine.Rows"}, "last.ckpt", "a new run")
+        Traceback (most recent call last):
+        ...
+        ValueError: data='mine.Rows' contradicts last.ckpt, which has 'renorm.datamodules.clt.CLTDataModule'; allowed: \
+the checkpoint's class, or a new run
     """
-    package, _, name = path.rpartition(".")
-    return name if package.partition(".")[0] in ("", "renorm") else f"own {name}"
+    known, wanted = (recipe.get(DATA_CLASS) or class_path(CLTDataModule) for recipe in (remembered, own))
+    if remembered["data"] and class_name(known) != class_name(wanted):
+        raise InputError(
+            f"data={wanted!r} contradicts {where}, which has {known!r}", f"the checkpoint's class, or {allowed}"
+        )
 
 
 def accepted_arguments(cls: type, settings: Mapping[str, Any]) -> Recipe:
