@@ -85,7 +85,7 @@ def test_own_targets_are_no_map(tmp_path: Path) -> None:
     trainer.save_checkpoint(tmp_path / "own.ckpt")
     again = MLP.load_from_checkpoint(tmp_path / "own.ckpt")
     for call in (renorm.certify, renorm.plot_map, renorm.evaluate):
-        with pytest.raises(ValueError, match="targets of its own"):
+        with pytest.raises(ValueError, match="targets that come with its data"):
             call(again)
     assert renorm.evaluate(again, "gaussian()", samples=16, map="central_limit()").results
     with pytest.raises(ValueError, match="is trained on"):

@@ -1,4 +1,4 @@
-"""Which class a command takes its data from: ``--data my_module.MyData``, what a config or a checkpoint says, or our own."""
+"""The class of a command's data: from ``--data my_module.MyData``, a config or a checkpoint; else ``CLTDataModule``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS = "renorm.datamodules."
 
 
 def take_data_class(flags: list[str]) -> tuple[str | None, list[str]]:
-    """The class given as ``--data CLASS`` or ``--data_class CLASS``, and the other words; None where neither is given.
+    """The value of ``--data CLASS`` or ``--data_class CLASS``, None if there is neither; and the other words.
 
     Raises:
         ValueError: for a file that is not there.
@@ -29,7 +29,7 @@ def take_data_class(flags: list[str]) -> tuple[str | None, list[str]]:
         >>> take_data_class(["--data", "my_module.MyData", "--data.block_size", "4"])
         ('my_module.MyData', ['--data.block_size', '4'])
     """
-    word, left = take_option(flags, "--data")
+    word, others = take_option(flags, "--data")
     if word is None:
         return take_option(flags, OPTION)
     if word.startswith("{") or Path(word).is_file():
@@ -39,19 +39,19 @@ def take_data_class(flags: list[str]) -> tuple[str | None, list[str]]:
             f"data={word!r} is neither a file nor a class",
             "a YAML file of settings, a class such as my_module.MyData, or options such as --data.block_size",
         )
-    return word, left
+    return word, others
 
 
 def of_configs(configs: Iterable[str]) -> str | None:
-    """The class that the last of the user's configs to name one names."""
-    found = None
+    """The class in the last of the user's configs that has one; None if none has."""
+    last = None
     for config in configs:
         content: Any = {} if config.startswith("{") else read_yaml(Path(config), f"config={config!r}")
         named = (content or {}).get("data_class")
         if named is not None and not isinstance(named, str):
             raise InputError(f"data_class={named!r} in config={config!r} is not a class", "such as my_module.MyData")
-        found = named or found
-    return found
+        last = named or last
+    return last
 
 
 def find_data_class(path: str | None, everything: bool) -> type[LightningDataModule]:

@@ -146,7 +146,7 @@ class RenormCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse our own arrangement of the arguments, not the process's."""
+        """Parse the rearranged arguments, not those of the process."""
         try:
             self.config = parser.parse_args(args)
         except (ValueError, RecursionError) as error:
@@ -156,17 +156,17 @@ class RenormCLI(LightningCLI):
     # ---- what to run ---------------------------------------------------------------------------------------------
 
     def _take_pretrained(self, word: str | None) -> str | None:
-        """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
+        """Note a pretrained entry named by ``--model`` or ``--ckpt_path``; return the word if it is not one."""
         model, flags = take_option(self.flags, "--model")
-        given = self.command != "fit" and model is not None and _is_trained(model)
-        if given:
+        by_model = self.command != "fit" and model is not None and _is_trained(model)
+        if by_model:
             if word is not None:
                 raise InputError(f"model={model!r} contradicts ckpt_path={word!r}", "one of the two")
             word, self.flags = model, flags
-        if word is None or not (given or is_pretrained(word)):
+        if word is None or not (by_model or is_pretrained(word)):
             return word
         if self.command == "fit":
-            raise InputError(f"ckpt_path={word!r} is no checkpoint of a fit", "a file, 'last' or 'best'")
+            raise InputError(f"ckpt_path={word!r} is not a checkpoint of a fit", "a file, 'last' or 'best'")
         self.recipe = pretrained_recipe(word)
         if self.recipe["data"] is None:
             raise InputError(f"model={word!r} does not say on which laws it was trained", "to export it again")
@@ -182,7 +182,7 @@ class RenormCLI(LightningCLI):
         checkpoint, _ = take_option(flags, "--ckpt_path")
         if checkpoint is not None:
             raise InputError(
-                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, a run that goes on", "one of the two"
+                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, which continues a run", "one of the two"
             )
         if word in ("last", "best"):
             word = str(find_checkpoint(word, Path(self._root)))  # the config is to say which one it was
@@ -197,19 +197,19 @@ class RenormCLI(LightningCLI):
                 "a name of 'renorm zoo list --pretrained', a checkpoint, or what "
                 "'renorm zoo export --format safetensors' wrote",
             )
-        found = find_settings(word, Path(self._root))
-        arguments = {key: value for key, value in (found.get("init_args") or {}).items() if key not in OF_NEW_RUN}
-        return {"class_path": found["class_path"], "init_args": arguments}
+        settings = find_settings(word, Path(self._root))
+        arguments = {key: value for key, value in (settings.get("init_args") or {}).items() if key not in OF_NEW_RUN}
+        return {"class_path": settings["class_path"], "init_args": arguments}
 
     def _check_start(self, word: str) -> None:
         """Refuse settings of the model with which it could not take the weights."""
         known, asked = self._start_of(word), self._settings()["model"]
-        found = conflicts(
+        differences = conflicts(
             {"class_path": class_name(str(known["class_path"])), **known["init_args"]},
             {"class_path": class_name(str(asked["class_path"])), **asked["init_args"]},
         )
-        if found:
-            key, remembered, wanted = found[0]
+        if differences:
+            key, remembered, wanted = differences[0]
             raise InputError(
                 f"model.{key}={wanted!r} contradicts init_from={word!r}, which has {remembered!r}", "the same model"
             )
@@ -252,14 +252,14 @@ class RenormCLI(LightningCLI):
 
     def _own_class(self, path: str) -> str:
         """Where this process has a class: a script that was run then may be a module that ``--import`` names now."""
-        own = find_architecture(path)
-        if own is None and path.startswith("__main__."):  # which no parser can import
+        cls = find_architecture(path)
+        if cls is None and path.startswith("__main__."):  # which no parser can import
             raise InputError(f"ckpt_path={str(self.checkpoint)!r} holds a {path}", f"{known_names()}{self.origin}")
-        return path if own is None else class_path(own)
+        return path if cls is None else class_path(cls)
 
     @property
     def _run(self) -> Path | None:
-        """Folder of the run that goes on or is judged; None for a new one, and for a checkpoint that lies by itself."""
+        """Folder of the run that is continued or judged; None for a new run, and for a checkpoint outside of a run."""
         return None if self.checkpoint is None else run_folder(self.checkpoint)
 
     def _check_name(self) -> None:
@@ -287,14 +287,14 @@ class RenormCLI(LightningCLI):
         if logger is not None:
             flags = with_places(flags, *self._places(logger))
         seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
-        own = [] if self.data_class is CLTDataModule else [f"--{DATA_CLASS}={class_path(self.data_class)}"]
-        return [self.command, *(f"--config={file}" for file in files), *own, *seeds, *flags]
+        data_class = [] if self.data_class is CLTDataModule else [f"--{DATA_CLASS}={class_path(self.data_class)}"]
+        return [self.command, *(f"--config={file}" for file in files), *data_class, *seeds, *flags]
 
     def _places(self, logger: str) -> tuple[str, str]:
         """Folder and name for a logger that is not told of them."""
         name = logger.rpartition(".")[2]
         if self._run is not None and name in ("CSVLogger", "TensorBoardLogger"):
-            # a fit goes on with its run's file; what judges it writes within the run
+            # a fit continues its run's file; commands that judge it write within the run
             home = self._run.resolve().parent
             return (str(home.parent), home.name) if self.command == "fit" else (str(self._run), self.command)
         check_folder_name("name", self._name)
@@ -370,9 +370,9 @@ class RenormCLI(LightningCLI):
             return
         asked = self._settings()
         data_keys = None if self.command == "fit" else OF_TRAINING_DATA
-        found = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
-        if found:
-            key, remembered, wanted = found[0]
+        differences = conflicts(self._normalised(self.recipe, data_keys), self._normalised(asked, data_keys))
+        if differences:
+            key, remembered, wanted = differences[0]
             if key.startswith("data."):
                 wanted = asked["data"][key.removeprefix("data.")]  # as it was typed
             raise InputError(
@@ -381,22 +381,22 @@ class RenormCLI(LightningCLI):
             )
 
     def _init_from(self) -> str | None:
-        """Where a new run takes its first weights from; None for one that goes on, which has its own."""
+        """Where a new run takes its first weights from; None for a run that is continued."""
         word: str | None = self._get(self.config, "init_from") if self.command == "fit" else None
         return word if self.checkpoint is None else None
 
     def _settings(self) -> dict[str, Any]:
         """Model and data as plain settings."""
         config = self.config[self.command]
-        chosen = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
-        dumped = self._parser(self.command).dump(chosen, format="json", skip_unset=False, skip_validation=True)
+        sections = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
+        dumped = self._parser(self.command).dump(sections, format="json", skip_unset=False, skip_validation=True)
         settings: dict[str, Any] = json.loads(dumped)
         return settings
 
     def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
         data = {k: canonical(k, v) for k, v in settings["data"].items() if data_keys is None or k in data_keys}
         model = dict(settings["model"])
-        # how a run computes is no part of what it computes, nor how a pretrained model was once trained
+        # how a run computes does not change what it computes, nor does how a pretrained model was trained
         left_out = ["compile"] + [key for key in OF_TRAINING if key != "members"] * (self.pretrained is not None)
         arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
         if self.pretrained is not None:
@@ -405,7 +405,7 @@ class RenormCLI(LightningCLI):
         return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
-        """Nothing global to seed: weights and batches have generators of their own."""
+        """Nothing global to seed: weights and batches have their own generators."""
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
@@ -475,12 +475,12 @@ class RenormCLI(LightningCLI):
         """A resumed fit and a test log under the run that they continue or judge, the fit as the run did."""
         written = csv_settings(run)
         if written is not None:
-            # a test writes a file of its own: a fit that goes on would cut it off the run's
+            # a test writes its own file: a continued fit would truncate it in the run's file
             folder = run if self.command == "fit" else run / self.command
             return self.command != "predict" and KeepingCSVLogger(folder, name="", version="", **written)
         if self.command == "fit" and (others := other_loggers(run)):
             print(
-                f"log:    {', '.join(others)} of the run is not taken up; TensorBoard's files are written to {run} "
+                f"log:    {', '.join(others)} of the run is not continued; TensorBoard's files are written to {run} "
                 "(--trainer.logger names another)",
                 file=sys.stderr,
             )
@@ -488,7 +488,7 @@ class RenormCLI(LightningCLI):
         return TensorBoardLogger(run, name="", version="", default_hp_metric=False, filename_suffix=suffix)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
-        """Train; say how to go on where the run was stopped or could not go on.
+        """Train; if the run stops early, print how to continue it.
 
         Raises:
             Interrupted: if the process was asked to stop.
@@ -507,7 +507,7 @@ class RenormCLI(LightningCLI):
             raise RunError(f"run {str(self._folder)!r} cannot go on: {reason}") from error
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        """Refuse to write into a run that another process writes."""
+        """Refuse to write into a run that another process is writing."""
         logger = self.trainer.logger
         if not isinstance(logger, TensorBoardLogger | CSVLogger) or not self.trainer.is_global_zero:
             return contextlib.nullcontext()
@@ -549,7 +549,7 @@ class RenormCLI(LightningCLI):
             raise
 
     def after_fit(self) -> None:
-        """Say where everything is and what comes next."""
+        """Print where the results are and which command judges them."""
         if not self.trainer.is_global_zero:
             return
         if dry(self.trainer):
@@ -566,19 +566,19 @@ class RenormCLI(LightningCLI):
 
 
 def _is_trained(model: str) -> bool:
-    """Whether a word after ``--model`` means trained weights; a class has a capital letter, or a dot before it."""
+    """Whether a word after ``--model`` names trained weights; a class has a capital letter or a dot in its path."""
     named = (model.islower() and "." not in model) or model.startswith(PREFIXES)
     return named or model.endswith(SUFFIX) or is_exported(model)
 
 
 def with_whole_checkpoints(plugins: Any) -> list[Any]:
     """The trainer's plugins, and ours that writes checkpoints whole unless there is another one for them."""
-    given = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
-    return given if any(isinstance(plugin, CheckpointIO) for plugin in given) else [*given, WholeCheckpointIO()]
+    listed = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
+    return listed if any(isinstance(plugin, CheckpointIO) for plugin in listed) else [*listed, WholeCheckpointIO()]
 
 
 def _thread_failed(thread: threading.ExceptHookArgs) -> None:
-    """Say nothing of a full disk, which TensorBoard's thread also tells the one that waits for it."""
+    """Ignore a full disk, which TensorBoard's thread also reports to the thread that waits for it."""
     if thread.exc_value is None or failure(thread.exc_value) is None:
         threading.__excepthook__(thread)
 

@@ -1,4 +1,4 @@
-"""What a config may import: renorm's own classes and the harmless ones of PyTorch and Lightning, unless all is allowed.
+"""Restrict what a config may import to renorm's classes and harmless ones of PyTorch and Lightning.
 
 A ``class_path`` names a module, and to import a module is to run it. The parser asks before every import that a config, the
 recipe of a checkpoint or a flag names.
@@ -34,14 +34,14 @@ ALLOWED = (
 
 
 def loaded_classes() -> list[str]:
-    """Import paths of the models, callbacks and so on that the user's own program has defined or imported."""
+    """Import paths of models, callbacks and so on that the user's program has defined or imported."""
     bases = [StackedModel, LightningDataModule, Callback, Logger, Optimizer, LRScheduler]
     return [class_path(cls) for cls in loaded_subclasses(*bases)]
 
 
 @contextmanager
 def imports_restricted(everything: bool) -> Iterator[None]:
-    """Restrict what the parser imports for as long as this lasts.
+    """Restrict what the parser imports, within this context.
 
     Args:
         everything: allow all but what jsonargparse itself denies, such as ``os`` and ``subprocess``.

@@ -24,14 +24,14 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **({"parser_mode": yaml_core.MODE} | kwargs))
-        # what is meant for a number or a boolean is read once more, whatever the mode, and there is no public way to say how
+        # values that may be numbers or booleans are read a second time, in any mode; the loader for that has no public setting
         _loaders_dumpers.yaml_default_loader = yaml_core.Loader  # type: ignore[assignment]
 
     def add_class_arguments(self, theclass: Any, nested_key: str | None = None, *args: Any, **kwargs: Any) -> list[str]:
         """Add the arguments of a class, and for a model the parameters of all activations: its signature does not name them."""
         added: list[str] = super().add_class_arguments(theclass, nested_key, *args, **kwargs)
         prefix = "" if nested_key is None else f"{nested_key}."
-        # a model that hands no such mapping on to its base takes no keywords for it either
+        # a model that does not pass this mapping on to its base does not take the keywords either
         if not issubclass(theclass, StackedModel) or f"{prefix}activation_args" not in added:
             return added
         group = self.add_argument_group("Parameters of the activation, instead of activation_args")

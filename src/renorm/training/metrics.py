@@ -1,4 +1,4 @@
-"""Metrics of stacked predictions: one number a member, exact under any split into batches and processes."""
+"""Metrics of stacked predictions: one number for each member, the same for any split into batches and processes."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class MemberMean(MergeableMetric):
 
 
 class PairedSamples(MergeableMetric):
-    """Base of metrics that need whole samples: keeps every output and target, in any order that keeps their pairs."""
+    """Base of metrics that need whole samples: it collects all pairs of output and target, in any order."""
 
     full_state_update = False
     higher_is_better = False
@@ -192,17 +192,17 @@ class MemberMetric(PairedSamples):
             InputError: where it does not give one number a member.
         """
         prediction, target = self.samples()
-        found = self.measure(prediction, target)
-        if not isinstance(found, Tensor) or found.shape != prediction.shape[:1]:
-            what = described(found)
+        values = self.measure(prediction, target)
+        if not isinstance(values, Tensor) or values.shape != prediction.shape[:1]:
+            what = described(values)
             raise InputError(
                 f"metric {self.name!r} gives {what}", f"shape {tuple(prediction.shape[:1])}, one number a member"
             )
-        return {self.name: found}
+        return {self.name: values}
 
 
 def check_metrics(names: Sequence[str]) -> None:
-    """Refuse metrics that nobody has defined.
+    """Reject names of metrics that are not defined.
 
     Raises:
         InputError: naming it, and those that there are.
@@ -308,7 +308,7 @@ def law_metrics(exact: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], own: Sequ
         own: names of metrics of your own.
 
     Returns:
-        Metric, in the order of ``METRICS``, then one's own -> one number a member, shape ``(M,)``.
+        Metric, in the order of ``METRICS``, then your own -> one number a member, shape ``(M,)``.
 
     Example:
         >>> target = torch.tensor([0.0, 1.0, 2.0, 5.0])

@@ -124,7 +124,7 @@ class StackedModel(LightningModule):
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "lr_scheduler_interval"])
         for key, value in self.hparams.items():
             self.hparams[key] = primitive(key, value)
-        # from here on the arguments themselves: a subclass may pass on other values than the hyperparameters it was given
+        # use the arguments from here on: a subclass may pass on other values than its hyperparameters
         block_size, replicas, seed = (
             primitive(name, value)
             for name, value in (("block_size", block_size), ("replicas", replicas), ("seed", seed))
@@ -160,7 +160,7 @@ class StackedModel(LightningModule):
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Note the running hook, as Lightning does some forty times a step, past ``nn.Module``'s search for parameters."""
+        """Set the name of the running hook directly: Lightning does so some forty times a step, and ``nn.Module`` is slow."""
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:
@@ -255,7 +255,7 @@ class StackedModel(LightningModule):
         self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def unfreeze(self) -> Self:
-        """Train on after ``freeze()``: weights and splines that are fixed stay so."""
+        """Allow training again after ``freeze()``; weights and splines that are fixed stay fixed."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in self._trained)
         return self.train()
@@ -330,7 +330,7 @@ class StackedModel(LightningModule):
             raise NotImplementedError(f"{type(self).__name__} defines neither outputs nor walk")
         value = x
         for _, layer in self.walk(x):
-            value = layer  # earlier layers are let go
+            value = layer  # earlier layers are released
         return value
 
     def _rows_in_cache(self) -> int:
@@ -351,8 +351,8 @@ class StackedModel(LightningModule):
     @property
     def fuses(self) -> bool:
         """Whether compiled code is faster: where every activation is arithmetic that a compiler can fuse."""
-        found = self._activations()
-        return bool(found) and all(activation.fuses for activation in found)
+        activation_modules = self._activations()
+        return bool(activation_modules) and all(activation.fuses for activation in activation_modules)
 
     def _activations(self) -> list[activations.Activation]:
         return [module for module in self.modules() if isinstance(module, activations.Activation)]
@@ -375,7 +375,7 @@ class StackedModel(LightningModule):
         return default_callbacks(self.trainer)
 
     def setup(self, stage: str) -> None:
-        """Refuse an architecture that breaks the contract, and a fit whose steps do not fit into memory; say what is left out.
+        """Reject an architecture that breaks the contract and a fit that does not fit into memory; log what cannot be measured.
 
         Raises:
             ValueError: naming what is wrong, or with the estimate.
@@ -385,12 +385,12 @@ class StackedModel(LightningModule):
             log.info(line)
         batch_size = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
         device = self.trainer.strategy.root_device
-        # a GPU has memory of its own, and says itself when it is full
+        # a GPU has its own memory, and reports itself when it is full
         if stage == "fit" and isinstance(batch_size, int) and device.type == "cpu":
             check_training(self.hparams, batch_size, *self.step_sizes(batch_size // self.trainer.world_size, device))
 
     def notes(self) -> list[str]:
-        """What is said of this model before it is trained, one line each."""
+        """Lines that are logged before this model is trained."""
         line = left_out(self)
         return [] if line is None else [line]
 
@@ -403,7 +403,7 @@ class StackedModel(LightningModule):
         return sum(parameter.numel() for parameter in trained) * size, hidden * size
 
     def on_fit_start(self) -> None:
-        """Remember which map the data teach."""
+        """Remember which map the data have as their target."""
         data = getattr(self.trainer, "datamodule", None)
         if data is None:
             return
@@ -425,12 +425,12 @@ class StackedModel(LightningModule):
         return losses.sum()
 
     def _agree(self, flags: Tensor) -> Tensor:
-        """Flags that are set on any process, which all must act on."""
+        """Flags that are set on at least one process."""
         total = self.trainer.strategy.reduce(flags.float(), reduce_op="sum")
         return torch.as_tensor(total) > 0
 
     def _with_targets(self, batch: Any) -> Blocks:
-        """A batch with its targets; of blocks alone, without a data module, those of the map that the model knows."""
+        """A batch with its targets; for blocks alone, without a data module, the targets of the map that the model learned."""
         if isinstance(batch, Tensor) and getattr(self._trainer, "datamodule", None) is None:
             return Blocks(batch, known_map(self)(batch))
         return as_blocks(batch)
@@ -454,20 +454,20 @@ class StackedModel(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         rows = getattr(data, "batch_size", 0) // self.trainer.world_size
         self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
-        # of one process, and of loaders that give each process a batch of its own, every batch is whole
+        # a single process, and loaders that give each process its own batch, always have whole batches
         shared = self.trainer.world_size > 1 and has_blocks(self.trainer)
         self._whole_batch = getattr(data, "batch_size", None) if shared else None
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self.divergence.start(parameters, self.trainer.optimizers, self.trainer.global_step)
 
     def on_train_end(self) -> None:
-        """Let go of compiled code, which cannot be pickled."""
+        """Release compiled code, which cannot be pickled."""
         self.divergence.settle()
         self.divergence.stop()
         self._training_losses = self.losses
 
     def on_validation_start(self) -> None:
-        """No weight that is not finite is measured."""
+        """Restore weights that are not finite before they are measured."""
         self.divergence.settle()
 
     def _share(self, blocks: Blocks) -> float:
@@ -488,9 +488,9 @@ class StackedModel(LightningModule):
         return {"prediction": prediction, "target": blocks.y}
 
     def _is_trained_on(self, law: str) -> bool:
-        """Whether a law counts in the validation loss; of data that know no laws, all do."""
-        asked = getattr(getattr(self.trainer, "datamodule", None), "is_trained_on", None)
-        return asked is None or bool(asked(law))
+        """Whether a law counts in the validation loss; all do if the data module does not say which."""
+        is_trained_on = getattr(getattr(self.trainer, "datamodule", None), "is_trained_on", None)
+        return is_trained_on is None or bool(is_trained_on(law))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss: the median over members, which checkpoints are chosen by."""
@@ -515,7 +515,7 @@ class StackedModel(LightningModule):
         return outputs
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the recipe into the checkpoint: what ``renorm test`` and a resumed fit need to know, as primitives."""
+        """Save the recipe in the checkpoint, as primitives, for ``renorm test`` and resumed fits."""
         checkpoint["renorm"] = {"version": __version__, "recipe": recipe_of(self)}
         checkpoint["renorm"]["optimizer"] = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
         checkpoint["renorm"]["learned_map"] = self.learned_map
@@ -524,7 +524,7 @@ class StackedModel(LightningModule):
         checkpoint["renorm"]["diverged"] = {str(member): step for member, step in self.divergence.steps.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another recipe; take up which members had diverged: they stay frozen, and out of medians.
+        """Reject a checkpoint with another recipe; members that had diverged stay frozen and are excluded from medians.
 
         Raises:
             ValueError: where the run is another than the checkpoint's.
@@ -542,7 +542,7 @@ class StackedModel(LightningModule):
         self.divergence.steps = {int(member): step for member, step in diverged.items()}
 
     def configure_optimizers(self) -> Any:
-        """The optimiser and scheduler that were asked for, where they leave the members independent.
+        """The configured optimiser and scheduler, if they keep the members independent.
 
         Raises:
             ValueError: for an optimiser or scheduler that couples the members of a stack.
@@ -560,7 +560,7 @@ class StackedModel(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
-        """Let go of the gradients, without the bookkeeping of ``Optimizer.zero_grad``."""
+        """Release the gradients, without the bookkeeping of ``Optimizer.zero_grad``."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -577,7 +577,7 @@ class StackedModel(LightningModule):
 
 
 def check_stack(model: Any) -> None:
-    """Refuse what is not a stack.
+    """Reject anything that is not a stack.
 
     Raises:
         ValueError: naming its type and what is allowed.
