@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import InputError
-from ..own_code import is_same_definition, subclasses
-from ..training.recipe import class_name, class_path
+from ..own_code import find_class, subclasses
 from ..training.stack import OWN_NAMES, StackedModel
 from . import gnn, mlp, module_stack  # noqa: F401  # defined here, and so known
 
@@ -25,9 +23,6 @@ def architectures() -> dict[str, type[StackedModel]]:
 def find_architecture(path: str) -> type[StackedModel] | None:
     """The class that a config, a checkpoint or a manifest names; None where no such class is defined.
 
-    A class of your own is known by its name alone where no other has it: a script that is run, and the same script that
-    ``--import`` names, define one class in two modules.
-
     Args:
         path: ``MLP``, or with the module that a class was imported from or defined in, ``renorm.zoo.MLP``.
 
@@ -38,15 +33,7 @@ def find_architecture(path: str) -> type[StackedModel] | None:
         >>> find_architecture("renorm.zoo.MLP").__name__, find_architecture("elsewhere.MLP")
         ('MLP', None)
     """
-    defined = _defined()
-    exact = [cls for cls in defined if path == class_path(cls)]
-    alike = exact or [cls for cls in defined if class_name(path) == class_name(class_path(cls))]
-    if not alike:  # one's own class by its name alone
-        alike = [cls for cls in defined if path == cls.__name__]
-    if not exact and any(not is_same_definition(cls, alike[-1]) for cls in alike):
-        paths = ", ".join(dict.fromkeys(map(class_path, alike)))
-        raise InputError(f"model={path!r} is the name of several classes", paths)
-    return alike[-1] if alike else None
+    return find_class("model", path, _defined(), any_module=True)
 
 
 def known_names() -> str:

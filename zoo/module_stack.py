@@ -18,7 +18,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from ..checks import check_at_least, described
 from ..errors import InputError
 from ..own_code import imported
-from ..training.stack import LRSchedulerCallable, OptimizerCallable, StackedModel
+from ..training.optimizers import LRSchedulerCallable, OptimizerCallable
+from ..training.stack import StackedModel
 
 Make = Callable[[], nn.Module]
 

@@ -9,21 +9,6 @@ from typing import Any
 from .errors import InputError
 
 
-def merge_parameters(named: dict[str, Any], own: Any) -> dict[str, Any]:
-    """Parameters of an activation: those with a keyword of their own, and those of a user's activation.
-
-    Raises:
-        ValueError: where ``own`` is no dict, or names one of the keywords again.
-    """
-    given = {name: primitive(name, value) for name, value in named.items() if value is not None}
-    own = primitive("activation_args", {} if own is None else own)
-    if not isinstance(own, dict):
-        raise InputError(f"activation_args={own!r} is unknown", "a dict from names to values")
-    for name in named.keys() & own.keys():
-        raise InputError(f"{name}={own[name]!r} stands in activation_args", f"the keyword {name} itself")
-    return given | own
-
-
 def primitive(name: str, value: Any) -> Any:
     """Turn a hyperparameter into numbers, strings, lists and dicts.
 

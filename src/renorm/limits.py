@@ -41,6 +41,7 @@ def check_sizes(settings: dict[str, Any], weights: int) -> None:
         ...
         ValueError: width=1000000000 does not fit 100 weights
     """
+    settings = _with_activation(settings)
     # every member, layer and knot has a weight of its own
     for name in ("replicas", "depth", "knots"):
         if not _number(settings, name, 0) <= weights + 100:
@@ -117,6 +118,7 @@ def check_model(settings: Mapping[str, Any], members: int) -> None:
     Raises:
         ValueError: with the estimate.
     """
+    settings = _with_activation(settings)
     width, depth, block, knots = (
         max(_number(settings, name, default), 0)
         for name, default in (("width", 1), ("depth", 1), ("block_size", 2), ("knots", 0))
@@ -206,6 +208,13 @@ def check_training(settings: Mapping[str, Any], batch_size: int, trained: float,
     names = [name for name in ("width", "depth", "block_size", "replicas") if _number(settings, name, 0)]
     sizes = {name: settings[name] for name in names} | {"batch_size": batch_size}
     check_memory(sizes, training_memory(trained, hidden))
+
+
+def _with_activation(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a model and of its activation, which may stand in ``activation_args`` instead."""
+    nested = settings.get("activation_args")
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {**(nested if isinstance(nested, dict) else {}), **given}
 
 
 def _number(settings: Mapping[str, Any], name: str, default: float) -> float:

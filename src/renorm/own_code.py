@@ -7,15 +7,18 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InputError
 
 OPTION = "--import"
 LIBRARIES = ("lightning", "torch", "renorm", "ray", "torchmetrics", "torch_geometric")
+SCRIPT = "__main__"  # the module of the program that is run
 VARIABLE = "RENORM_IMPORT"  # tells the processes that a command starts
+
+T = TypeVar("T")
 
 
 def import_own_code() -> None:
@@ -66,6 +69,57 @@ def _import(name: str) -> None:
         raise
 
 
+def class_path(cls: type[Any]) -> str:
+    """Where a class is imported from."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def class_name(path: str) -> str:
+    """What a class is compared by: a class can be imported from several modules, but renorm's is not another of that name.
+
+    Example:
+        >>> class_name("renorm.zoo.mlp.MLP"), class_name("MLP"), class_name("__main__.Net"), class_name("mine.MLP")
+        ('MLP', 'MLP', 'own Net', 'own MLP')
+    """
+    package, _, name = path.rpartition(".")
+    return name if package.partition(".")[0] in ("", "renorm") else f"own {name}"
+
+
+def find_class(key: str, path: str, classes: Iterable[type[T]], any_module: bool) -> type[T] | None:
+    """The class that a config, a checkpoint or a flag names; None where it is not among those that are defined.
+
+    A class of the user's own is known by its name alone, or as a class of the program that is run, where no other has the
+    name: a script that is run, and the same script that ``--import`` names, define one class in two modules.
+
+    Args:
+        key: of the setting, for messages.
+        path: name of the class, or with the module that it was imported from or defined in.
+        classes: those that are defined, in the order of definition.
+        any_module: whether a class of this name in another module will do.
+
+    Raises:
+        ValueError: where several classes have the name, and none of them the path.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> find_class("number", "Fraction", [Fraction], any_module=False)
+        <class 'fractions.Fraction'>
+        >>> find_class("number", "elsewhere.Fraction", [Fraction], any_module=False)
+    """
+    classes = list(classes)
+    exact = [cls for cls in classes if path == class_path(cls)]
+    alike = exact
+    if not alike and (any_module or path.startswith(f"{SCRIPT}.")):
+        alike = [cls for cls in classes if class_name(path) == class_name(class_path(cls))]
+    if not alike:
+        alike = [cls for cls in classes if path == cls.__name__]
+    if not exact and any(not is_same_definition(cls, alike[-1]) for cls in alike):
+        raise InputError(
+            f"{key}={path!r} is the name of several classes", ", ".join(dict.fromkeys(map(class_path, alike)))
+        )
+    return alike[-1] if alike else None
+
+
 def is_same_definition(one: type, other: type) -> bool:
     """Whether two classes are one definition that was run twice.
 
@@ -102,10 +156,10 @@ def _file(cls: type) -> Path | None:
 
 def loaded_subclasses(*bases: type[Any]) -> list[type[Any]]:
     """Classes that the user's own program has defined or imported, of those that build on the given ones."""
-    found = {cls: f"{cls.__module__}.{cls.__qualname__}" for cls in subclasses(*bases)}
+    paths = {cls: class_path(cls) for cls in subclasses(*bases)}
     return [
         cls
-        for cls, path in found.items()
+        for cls, path in paths.items()
         if path.partition(".")[0] not in LIBRARIES and all(part.isidentifier() for part in path.split("."))
     ]
 

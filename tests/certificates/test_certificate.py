@@ -253,7 +253,7 @@ def test_files_and_names(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"allowed|do not fit|no valid") as caught:
             certify(file)
         assert message in str(caught.value)
-    with pytest.raises(ValueError, match="is no file"):
+    with pytest.raises(ValueError, match="is not a file"):
         certify(tmp_path / "b.yaml")
 
 

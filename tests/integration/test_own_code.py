@@ -17,7 +17,7 @@ from renorm.zoo import activations, list_activations
 from renorm.zoo.symmetry.symmetry import REGISTRY
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "own_activation.py"
-SINE = ["--model.activation", "sine", "--model.activation_args", "{frequency: [0.5, 1.0]}", "--trainer.max_epochs", "1"]
+SINE = ["--model.activation", "sine", "--model.frequency", "[0.5, 1.0]", "--trainer.max_epochs", "1"]
 
 
 @pytest.fixture(scope="module")

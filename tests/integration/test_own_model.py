@@ -116,7 +116,7 @@ def test_certify_reads_own_classes_from_a_config(tmp_path: Path, capsys: pytest.
     config = tmp_path / "own.yaml"
     for name, said in (
         ("examples.own_model.DeepSets", "cannot be examined"),
-        ("mine.Nothing", "'mine.Nothing' is unknown"),
+        ("mine.Nothing", "'mine.Nothing' is not imported"),
     ):
         config.write_text(f"model: {{class_path: {name}}}")
         assert main(["certify", "--config", str(config)]) == 2

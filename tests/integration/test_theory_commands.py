@@ -95,9 +95,14 @@ BAD = [
     (["plot"], "the following arguments are required"),
     (["certify", "--config", "nope"], "config='nope' is neither a file nor a known name"),
     (["certify", "--config", "mlp_relu_free", "--model.width", "0"], "width=0 is out of range"),
-    (["certify", "--config", "mlp_relu_free", "--model.wdth", "3"], "wdth"),
-    (["certify", "--config", "mlp_relu_free", "--model.width"], "--model.width has no value"),
-    (["certify", "--config", "mlp_relu_free", "--fast"], "'--fast' is unknown"),
+    (["certify", "--config", "mlp_relu_free", "--model.wdth", "3"], "model.wdth is unknown; allowed"),
+    (["certify", "--config", "mlp_relu_free", "--model.width", "x"], "model.width='x' is not allowed; allowed: int"),
+    (
+        ["certify", "--config", "mlp_relu_free", "--model.alpha", "1"],
+        "alpha=1.0 is not a parameter of activation 'relu'",
+    ),
+    (["certify", "--config", "mlp_relu_free", "--model.width"], "argument --model: expected one argument"),
+    (["certify", "--config", "mlp_relu_free", "--fast"], "unrecognized arguments: --fast"),
     (["certify", "--ckpt_path", "best"], "finds no checkpoint"),
 ]
 

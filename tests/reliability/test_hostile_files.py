@@ -21,12 +21,11 @@ import torch
 
 from renorm.callbacks.results import SEAL, seal
 from renorm.cli import main
-from renorm.cli.certify import model_of
+from renorm.cli.certify import read_model
 from renorm.cli.plot import read_results
 from renorm.datamodules.laws import parse
 from renorm.datamodules.laws.empirical import Empirical
 from renorm.runs.checkpoint import load_checkpoint, load_model
-from renorm.runs.configs import find_config
 from renorm.sweep.config import Point, Sweep, read_sweep
 from renorm.sweep.table import Folder, read_description, read_table
 
@@ -146,7 +145,7 @@ def test_damaged_yaml(tmp_path: Path) -> None:
     path = tmp_path / "mutated.yaml"
     for mutated in all_mutations(fit.read_bytes(), 300):
         path.write_bytes(mutated)
-        loaded_or_none(lambda: model_of([find_config(str(path))], {}))
+        loaded_or_none(lambda: read_model([str(path)], []))
     sweep = tmp_path / "sweep.yaml"
     sweep.write_text("model: MLP\nsettings: {steps: 5, lr: 0.1}\naxes:\n  width: [4, 8]\n  symmetry: [free, full]\n")
     for mutated in all_mutations(sweep.read_bytes(), 300):

@@ -51,6 +51,18 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "memory", lambda: 0.01 * GB)
 
 
+def test_knots_are_counted_wherever_they_are_written() -> None:
+    for knots in (
+        {"knots": 10**9},
+        {"activation_args": {"knots": 10**9}},
+        {"knots": None, "activation_args": {"knots": 10**9}},
+    ):
+        with pytest.raises(ValueError, match=r"^knots=1000000000 needs at least"):
+            MLP(activation="spline", **knots)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"^knots=1000000000 does not fit 100 weights$"):
+            sizes.check_sizes(knots, weights=100)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     chosen=st.dictionaries(st.sampled_from(["width", "depth", "replicas", "block_size", "knots"]), SIZES, min_size=1),

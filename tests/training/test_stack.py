@@ -144,11 +144,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"lr_scheduler_interval": "batch"}, r"lr_scheduler_interval='batch' is unknown; allowed: step, epoch"),
     ({"activation": "relux"}, r"activation='relux' is unknown; allowed: .*did you mean 'relu'\?"),
     ({"symmetry": "even"}, r"symmetry='even' is unknown; allowed: free"),
-    ({"members": [0, 0]}, r"members=\[0, 0\] is no choice; allowed: distinct numbers from 0 to 0"),
-    ({"members": [3], "replicas": 3}, r"members=\[3\] is no choice; allowed: distinct numbers from 0 to 2"),
-    ({"members": [-1]}, r"members=\[-1\] is no choice"),
-    ({"members": []}, r"members=\[\] is no choice"),
-    ({"negative_slope": "steep"}, r"negative_slope='steep' is no grid"),
+    ({"members": [0, 0]}, r"members=\[0, 0\] is not a selection of members; allowed: distinct numbers from 0 to 0"),
+    (
+        {"members": [3], "replicas": 3},
+        r"members=\[3\] is not a selection of members; allowed: distinct numbers from 0 to 2",
+    ),
+    ({"members": [-1]}, r"members=\[-1\] is not a selection of members"),
+    ({"members": []}, r"members=\[\] is not a selection of members"),
+    ({"negative_slope": "steep"}, r"negative_slope='steep' is not a grid"),
     ({"activation_args": {"slope": nn.ReLU()}}, r"activation_args=ReLU\(\) is a ReLU; allowed: numbers, strings"),
 ]
 
@@ -169,10 +172,10 @@ def test_blocks_that_are_none(x: Any) -> None:
 
 ODD_TYPES: list[tuple[dict[str, Any], str]] = [
     ({"loss": ["mse"]}, r"loss=\['mse'\] is unknown"),
-    ({"members": 1, "replicas": 3}, r"members=1 is no choice"),
-    ({"members": [0.0], "replicas": 3}, r"members=\[0.0\] is no choice"),
-    ({"members": [True], "replicas": 3}, r"members=\[True\] is no choice"),
-    ({"members": [[0]], "replicas": 3}, r"members=\[\[0\]\] is no choice"),
+    ({"members": 1, "replicas": 3}, r"members=1 is not a selection of members"),
+    ({"members": [0.0], "replicas": 3}, r"members=\[0.0\] is not a selection of members"),
+    ({"members": [True], "replicas": 3}, r"members=\[True\] is not a selection of members"),
+    ({"members": [[0]], "replicas": 3}, r"members=\[\[0\]\] is not a selection of members"),
     ({"activation_args": ["negative_slope"]}, r"activation_args=.*; allowed: "),
     ({"negative_slope": 0.5, "activation_args": {"negative_slope": 0.9}}, r"negative_slope=.*; allowed: "),
     ({"activation_args": {"slope": nn.Sequential(nn.ReLU(), nn.ReLU())}}, r"activation_args=.*; allowed: "),

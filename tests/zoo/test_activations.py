@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from renorm import create_model, list_models
-from renorm.zoo import MLP, Activation, list_activations
+from renorm.zoo import GNN, MLP, Activation, list_activations
 from renorm.zoo.activations import REGISTRY, Piecewise, find
 from renorm.zoo.symmetry.symmetry import list_symmetries
 
@@ -157,8 +158,49 @@ def test_one_class_is_a_new_activation_everywhere(sine: str) -> None:
     torch.testing.assert_close(values["act0"][3], torch.sin(2.0 * values["pre0"][3]))
     torch.testing.assert_close(model(-x), -model(x))
     assert MLP(activation=sine).num_members == 1
-    with pytest.raises(ValueError, match=r"phase=1.0 is no parameter of activation .* it takes: frequency"):
+    with pytest.raises(ValueError, match=r"phase=1.0 is not a parameter of activation .* allowed: frequency"):
         MLP(activation=sine, activation_args={"phase": 1.0})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"activation": "leaky_relu", "negative_slope": [0.5, 0.9]},
+        {"activation": "quadratic", "alpha": 0.0},
+        {"activation": "spline", "degree": 2, "knots": 4, "extension": "zero", "per_unit": False, "spline": "fixed"},
+    ],
+)
+def test_activation_args_and_keywords_are_the_same(parameters: dict[str, Any]) -> None:
+    mapping = {name: value for name, value in parameters.items() if name != "activation"}
+    by_keyword = MLP(width=3, replicas=2, **parameters)
+    by_mapping = MLP(width=3, replicas=2, activation=parameters["activation"], activation_args=mapping)
+    assert by_keyword.activation_parameters == by_mapping.activation_parameters
+    assert by_keyword.activation_parameters.items() >= mapping.items()
+    assert by_keyword.member_table == by_mapping.member_table
+    x = torch.randn(6, 2)
+    assert torch.equal(by_keyword(x), by_mapping(x))
+    for model in (by_keyword, by_mapping):
+        assert torch.equal(MLP(**model.hparams)(x), by_keyword(x))  # as a checkpoint builds it
+
+
+def test_the_parameters_of_an_own_activation_are_keywords_too(sine: str) -> None:
+    model = MLP(activation=sine, frequency=[0.5, 2.0])
+    assert list(model.grid_groups()) == ["frequency=0.5", "frequency=2"]
+    assert "frequency=[0.5, 2.0]" in str(model)
+
+
+def test_a_keyword_of_no_activation_is_a_mistake() -> None:
+    for base in (MLP, GNN):
+        with pytest.raises(TypeError, match=r"^\w+.__init__\(\) got an unexpected keyword argument 'negative_slop'$"):
+            base(negative_slop=0.5)
+
+
+def test_hyperparameters_of_older_versions_are_read() -> None:
+    # they named every activation's parameters, set or not
+    unset = dict.fromkeys(("alpha", "degree", "knots", "extension", "per_unit", "spline", "activation_args"))
+    model = MLP(activation="leaky_relu", negative_slope=0.3, **unset)
+    assert str(model) == str(MLP(negative_slope=0.3))
+    assert torch.equal(model(torch.ones(1, 2)), MLP(negative_slope=0.3)(torch.ones(1, 2)))
 
 
 def test_an_activation_is_forgotten_when_it_is_taken_out() -> None:
@@ -170,18 +212,18 @@ def test_an_activation_is_forgotten_when_it_is_taken_out() -> None:
     [
         ({"activation": "rleu"}, r"activation='rleu' is unknown; allowed: linear, .*did you mean 'relu'\?"),
         ({"activation": None}, r"activation=None is unknown; allowed: linear"),
-        ({"activation": "relu", "alpha": 0.5}, r"alpha=0.5 is no parameter of activation 'relu'; it takes: none"),
-        ({"activation": "quadratic", "degree": 3}, r"degree=3 is no parameter .* it takes: alpha"),
-        ({"activation": "spline", "alpha": 3.0}, r"alpha=3.0 is no parameter .* it takes: degree, knots, extension"),
-        ({"activation": "quadratic", "alpha": []}, r"alpha=\[\] is no grid; allowed: .*finite"),
-        ({"activation": "quadratic", "alpha": [0.1, float("nan")]}, r"alpha=\[0.1, nan\] is no grid"),
-        ({"activation": "quadratic", "alpha": [[0.1]]}, r"alpha=\[\[0.1\]\] is no grid"),
-        ({"activation": "quadratic", "alpha": "much"}, r"alpha='much' is no grid; allowed: a finite number"),
-        ({"activation": "quadratic", "alpha": True}, r"alpha=True is no grid"),
-        ({"activation": "quadratic", "alpha": 10**400}, r"alpha=1000.* is no grid"),
-        ({"activation": "leaky_relu", "negative_slope": float("inf")}, r"negative_slope=inf is no.*allowed: a finite"),
-        ({"activation_args": {"members": 3}}, r"members=3 is no parameter of activation 'leaky_relu'"),
-        ({"activation_args": {"units": 3}}, r"units=3 is no parameter of activation 'leaky_relu'"),
+        ({"activation": "relu", "alpha": 0.5}, r"alpha=0.5 is not a parameter of activation 'relu'; allowed: none"),
+        ({"activation": "quadratic", "degree": 3}, r"degree=3 is not a parameter .* allowed: alpha"),
+        ({"activation": "spline", "alpha": 3.0}, r"alpha=3.0 is not a parameter .* allowed: degree, knots, extension"),
+        ({"activation": "quadratic", "alpha": []}, r"alpha=\[\] is not a grid; allowed: .*finite"),
+        ({"activation": "quadratic", "alpha": [0.1, float("nan")]}, r"alpha=\[0.1, nan\] is not a grid"),
+        ({"activation": "quadratic", "alpha": [[0.1]]}, r"alpha=\[\[0.1\]\] is not a grid"),
+        ({"activation": "quadratic", "alpha": "much"}, r"alpha='much' is not a grid; allowed: a finite number"),
+        ({"activation": "quadratic", "alpha": True}, r"alpha=True is not a grid"),
+        ({"activation": "quadratic", "alpha": 10**400}, r"alpha=1000.* is not a grid"),
+        ({"activation": "leaky_relu", "negative_slope": float("inf")}, r"negative_slope=inf is not.*allowed: a finite"),
+        ({"activation_args": {"members": 3}}, r"members=3 is not a parameter of activation 'leaky_relu'"),
+        ({"activation_args": {"units": 3}}, r"units=3 is not a parameter of activation 'leaky_relu'"),
     ],
 )
 def test_refuses_in_one_line(arguments: dict[str, object], says: str) -> None:

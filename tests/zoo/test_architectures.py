@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from renorm.own_code import class_path
 from renorm.zoo import GNN, MLP, ModuleStack, StackedModel
-from renorm.zoo.architectures import architectures, class_path, find_architecture
+from renorm.zoo.architectures import architectures, find_architecture
 
 ROOT = Path(__file__).parents[2]
 

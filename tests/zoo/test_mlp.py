@@ -14,7 +14,7 @@ from scipy.interpolate import BSpline
 from torch import Tensor, nn
 
 from renorm.training.losses import LOSSES, clt_map
-from renorm.training.stack import COUPLING_OPTIMIZERS
+from renorm.training.optimizers import COUPLING_OPTIMIZERS
 from renorm.zoo import MLP, list_activations
 from renorm.zoo.symmetry.symmetry import list_symmetries
 

@@ -101,9 +101,9 @@ def test_overrides_replace_the_variants_own_arguments() -> None:
         ("mlp_relu_free", {"widht": 3}, r"model='mlp_relu_free' does not take these arguments: .*'widht'"),
         ("mlp_relu_free", {"width": "a"}, r"width='a' is out of range; allowed: whole numbers >= 1"),
         ("mlp_relu_free", {"width": 0}, r"width=0 is out of range"),
-        ("mlp_relu_free", {"alpha": 0.5}, r"alpha=0.5 is no parameter of activation 'relu'; it takes: none"),
+        ("mlp_relu_free", {"alpha": 0.5}, r"alpha=0.5 is not a parameter of activation 'relu'; allowed: none"),
         ("mlp_relu_odd", {"width": 5}, r"width=5 is odd"),
-        ("mlp_quadratic_full", {"alpha": "abc"}, r"alpha='abc' is no grid"),
+        ("mlp_quadratic_full", {"alpha": "abc"}, r"alpha='abc' is not a grid"),
         ("mlp_quadratic_full", {"symmetry": None}, r"symmetry=None is unknown"),
     ],
 )

@@ -3,7 +3,18 @@
 Importing this package registers every activation; to add one, see :class:`Activation`.
 """
 
-from .base import REGISTRY, Activation, Piecewise, check_contract, check_parameters, find, list_activations, parameters
+from .base import (
+    REGISTRY,
+    Activation,
+    Piecewise,
+    check_contract,
+    check_parameters,
+    find,
+    keywords,
+    list_activations,
+    merge_parameters,
+    parameters,
+)
 from .pointwise import GELU, LeakyReLU, Linear, Quadratic, ReLU, Tanh
 from .spline import Spline
 
@@ -21,6 +32,8 @@ __all__ = [
     "check_contract",
     "check_parameters",
     "find",
+    "keywords",
     "list_activations",
+    "merge_parameters",
     "parameters",
 ]

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ...checks import primitive
 from ...errors import InputError, first_line
 from ...own_code import check_name
 
@@ -150,11 +151,46 @@ def find(name: str) -> type[Activation]:
 def parameters(cls: type[Activation]) -> dict[str, Any]:
     """Names and defaults of an activation's own parameters."""
     signature = inspect.signature(cls.__init__).parameters
-    return {name: p.default for name, p in signature.items() if name not in ("self", "members", "units")}
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    fixed = ("self", "members", "units")
+    return {name: p.default for name, p in signature.items() if name not in fixed and p.kind not in variable}
+
+
+def keywords() -> list[str]:
+    """Names of the parameters of all registered activations, which a model also takes as keywords of its own.
+
+    Example:
+        >>> keywords()[:3]
+        ['alpha', 'negative_slope', 'degree']
+    """
+    return list(dict.fromkeys(name for cls in REGISTRY.values() for name in parameters(cls)))
+
+
+def merge_parameters(activation_args: Any, by_keyword: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of an activation, from the mapping ``activation_args`` and from keywords.
+
+    Args:
+        activation_args: names and values, or None.
+        by_keyword: the same as keywords; those that are None are left out.
+
+    Raises:
+        ValueError: where ``activation_args`` is not a mapping, or a parameter is set twice.
+
+    Example:
+        >>> merge_parameters({"degree": 3}, {"knots": 9, "spline": None})
+        {'degree': 3, 'knots': 9}
+    """
+    mapping = primitive("activation_args", {} if activation_args is None else activation_args)
+    if not isinstance(mapping, dict):
+        raise InputError(f"activation_args={mapping!r} is not a mapping", "a dict from names to values")
+    named = {name: primitive(name, value) for name, value in by_keyword.items() if value is not None}
+    for name in named.keys() & mapping.keys():
+        raise InputError(f"{name}={named[name]!r} is also in activation_args={mapping!r}", "one of the two")
+    return mapping | named
 
 
 def check_parameters(cls: type[Activation], given: dict[str, Any]) -> None:
-    """Refuse parameters that an activation does not take, and lists that are no grid.
+    """Refuse parameters that an activation does not take, and lists that are not a grid.
 
     Raises:
         ValueError: naming the parameter and what is allowed.
@@ -162,12 +198,12 @@ def check_parameters(cls: type[Activation], given: dict[str, Any]) -> None:
     allowed = parameters(cls)
     for name, value in given.items():
         if name not in allowed:
-            takes = ", ".join(allowed) or "none"
-            raise InputError(f"{name}={value!r} is no parameter of activation {cls.name!r}; it takes: {takes}")
+            names = ", ".join(allowed) or "none"
+            raise InputError(f"{name}={value!r} is not a parameter of activation {cls.name!r}", names)
         if name in cls.grid:
             points = value if isinstance(value, list) else [value]
             if not points or not all(_is_finite_number(point) for point in points):
-                raise InputError(f"{name}={value!r} is no grid", "a finite number, or a list of one or more")
+                raise InputError(f"{name}={value!r} is not a grid", "a finite number, or a list of one or more")
 
 
 def check_contract(activation: Activation) -> None:

@@ -24,7 +24,13 @@ class Linear(Activation):
 
 
 class Quadratic(Activation):
-    """z + alpha z²."""
+    """z + alpha z².
+
+    Args:
+        members: number of members.
+        units: orbit of each unit, shape ``(units,)``.
+        alpha: coefficient of the square; a list is a grid.
+    """
 
     name, grid = "quadratic", ("alpha",)
 
@@ -57,7 +63,13 @@ class ReLU(Activation):
 
 
 class LeakyReLU(Activation):
-    """max(z, 0) + negative_slope min(z, 0)."""
+    """max(z, 0) + negative_slope min(z, 0).
+
+    Args:
+        members: number of members.
+        units: orbit of each unit, shape ``(units,)``.
+        negative_slope: slope below zero; a list is a grid.
+    """
 
     name, grid = "leaky_relu", ("negative_slope",)
 

@@ -36,7 +36,7 @@ def breakpoints(knots: int | list[float]) -> NDArray[np.float64]:
     numbers = isinstance(knots, list) and all(isinstance(knot, int | float) for knot in knots)
     positions = np.array(knots if numbers else [], dtype=np.float64)
     if len(positions) < 2 or not np.isfinite(positions).all() or (np.diff(positions) <= 0).any():
-        raise InputError(f"knots={knots!r} is no grid", "a number >= 2, or two or more increasing positions")
+        raise InputError(f"knots={knots!r} is not a grid", "a number >= 2, or two or more increasing positions")
     return positions
 
 
@@ -79,10 +79,10 @@ class Spline(Activation):
     Args:
         members: number of members.
         units: orbit of each unit, shape ``(units,)``; tied units share a spline.
-        degree: 1 to 5.
+        degree: degree of the B-spline, 1 to 5.
         knots: number of breakpoints on [-3, 3], or their positions.
-        extension: what happens outside the grid, ``affine``, ``constant`` or ``zero``.
-        per_unit: one spline for each unit instead of one for the layer.
+        extension: ``affine``, ``constant`` or ``zero`` outside the knots.
+        per_unit: one spline for each unit, or one for each layer.
         spline: ``trained``, or ``fixed`` at its initial shape.
 
     Raises:

@@ -81,8 +81,8 @@ def _least(architecture: Architecture, phi: Callable[[Array], Array], bound: flo
     starts = tried[:STARTS]
     options: Any = {"xatol": 1e-8, "fatol": 1e-9, "maxiter": 400}
     points = [np.array([scale, shift]) for _, scale, shift in starts]
-    found = [minimize(logarithm, point, method="Nelder-Mead", options=options) for point in points]
-    least = math.exp(min([starts[0][0], *(float(result.fun) for result in found)]))
+    results = [minimize(logarithm, point, method="Nelder-Mead", options=options) for point in points]
+    least = math.exp(min([starts[0][0], *(float(result.fun) for result in results)]))
     return least if least > 2 * ROUNDING else 0.0
 
 

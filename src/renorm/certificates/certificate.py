@@ -75,9 +75,9 @@ class Certificate:
         if self.verdict != "representable":
             lines.append(f"  infimum of the error: {self.infimum}")
         if self.best_errors:
-            found = ", ".join(f"{error:.1e} for |w| <= {bound:g}" for bound, error in self.best_errors)
-            found = found.replace("0.0e+00", "0 to rounding")
-            lines.append(f"  least relative error found, Gaussian inputs: {found}")
+            errors = ", ".join(f"{error:.1e} for |w| <= {bound:g}" for bound, error in self.best_errors)
+            errors = errors.replace("0.0e+00", "0 to rounding")
+            lines.append(f"  least relative error found, Gaussian inputs: {errors}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,10 +112,10 @@ def certify(model: StackedModel | str | Path, map: str | None = None) -> Certifi
         >>> certify("mlp_quadratic_full").verdict, certify("mlp_quadratic_free").verdict
         ('not representable', 'representable')
     """
-    found = certify_grid(model, map)
-    if len(found) > 1:
-        raise InputError(f"model has a grid of {len(found)} points", "one point, or certify_grid")
-    return next(iter(found.values()))
+    certificates = certify_grid(model, map)
+    if len(certificates) > 1:
+        raise InputError(f"model has a grid of {len(certificates)} points", "one point, or certify_grid")
+    return next(iter(certificates.values()))
 
 
 def certify_grid(model: StackedModel | str | Path, map: str | None = None) -> dict[str, Certificate]:
@@ -133,10 +133,10 @@ def certify_grid(model: StackedModel | str | Path, map: str | None = None) -> di
 
 
 def read_model(source: str | Path) -> StackedModel:
-    """A model from the name of a variant or from a YAML file.
+    """A model from the name of a variant, or from the section ``model`` of a YAML file, without what only training needs.
 
     Raises:
-        ValueError: where it is neither, or holds arguments that the model does not take.
+        ValueError: where it is neither, or has another class, or arguments that it does not take.
     """
     from ..files.untrusted import read_yaml
 
@@ -146,24 +146,15 @@ def read_model(source: str | Path) -> StackedModel:
     if path.suffix not in (".yaml", ".yml"):
         return create_model(str(source))
     if not path.is_file():
-        raise InputError(f"config={str(source)!r} is no file", "a YAML file, or the name of a variant")
+        raise InputError(f"config={str(source)!r} is not a file", "a YAML file, or the name of a variant")
     content = read_yaml(path, f"config={str(source)!r}")
     section = content.get("model") if isinstance(content, dict) else None
     if not isinstance(section, dict):
         raise InputError(f"config={str(source)!r} has no section 'model'", "model: {class_path, init_args}")
-    return build_model(section)
-
-
-def build_model(section: dict[str, Any]) -> StackedModel:
-    """A model from the section ``model`` of a config; what only training needs is left aside.
-
-    Raises:
-        ValueError: for another class, or arguments that it does not take.
-    """
-    path = str(section.get("class_path", "renorm.zoo.MLP"))
-    cls = find_architecture(path)
+    name = str(section.get("class_path", "renorm.zoo.MLP"))
+    cls = find_architecture(name)
     if cls is None:
-        raise InputError(f"class_path={path!r} is unknown", known_names())
+        raise InputError(f"class_path={name!r} is unknown", known_names())
     training = ("optimizer", "lr_scheduler", "lr_scheduler_interval")
     arguments = {key: value for key, value in (section.get("init_args") or {}).items() if key not in training}
     try:
@@ -192,7 +183,7 @@ def _certify_member(stack: StackedModel, position: int, block_map: BlockMap) -> 
     check = None
     if finding.verdict == "representable":
         check = largest_error(single, block_map)
-        if not check < TOLERANCE:  # a mistake of ours must not become a certificate
+        if not check < TOLERANCE:  # our own mistakes must not become certificates
             raise AssertionError(f"{architecture}: the weights that were found are wrong by {check}")
     weights = {n: p.detach()[0].clone() for n, p in single.named_parameters()} if check is not None else None
     line = architecture if isinstance(block_map, CentralLimit) else f"{architecture}, for {block_map}"
@@ -224,9 +215,9 @@ def _examine_graph(model: GNN, block_map: BlockMap) -> Finding:
 
 
 def _computes_as(model: StackedModel, cls: type[StackedModel]) -> bool:
-    """Whether a model is of a class, or of a subclass that leaves alone what the layers are and compute."""
-    own = ("walk", "outputs", "forward", "affine_layers", "dense")
-    return isinstance(model, cls) and all(getattr(type(model), name) is getattr(cls, name) for name in own)
+    """Whether a model is of a class, or of a subclass that changes neither its layers nor what they compute."""
+    methods = ("walk", "outputs", "forward", "affine_layers", "dense")
+    return isinstance(model, cls) and all(getattr(type(model), name) is getattr(cls, name) for name in methods)
 
 
 def graph_line(model: GNN) -> str:

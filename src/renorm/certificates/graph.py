@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 
 def examine_graph(model: GNN) -> Finding:
-    """Find weights, which are then left in ``model``, or a reason why there are none, or neither."""
+    """Find weights, which are stored in ``model``, or a reason why there are none, or neither."""
     layer, phi = str(model.hparams["layer"]), Nonlinear.of(model)
     unseen = unseen_nodes(model)
     if unseen:
@@ -106,7 +106,7 @@ def readout_row(model: GNN) -> Array:
 
 
 def hop_weights(model: GNN, ties: list[ConvOrbits]) -> list[Array] | None:
-    """Numbers for the hops of every layer that make the map; None where none are found."""
+    """Weights of the hops of every layer with which the network is the map; None if none are found."""
     from scipy.optimize import least_squares
 
     hops = [[h.double().numpy() for h in hop_matrices(model, i, one.tied)] for i, one in enumerate(ties)]

@@ -49,8 +49,8 @@ class Nonlinear:
         activation: Any = model.activations[0]  # type: ignore[index]
         name = str(model.hparams["activation"])
         if isinstance(activation, Spline):
-            extension = str(activation_argument(model, "extension", "affine"))
-            trained = activation_argument(model, "spline", "trained") == "trained"
+            parameters = model.activation_parameters
+            extension, trained = str(parameters["extension"]), parameters["spline"] == "trained"
             return Nonlinear(name, trained_spline=extension if trained else None, bounded=extension != "affine")
         pieces = activation.piecewise()
         if pieces is None:
@@ -83,7 +83,7 @@ class Nonlinear:
 
     @property
     def bounded_on_one_side(self) -> str | None:
-        """Why the values do not take all real numbers, in words; None where they do or nothing is known."""
+        """A sentence that says why the values are not all real numbers; None if they are, or if nothing is known."""
         if self.polynomial is not None and len(self.polynomial) % 2 and len(self.polynomial) > 1:
             return "a polynomial of even degree is bounded on one side"
         if self.slope is not None and self.slope <= 0:
@@ -111,8 +111,8 @@ class Carriers:
         elements = [moves(element, axis, width) for element in group]
         signs = [element[0].sign if 0 in element else 1 for element in group]
         carried = [SignedPermutation(e.image, e.sign * s) for e, s in zip(elements, signs, strict=True)]
-        found = orbits((width,), [(element,) for element in carried])
-        return Carriers(found.index, found.sign)
+        carriers = orbits((width,), [(element,) for element in carried])
+        return Carriers(carriers.index, carriers.sign)
 
     @property
     def pair(self) -> tuple[Tensor, Tensor] | None:
@@ -224,14 +224,8 @@ class Finding:
     infimum: str
 
 
-def activation_argument(model: StackedModel, name: str, default: object) -> object:
-    """A parameter of the activation, or its default where it was not given."""
-    value = model.hparams[name]
-    return default if value is None else value
-
-
 def examine(architecture: Architecture, model: MLP) -> Finding:
-    """Find weights, which are then left in ``model``, or a reason why there are none, or neither."""
+    """Find weights, which are stored in ``model``, or a reason why there are none, or neither."""
     phi = architecture.nonlinear
     if architecture.opposite_signs:
         return _opposite_signs()
@@ -509,7 +503,7 @@ def eliminate(polynomial: tuple[float, ...], bias: bool) -> list[str]:
         bias: whether c and d may differ from 0.
 
     Returns:
-        The equations and the conclusion, in words.
+        Sentences with the equations and the conclusion.
 
     Raises:
         AssertionError: where the equations have a solution after all.
@@ -535,8 +529,8 @@ def eliminate(polynomial: tuple[float, ...], bias: bool) -> list[str]:
     lines = ["One channel: on blocks of equal values sqrt(b) f = A phi(w S + c) + d, to be S. Power by power:"]
     for n, equation in zip(range(len(polynomial) - 1, -1, -1), equations, strict=True):
         wanted = 1 if n == 1 else 0
-        left = sympy.expand(equation + wanted)
-        if left != 0 or wanted:
-            lines.append(f"  S^{n}:  {left} = {wanted}")
+        side = sympy.expand(equation + wanted)
+        if side != 0 or wanted:
+            lines.append(f"  S^{n}:  {side} = {wanted}")
     lines.append("The first needs A = 0 or w = 0, and then S^1 fails; elimination says so too: Gröbner basis {1}.")
     return lines

@@ -6,15 +6,14 @@ import contextlib
 import json
 import logging
 import os
-import re
 import sys
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from jsonargparse import Namespace, _loaders_dumpers
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import _get_rank
 from lightning.pytorch import LightningDataModule, Trainer
@@ -49,11 +48,10 @@ from ..callbacks.tables import dry
 from ..callbacks.tables import run_folder as run_folder_of
 from ..datamodules import CLTDataModule
 from ..errors import InputError, RunError, failure
-from ..files import yaml_core
 from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
 from ..files.whole import LOCK, one_writer
-from ..own_code import command_line, where_from
+from ..own_code import class_name, class_path, command_line, where_from
 from ..pretrained.exported import SUFFIX, is_exported
 from ..pretrained.hub import OF_TRAINING, load_pretrained, pretrained_recipe
 from ..runs.checkpoint import (
@@ -76,31 +74,20 @@ from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, wh
 from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
-from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, class_name, class_path, own_data_class
+from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, check_data_class, own_data_class
 from ..zoo import StackedModel
+from ..zoo.activations import find as find_activation
 from ..zoo.architectures import find_architecture, known_names
 from ..zoo.registry import PREFIXES
 from .data_class import find_data_class, of_configs, take_data_class
 from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
-from .options import ALLOW_IMPORTS, condense, is_missing_package, take_all, take_flag, take_option, with_places
+from .options import ALLOW_IMPORTS, take_all, take_flag, take_option, with_places
+from .parser import Parser, building, in_one_line
 
 # settings of a model that a run which starts from trained weights may choose anew
 OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))
-
-
-class Parser(LightningArgumentParser):
-    """LightningCLI's parser, which reads YAML 1.2, and raises instead of printing usage and ending the process."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **({"parser_mode": yaml_core.MODE} | kwargs))
-        # what is meant for a number or a boolean is read once more, whatever the mode, and there is no public way to say how
-        _loaders_dumpers.yaml_default_loader = yaml_core.Loader  # type: ignore[assignment]
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""
-        raise InputError(message)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -159,33 +146,27 @@ class RenormCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse our own arrangement of the arguments, not the process's."""
+        """Parse the rearranged arguments, not those of the process."""
         try:
             self.config = parser.parse_args(args)
         except (ValueError, RecursionError) as error:
-            raise self._in_one_line(str(error)) from None
+            raise in_one_line(error, self.origin) from None
         self.subcommand = self.command
-
-    def _in_one_line(self, text: str) -> InputError:
-        """What a library says of the settings, in one line; where a name is unknown, with the files that may define it."""
-        line = condense(text)
-        of_class = re.search("is unknown; (?!allowed: the options)|is not imported|No module named", line)
-        return InputError(line + (self.origin if of_class else ""))
 
     # ---- what to run ---------------------------------------------------------------------------------------------
 
     def _take_pretrained(self, word: str | None) -> str | None:
-        """Note the name of a pretrained entry, given as ``--model`` or in a checkpoint's place; else hand the word back."""
+        """Note a pretrained entry named by ``--model`` or ``--ckpt_path``; return the word if it is not one."""
         model, flags = take_option(self.flags, "--model")
-        given = self.command != "fit" and model is not None and _is_trained(model)
-        if given:
+        by_model = self.command != "fit" and model is not None and _is_trained(model)
+        if by_model:
             if word is not None:
                 raise InputError(f"model={model!r} contradicts ckpt_path={word!r}", "one of the two")
             word, self.flags = model, flags
-        if word is None or not (given or is_pretrained(word)):
+        if word is None or not (by_model or is_pretrained(word)):
             return word
         if self.command == "fit":
-            raise InputError(f"ckpt_path={word!r} is no checkpoint of a fit", "a file, 'last' or 'best'")
+            raise InputError(f"ckpt_path={word!r} is not a checkpoint of a fit", "a file, 'last' or 'best'")
         self.recipe = pretrained_recipe(word)
         if self.recipe["data"] is None:
             raise InputError(f"model={word!r} does not say on which laws it was trained", "to export it again")
@@ -201,7 +182,7 @@ class RenormCLI(LightningCLI):
         checkpoint, _ = take_option(flags, "--ckpt_path")
         if checkpoint is not None:
             raise InputError(
-                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, a run that goes on", "one of the two"
+                f"init_from={word!r} contradicts ckpt_path={checkpoint!r}, which continues a run", "one of the two"
             )
         if word in ("last", "best"):
             word = str(find_checkpoint(word, Path(self._root)))  # the config is to say which one it was
@@ -216,19 +197,19 @@ class RenormCLI(LightningCLI):
                 "a name of 'renorm zoo list --pretrained', a checkpoint, or what "
                 "'renorm zoo export --format safetensors' wrote",
             )
-        found = find_settings(word, Path(self._root))
-        arguments = {key: value for key, value in (found.get("init_args") or {}).items() if key not in OF_NEW_RUN}
-        return {"class_path": found["class_path"], "init_args": arguments}
+        settings = find_settings(word, Path(self._root))
+        arguments = {key: value for key, value in (settings.get("init_args") or {}).items() if key not in OF_NEW_RUN}
+        return {"class_path": settings["class_path"], "init_args": arguments}
 
     def _check_start(self, word: str) -> None:
         """Refuse settings of the model with which it could not take the weights."""
         known, asked = self._start_of(word), self._settings()["model"]
-        found = conflicts(
+        differences = conflicts(
             {"class_path": class_name(str(known["class_path"])), **known["init_args"]},
             {"class_path": class_name(str(asked["class_path"])), **asked["init_args"]},
         )
-        if found:
-            key, remembered, wanted = found[0]
+        if differences:
+            key, remembered, wanted = differences[0]
             raise InputError(
                 f"model.{key}={wanted!r} contradicts init_from={word!r}, which has {remembered!r}", "the same model"
             )
@@ -254,29 +235,31 @@ class RenormCLI(LightningCLI):
         model = self.recipe["model"]
         if class_name(model["class_path"]).startswith("own "):
             self.recipe["model"] = model | {"class_path": self._own_class(model["class_path"])}
+        arguments = model.get("init_args")
+        if isinstance(arguments, dict) and "activation" in arguments:
+            with building(self.origin):
+                find_activation(arguments["activation"])  # before its parameters, which the parser would not know
         check_files(self.recipe, f"ckpt_path={str(self.checkpoint)!r}", self.configs[1:], self.flags)
 
     def _find_data_class(self, asked: str | None, everything: bool) -> type[LightningDataModule]:
         remembered = None if self.recipe is None else self.recipe.get(DATA_CLASS)
-        found = find_data_class(asked or of_configs(self.configs[1:]) or remembered, everything)
-        before = class_name(remembered or class_path(CLTDataModule))
-        if self.recipe is not None and self.command == "fit" and class_name(class_path(found)) != before:
-            raise InputError(
-                f"data={class_path(found)!r} contradicts the checkpoint, which has {remembered or class_path(CLTDataModule)!r}",
-                "the checkpoint's class, or a new run without --ckpt_path",
+        cls = find_data_class(asked or of_configs(self.configs[1:]) or remembered, everything)
+        if self.recipe is not None and self.command == "fit":
+            check_data_class(
+                self.recipe, {DATA_CLASS: class_path(cls)}, "the checkpoint", "a new run without --ckpt_path"
             )
-        return found
+        return cls
 
     def _own_class(self, path: str) -> str:
         """Where this process has a class: a script that was run then may be a module that ``--import`` names now."""
-        own = find_architecture(path)
-        if own is None and path.startswith("__main__."):  # which no parser can import
+        cls = find_architecture(path)
+        if cls is None and path.startswith("__main__."):  # which no parser can import
             raise InputError(f"ckpt_path={str(self.checkpoint)!r} holds a {path}", f"{known_names()}{self.origin}")
-        return path if own is None else class_path(own)
+        return path if cls is None else class_path(cls)
 
     @property
     def _run(self) -> Path | None:
-        """Folder of the run that goes on or is judged; None for a new one, and for a checkpoint that lies by itself."""
+        """Folder of the run that is continued or judged; None for a new run, and for a checkpoint outside of a run."""
         return None if self.checkpoint is None else run_folder(self.checkpoint)
 
     def _check_name(self) -> None:
@@ -304,14 +287,14 @@ class RenormCLI(LightningCLI):
         if logger is not None:
             flags = with_places(flags, *self._places(logger))
         seeds = [] if seed is None else [f"--model.init_args.seed={seed}", f"--data.seed={seed}"]
-        own = [] if self.data_class is CLTDataModule else [f"--{DATA_CLASS}={class_path(self.data_class)}"]
-        return [self.command, *(f"--config={file}" for file in files), *own, *seeds, *flags]
+        data_class = [] if self.data_class is CLTDataModule else [f"--{DATA_CLASS}={class_path(self.data_class)}"]
+        return [self.command, *(f"--config={file}" for file in files), *data_class, *seeds, *flags]
 
     def _places(self, logger: str) -> tuple[str, str]:
         """Folder and name for a logger that is not told of them."""
         name = logger.rpartition(".")[2]
         if self._run is not None and name in ("CSVLogger", "TensorBoardLogger"):
-            # a fit goes on with its run's file; what judges it writes within the run
+            # a fit continues its run's file; commands that judge it write within the run
             home = self._run.resolve().parent
             return (str(home.parent), home.name) if self.command == "fit" else (str(self._run), self.command)
         check_folder_name("name", self._name)
@@ -409,22 +392,22 @@ class RenormCLI(LightningCLI):
             )
 
     def _init_from(self) -> str | None:
-        """Where a new run takes its first weights from; None for one that goes on, which has its own."""
+        """Where a new run takes its first weights from; None for a run that is continued."""
         word: str | None = self._get(self.config, "init_from") if self.command == "fit" else None
         return word if self.checkpoint is None else None
 
     def _settings(self) -> dict[str, Any]:
         """Model and data as plain settings."""
         config = self.config[self.command]
-        chosen = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
-        dumped = self._parser(self.command).dump(chosen, format="json", skip_unset=False, skip_validation=True)
+        sections = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
+        dumped = self._parser(self.command).dump(sections, format="json", skip_unset=False, skip_validation=True)
         settings: dict[str, Any] = json.loads(dumped)
         return settings
 
     def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
         data = {k: canonical(k, v) for k, v in settings["data"].items() if data_keys is None or k in data_keys}
         model = dict(settings["model"])
-        # how a run computes is no part of what it computes, nor how a pretrained model was once trained
+        # how a run computes does not change what it computes, nor does how a pretrained model was trained
         left_out = ["compile"] + [key for key in OF_TRAINING if key != "members"] * (self.pretrained is not None)
         arguments = {k: v for k, v in model.get("init_args", {}).items() if k not in left_out}
         if self.pretrained is not None:
@@ -433,17 +416,12 @@ class RenormCLI(LightningCLI):
         return {"model": model, "data": data}
 
     def _set_seed(self) -> None:
-        """Nothing global to seed: weights and batches have generators of their own."""
+        """Nothing global to seed: weights and batches have their own generators."""
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
-        try:
+        with building(self.origin):
             super().instantiate_classes()
-        except ValueError as error:
-            text = str(error)
-            if "; allowed" not in text and not is_missing_package(text):
-                raise
-            raise self._in_one_line(text) from None
         settings, made = self._settings(), dict(self.datamodule.hparams)
         if self.recipe is not None:
             data = {key: made.get(key) if value is None else value for key, value in settings["data"].items()}
@@ -511,12 +489,12 @@ class RenormCLI(LightningCLI):
         """A resumed fit and a test log under the run that they continue or judge, the fit as the run did."""
         written = csv_settings(run)
         if written is not None:
-            # a test writes a file of its own: a fit that goes on would cut it off the run's
+            # a test writes its own file: a continued fit would truncate it in the run's file
             folder = run if self.command == "fit" else run / self.command
             return self.command != "predict" and KeepingCSVLogger(folder, name="", version="", **written)
         if self.command == "fit" and (others := other_loggers(run)):
             print(
-                f"log:    {', '.join(others)} of the run is not taken up; TensorBoard's files are written to {run} "
+                f"log:    {', '.join(others)} of the run is not continued; TensorBoard's files are written to {run} "
                 "(--trainer.logger names another)",
                 file=sys.stderr,
             )
@@ -524,7 +502,7 @@ class RenormCLI(LightningCLI):
         return TensorBoardLogger(run, name="", version="", default_hp_metric=False, filename_suffix=suffix)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
-        """Train; say how to go on where the run was stopped or could not go on.
+        """Train; if the run stops early, print how to continue it.
 
         Raises:
             Interrupted: if the process was asked to stop.
@@ -543,7 +521,7 @@ class RenormCLI(LightningCLI):
             raise RunError(f"run {str(self._folder)!r} cannot go on: {reason}") from error
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        """Refuse to write into a run that another process writes."""
+        """Refuse to write into a run that another process is writing."""
         logger = self.trainer.logger
         if not isinstance(logger, TensorBoardLogger | CSVLogger) or not self.trainer.is_global_zero:
             return contextlib.nullcontext()
@@ -585,7 +563,7 @@ class RenormCLI(LightningCLI):
             raise
 
     def after_fit(self) -> None:
-        """Say where everything is and what comes next."""
+        """Print where the results are and which command judges them."""
         if not self.trainer.is_global_zero:
             return
         if dry(self.trainer):
@@ -602,19 +580,19 @@ class RenormCLI(LightningCLI):
 
 
 def _is_trained(model: str) -> bool:
-    """Whether a word after ``--model`` means trained weights; a class has a capital letter, or a dot before it."""
+    """Whether a word after ``--model`` names trained weights; a class has a capital letter or a dot in its path."""
     named = (model.islower() and "." not in model) or model.startswith(PREFIXES)
     return named or model.endswith(SUFFIX) or is_exported(model)
 
 
 def with_whole_checkpoints(plugins: Any) -> list[Any]:
     """The trainer's plugins, and ours that writes checkpoints whole unless there is another one for them."""
-    given = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
-    return given if any(isinstance(plugin, CheckpointIO) for plugin in given) else [*given, WholeCheckpointIO()]
+    listed = [] if plugins is None else plugins if isinstance(plugins, list) else [plugins]
+    return listed if any(isinstance(plugin, CheckpointIO) for plugin in listed) else [*listed, WholeCheckpointIO()]
 
 
 def _thread_failed(thread: threading.ExceptHookArgs) -> None:
-    """Say nothing of a full disk, which TensorBoard's thread also tells the one that waits for it."""
+    """Ignore a full disk, which TensorBoard's thread also reports to the thread that waits for it."""
     if thread.exc_value is None or failure(thread.exc_value) is None:
         threading.__excepthook__(thread)
 

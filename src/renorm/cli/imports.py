@@ -1,4 +1,4 @@
-"""What a config may import: renorm's own classes and the harmless ones of PyTorch and Lightning, unless all is allowed.
+"""Restrict what a config may import to renorm's classes and harmless ones of PyTorch and Lightning.
 
 A ``class_path`` names a module, and to import a module is to run it. The parser asks before every import that a config, the
 recipe of a checkpoint or a flag names.
@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..own_code import loaded_subclasses
+from ..own_code import SCRIPT, class_path, loaded_subclasses
 from ..zoo import StackedModel
 
 ALLOWED = (
@@ -31,19 +31,17 @@ ALLOWED = (
     "lightning.pytorch.accelerators",
     "lightning.pytorch.plugins.precision",
 )
-# a script of the user's own, which runs renorm.cli.main, is loaded already
-SCRIPT = "__main__"
 
 
 def loaded_classes() -> list[str]:
-    """Import paths of the models, callbacks and so on that the user's own program has defined or imported."""
+    """Import paths of models, callbacks and so on that the user's program has defined or imported."""
     bases = [StackedModel, LightningDataModule, Callback, Logger, Optimizer, LRScheduler]
-    return [f"{cls.__module__}.{cls.__qualname__}" for cls in loaded_subclasses(*bases)]
+    return [class_path(cls) for cls in loaded_subclasses(*bases)]
 
 
 @contextmanager
 def imports_restricted(everything: bool) -> Iterator[None]:
-    """Restrict what the parser imports for as long as this lasts.
+    """Restrict what the parser imports, within this context.
 
     Args:
         everything: allow all but what jsonargparse itself denies, such as ``os`` and ``subprocess``.
@@ -56,7 +54,7 @@ def imports_restricted(everything: bool) -> Iterator[None]:
         else:
             set_parsing_settings(
                 import_path_denylist=["*"], import_path_allowlist=[*ALLOWED, SCRIPT, *loaded_classes()]
-            )
+            )  # the program that is run is loaded already
         yield
     finally:
         settings.clear()

@@ -1,4 +1,4 @@
-"""The words of a command line: options taken out of them before a parser sees them, and parsers that refuse in one line."""
+"""Options taken out of a command line before it is parsed, and parsers whose errors are one line."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def take_flag(words: list[str], name: str) -> tuple[bool, list[str]]:
         >>> take_flag(["fit", "--allow_imports=false"], "--allow_imports")
         (False, ['fit'])
     """
-    given = [word if word != name else f"{name}=true" for word in _joined_truth(words, name)]
-    values, left = take_all(given, name)
+    explicit = [word if word != name else f"{name}=true" for word in _joined_truth(words, name)]
+    values, others = take_all(explicit, name)
     for value in values:
         if value.lower() not in ("true", "false"):
             raise InputError(f"{name.removeprefix('--')}={value!r} is not allowed", "true, false")
-    return bool(values) and values[-1].lower() == "true", left
+    return bool(values) and values[-1].lower() == "true", others
 
 
 def _joined_truth(words: list[str], name: str) -> list[str]:
@@ -214,7 +214,7 @@ def condense(message: str) -> str:
 
 
 def _missing(keys: list[str], names: str, message: str) -> str:
-    """What a class, or the command itself, needs and is not given."""
+    """The message for an argument that a class or the command needs and does not have."""
     owner = re.search(r"class_path='(?:\w+\.)*(\w+)'", message)
     option = ".".join([*keys, re.sub(r"^(fit|validate|test|predict)\.", "", names)])
     of_class = f", which {owner.group(1)} needs," if owner else ""

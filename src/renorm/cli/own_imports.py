@@ -1,4 +1,4 @@
-"""``--import``: modules of the user's own, imported before a command runs."""
+"""``--import``: the user's own modules, imported before a command runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .options import take_all
 
 @contextlib.contextmanager
 def own_imports(words: list[str]) -> Iterator[list[str]]:
-    """Import every module that ``--import`` names, so that its classes are known for as long as this lasts.
+    """Import every module that ``--import`` names; its classes are known within this context.
 
     Args:
         words: of a command line. A module is named as in Python, or by the path of its file.

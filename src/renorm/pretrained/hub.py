@@ -11,7 +11,7 @@ from torch import Tensor
 from ..checks import check_one_of
 from ..errors import InputError
 from ..limits import check_sizes
-from ..training.recipe import class_path
+from ..own_code import class_path
 from ..training.stack import StackedModel
 from ..versions import say_if_newer
 from ..zoo.architectures import find_architecture, known_names

@@ -16,8 +16,6 @@ from ..datamodules import CLTDataModule, laws
 from ..training.stack import StackedModel
 from .fits import errors_of, make_model, train
 
-ALPHA = 0.5  # of the activation, where none is given
-
 RECURSION = (
     "With all weights tied every unit sees S = x₁ + … + x_b only, and the network is f = A + B·S + C·S², with A "
     "= d + a·H·(c + αc²), "
@@ -55,8 +53,8 @@ def tied_coefficients(model: StackedModel) -> Tensor:
         (weight, bias), (readout, offset) = (
             (w.double(), torch.zeros_like(w[..., 0]).double() if b is None else b.double()) for w, b in model.dense()
         )
-    default = model.hparams["alpha"] or ALPHA
-    alpha = torch.tensor([member.get("alpha", default) for member in model.member_table], dtype=torch.float64)
+    shared = model.activation_parameters["alpha"]
+    alpha = torch.tensor([member.get("alpha", shared) for member in model.member_table], dtype=torch.float64)
     w, c, outer = weight[:, 0, 0], bias[:, 0], readout[:, 0].sum(dim=1)
     return torch.stack(
         [offset[:, 0] + outer * (c + alpha * c**2), outer * w * (1 + 2 * alpha * c), outer * alpha * w**2]

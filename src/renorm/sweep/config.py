@@ -21,7 +21,15 @@ KEYS = ("model", "settings", "axes", "points")
 TRAINING: dict[str, Any] = {"steps": 3000, "lr": 0.01, "optimizer": "Adam"}
 OPTIMIZERS = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "SGD")
 # set by the sweep itself
-NOT_SETTINGS = ("self", "kwargs", "optimizer", "lr_scheduler", "lr_scheduler_interval", "members")
+NOT_SETTINGS = (
+    "self",
+    "kwargs",
+    "activation_parameters",
+    "optimizer",
+    "lr_scheduler",
+    "lr_scheduler_interval",
+    "members",
+)
 STACKED = ("alpha", "negative_slope", "symmetry_penalty")  # axes that become the grid of one fit
 
 
@@ -198,13 +206,14 @@ def known_settings(model: str) -> list[str]:
     """Names of all settings of a sweep over an architecture."""
     from ..datamodules import CLTDataModule
     from ..zoo import StackedModel
+    from ..zoo.activations import keywords
     from ..zoo.architectures import architectures
 
     names = dict.fromkeys(TRAINING)
     chain = architectures()[model].__mro__  # a class passes further arguments to its base
     for cls in (*chain[: chain.index(StackedModel) + 1], CLTDataModule):
         names |= dict.fromkeys(name for name in inspect.signature(cls).parameters if name not in NOT_SETTINGS)
-    return list(names)
+    return list(names | dict.fromkeys(keywords()))
 
 
 def _at_least(value: Any, default: int) -> int:

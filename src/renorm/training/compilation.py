@@ -1,8 +1,7 @@
-"""The training loss of a stack as a few fused loops instead of a call for every operation.
+"""Compile the training loss of a stack where that saves time.
 
-Eager, every operation on values of all members and blocks goes to memory and back. Compiled, the values of a hidden layer
-are computed where they are used and stay in registers; the backward pass computes them again, which costs less than to
-read them.
+In eager mode every operation reads and writes the values of all members and blocks in memory. In compiled code the values of
+a hidden layer stay in registers; the backward pass computes them again, which is cheaper than reading them.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ def compiled_losses(model: StackedModel, steps: float, rows: int) -> Losses:
         ValueError: where ``compile`` is true and there is no compiler.
     """
     device = next(model.parameters()).device
-    wanted = model.compile_mode
-    if wanted == "false" or (wanted == "auto" and not is_worth(model, steps, rows)):
+    mode = model.compile_mode
+    if mode == "false" or (mode == "auto" and not is_worth(model, steps, rows)):
         return model.losses
     missing = missing_compiler(device)
     if missing is None:
-        return _Compiled(model.losses, device, may_fall_back=wanted == "auto")
-    if wanted == "true":
+        return _Compiled(model.losses, device, may_fall_back=mode == "auto")
+    if mode == "true":
         raise InputError(f"compile=true needs a {missing}; allowed here: auto, false")
     log.warning("compile=auto: found no %s, training runs uncompiled, several times slower for large stacks", missing)
     return model.losses
@@ -69,7 +68,7 @@ def keeps_hidden_values(model: StackedModel, device: torch.device) -> bool:
 
 
 def missing_compiler(device: torch.device) -> str | None:
-    """What is missing to compile for a device; None where all is there."""
+    """What is missing to compile for a device; None if nothing is."""
     if device.type == "cuda":
         return None if importlib.util.find_spec("triton") else "Triton installation"
     candidates = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "cl"]
@@ -77,7 +76,7 @@ def missing_compiler(device: torch.device) -> str | None:
 
 
 class _Compiled:
-    """A function that is compiled for the shapes that it meets first, and again only for other shapes."""
+    """A function that is compiled at its first call, and again for each new shape."""
 
     def __init__(self, function: Losses, device: torch.device, may_fall_back: bool) -> None:
         options: dict[str, Any] = dict(INLINE)
@@ -100,7 +99,7 @@ class _Compiled:
             with _recomputing():
                 losses = self._function(x, target)
         except Exception as error:
-            # the backends raise many types of their own: what matters is that the eager function is there
+            # backends raise many types of errors; for all of them the eager function is the fallback
             if not self._may_fall_back:
                 raise InputError(f"compile=true failed: {first_line(error)}; allowed here: auto, false") from error
             log.warning("compile=auto: compiling failed, training runs uncompiled: %s", first_line(error))
@@ -112,7 +111,7 @@ class _Compiled:
 
 @contextlib.contextmanager
 def _recomputing() -> Iterator[None]:
-    """Let the backward pass compute again what the forward pass did not have to write, masks of activations above all."""
+    """Let the backward pass recompute values, mostly masks of activations, instead of having the forward pass store them."""
     from torch._functorch import config
 
     with config.patch(aggressive_recomputation=True):

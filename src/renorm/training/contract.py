@@ -1,4 +1,4 @@
-"""What every architecture must do, checked before its first step, and what it may leave out."""
+"""Check that an architecture keeps the contract of stacks, before its first step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPTIONAL = {
 
 
 def check_architecture(model: StackedModel) -> None:
-    """Refuse an architecture that does not do what every one must, on a few blocks.
+    """Reject an architecture that breaks the contract on a few blocks.
 
     Raises:
         ValueError: naming the class, what it does and what is allowed.
@@ -52,7 +52,7 @@ def _tried(model: StackedModel, x: Tensor) -> Tensor:
     training = model.training
     try:
         with torch.no_grad(), torch.random.fork_rng():
-            found = model.eval()(x)
+            outputs = model.eval()(x)
     except Exception as error:  # whatever the user's own code raises
         problem = in_one_line(error)
         raise InputError(
@@ -60,14 +60,14 @@ def _tried(model: StackedModel, x: Tensor) -> Tensor:
         ) from error
     finally:
         model.train(training)
-    if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
-        what = described(found)
+    if not isinstance(outputs, Tensor) or tuple(outputs.shape) != wanted:
+        what = described(outputs)
         raise InputError(f"{who} turns blocks of shape {tuple(x.shape)} into {what}", str(wanted))
-    return found
+    return outputs
 
 
 def left_out(model: StackedModel) -> str | None:
-    """What cannot be measured of an architecture for want of a method, in one line; None where nothing is missing."""
+    """One line that names the measurements an architecture lacks a method for; None if it has them all."""
     from .stack import StackedModel
 
     cls = type(model)

@@ -1,4 +1,4 @@
-"""Members that diverge: found at the step, frozen at their last finite weights, and no harm to the others."""
+"""Detect members that diverge and freeze them at their last finite weights, without any effect on the others."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Agree = Callable[[Tensor], Tensor]
 
 
 class AllDivergedError(RunError):
-    """No member is left to train."""
+    """All members have diverged."""
 
 
 class Divergence:
-    r"""The members of a stack that have diverged, and what keeps their weights where they were.
+    r"""The members of a stack that have diverged; their weights are kept from changing.
 
     A member diverges at the first step whose loss is NaN or infinite, or whose update makes a weight so. Its weights stay: those
-    of that loss where they are finite, else those before the update. Members share no arithmetic, so that zeros in place of
-    its gradients and its old weights in place of the updated ones leave every other member's bits as they are.
+    of that loss where they are finite, else those before the update. Members share no arithmetic, so that setting
+    its gradients to zero and restoring its old weights changes no bit of any other member.
 
-    On a CPU every step is looked at, for some microseconds; elsewhere those steps that are logged, which wait for the device
-    anyway, and the weights are those of the step logged before.
+    On a CPU every step is checked, which takes some microseconds. On other devices only logged steps are checked, because they
+    wait for the device anyway, and the restored weights are those of the previous logged step.
 
     Args:
         members: number of members.
@@ -46,7 +46,7 @@ class Divergence:
         self._hooks: list[Any] = []
 
     def start(self, parameters: Sequence[Tensor], optimizers: list[Optimizer], step: int) -> None:
-        """Take up training; members that diverged before stay frozen."""
+        """Start watching a training; members that diverged earlier stay frozen."""
         self.stop()
         self._parameters, self._optimizers = list(parameters), optimizers
         self._kept = [parameter.detach().clone() for parameter in parameters]
@@ -55,7 +55,7 @@ class Divergence:
             self._freeze()
 
     def stop(self) -> None:
-        """Let go of the parameters."""
+        """Release the parameters."""
         for hook in self._hooks:
             hook.remove()
         self._hooks, self._parameters, self._kept, self._optimizers = [], [], [], []
@@ -87,7 +87,7 @@ class Divergence:
             The losses, 0 for members that have diverged.
 
         Raises:
-            AllDivergedError: where none is left.
+            AllDivergedError: where all have diverged.
         """
         if agree is not None or self.steps or not math.isfinite(losses.detach().sum().item()):
             broken = ~losses.detach().isfinite()
@@ -138,5 +138,5 @@ class Divergence:
         """The kept weights of some members: momentum and weight decay move weights that have no gradient."""
         positions = mask.nonzero().flatten()
         for parameter, kept in zip(self._parameters, self._kept, strict=True):
-            chosen = positions.to(parameter.device)
-            parameter.data[chosen] = kept[chosen]
+            rows = positions.to(parameter.device)
+            parameter.data[rows] = kept[rows]

@@ -1,8 +1,8 @@
-"""Optimiser steps without Lightning's ceremony, where nobody takes part in it.
+"""Optimiser steps that skip Lightning's hooks where none of them is used.
 
-Around every step Lightning calls some forty hooks, builds closures and collects metrics, which for a small stack costs more than
-the step. Most of these do nothing here. A lean step calls those that do something, in Lightning's order, and keeps
-Lightning's own counters; every step that logs, and every run with something out of the ordinary, takes Lightning's own path.
+Around every step Lightning calls some forty hooks, builds closures and collects metrics. For a small stack this costs more than
+the step itself, and most of it does nothing here. A lean step calls only what does something, in Lightning's order, and updates
+Lightning's counters. Steps that log, and runs with unusual settings, use Lightning's loop.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
 
     @classmethod
     def in_place_of(cls, loop: _TrainingEpochLoop) -> LeanEpochLoop:
-        """A loop that goes on where Lightning's stands: with its bounds, its counters and its validation loop."""
+        """A loop that continues from the state of Lightning's: with its bounds, its counters and its validation loop."""
         new = cls(loop.trainer, min_steps=loop.min_steps, max_steps=loop.max_steps)
         new.__dict__.update(loop.__dict__)
         return new
@@ -103,7 +103,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
     def _call(self, hook: str, *arguments: Any) -> None:
         model: Any = self.trainer.lightning_module
         model._current_fx_name = hook
-        # found anew each time, as callbacks may come and go; a lookup costs next to nothing
+        # looked up every time, since callbacks may change; a lookup costs almost nothing
         for callback in self.trainer.callbacks:
             if getattr(type(callback), hook) is not getattr(Callback, hook):
                 getattr(callback, hook)(self.trainer, model, *arguments)

@@ -1,4 +1,4 @@
-"""Losses between the outputs of all members and the target: each returns one number a member; to add one, see ``Loss``."""
+"""Losses between the outputs of all members and the target, one number for each member; to add one, see :class:`Loss`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..own_code import check_name
 
 LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 LOSSES: dict[str, LossFunction] = {}
-ROWS = 8  # of the outputs on which a loss of one's own is tried
+ROWS = 8  # of the outputs on which a user's own loss is tried
 
 
 class Loss:
@@ -61,12 +61,12 @@ def find_loss(name: str) -> LossFunction:
         InputError: for an unknown name, or a loss that does not give one finite number a member, with a gradient.
     """
     check_one_of("loss", name, LOSSES)
-    found = LOSSES[name]
-    if not isinstance(found, Loss):
-        return found
+    loss = LOSSES[name]
+    if not isinstance(loss, Loss):
+        return loss
     prediction = torch.linspace(-1, 1, 2 * ROWS).view(2, ROWS).requires_grad_()
     try:
-        losses = found(prediction, torch.linspace(1, 2, ROWS))
+        losses = loss(prediction, torch.linspace(1, 2, ROWS))
     except Exception as error:  # whatever the user's own code raises
         problem = in_one_line(error)
         raise InputError(
@@ -76,7 +76,7 @@ def find_loss(name: str) -> LossFunction:
         raise InputError(f"loss={name!r} gives {described(losses)} for two members", "shape (2,), one number a member")
     if not losses.requires_grad:
         raise InputError(f"loss={name!r} has no gradient", "tensor operations on the outputs")
-    return found
+    return loss
 
 
 def clt_map(x: Tensor) -> Tensor:

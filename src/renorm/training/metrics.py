@@ -1,4 +1,4 @@
-"""Metrics of stacked predictions: one number a member, exact under any split into batches and processes."""
+"""Metrics of stacked predictions: one number for each member, the same for any split into batches and processes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class MemberMean(MergeableMetric):
 
 
 def check_metrics(names: Sequence[str]) -> None:
-    """Refuse metrics that nobody has defined.
+    """Reject names of metrics that are not defined.
 
     Raises:
         InputError: naming it, and those that there are.
@@ -220,7 +220,7 @@ def law_metrics(exact: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], own: Sequ
         own: names of metrics of your own.
 
     Returns:
-        Metric, in the order of ``METRICS``, then one's own -> one number a member, shape ``(M,)``.
+        Metric, in the order of ``METRICS``, then your own -> one number a member, shape ``(M,)``.
 
     Example:
         >>> target = torch.tensor([0.0, 1.0, 2.0, 5.0])

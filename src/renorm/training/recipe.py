@@ -1,4 +1,4 @@
-"""What a run trains, and on which data, as plain settings: kept in its checkpoints, and compared when one is restored."""
+"""The recipe of a run: settings of its model and data, saved in checkpoints and compared when one is restored."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..datamodules import CLTDataModule
 from ..errors import InputError
 from ..maps import BlockMap
 from ..maps import parse as parse_map
+from ..own_code import class_name, class_path
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -35,7 +36,7 @@ def recipe_of(model: StackedModel) -> Recipe:
     Args:
         model: attached to a trainer.
     """
-    if model.recipe is not None:  # the command line's, which also knows the settings of an optimiser of one's own
+    if model.recipe is not None:  # the command line's, which also knows the settings of an user's own optimiser
         return model.recipe
     arguments = dict(model.hparams) | _training_arguments(model.trainer)
     data = getattr(model.trainer, "datamodule", None)
@@ -44,17 +45,12 @@ def recipe_of(model: StackedModel) -> Recipe:
 
 
 def own_data_class(data: Any) -> Recipe:
-    """The entry of a recipe for data of a class of the user's own; empty for the package's."""
+    """The entry of a recipe for a user's own class of data; empty for the package's class."""
     return {} if data is None or type(data) is CLTDataModule else {DATA_CLASS: class_path(type(data))}
 
 
-def class_path(cls: type[Any]) -> str:
-    """Where a class is imported from."""
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
 def known_map(model: StackedModel, text: str | None = None) -> BlockMap:
-    """The map that a model is held against: the one asked for, the one that it learned, or the central-limit map.
+    """The map to compare a model with: the one asked for, else the one that it learned, else the central-limit map.
 
     Args:
         model: the stack.
@@ -64,7 +60,9 @@ def known_map(model: StackedModel, text: str | None = None) -> BlockMap:
         InputError: for a text that is not a map, and for a model whose data brought their own targets.
     """
     if text is None and model.learned_map == OWN_TARGETS:
-        raise InputError("model learned targets of its own, which are no map's", "map='central_limit()' or another one")
+        raise InputError(
+            "model learned targets that come with its data, not those of a map", "map='central_limit()' or another one"
+        )
     return _parsed(text or model.learned_map or BEFORE_MAPS)
 
 
@@ -73,7 +71,7 @@ _parsed = functools.lru_cache(maxsize=16)(parse_map)
 
 
 def of_today(recipe: Any) -> Recipe | None:
-    """A recipe from a checkpoint, with the settings that older versions did not have; None where there is none.
+    """A recipe from a checkpoint, completed with settings that older versions did not have; None if there is none.
 
     Example:
         >>> of_today({"model": {}, "data": {"block_size": 2}})["data"]
@@ -85,7 +83,7 @@ def of_today(recipe: Any) -> Recipe | None:
 
 
 def _training_arguments(trainer: Trainer) -> Recipe:
-    """Optimiser and schedule as settings, as far as they can be read off the objects."""
+    """Settings of optimiser and schedule, as far as they can be read from the objects."""
     if not trainer.optimizers:
         return {}
     optimizer = trainer.optimizers[0]
@@ -101,7 +99,7 @@ def _training_arguments(trainer: Trainer) -> Recipe:
 
 
 def _settings(thing: Any, values: dict[str, Any]) -> Recipe:
-    """Class and arguments of one of PyTorch's optimisers or schedules; empty where its arguments cannot be read off it."""
+    """Class and arguments of one of PyTorch's optimisers or schedules; empty if the object does not show its arguments."""
     cls = type(thing)
     module = "torch.optim.lr_scheduler" if "lr_scheduler" in cls.__module__ else "torch.optim"
     if not cls.__module__.startswith("torch.optim"):
@@ -119,9 +117,9 @@ def _settings(thing: Any, values: dict[str, Any]) -> Recipe:
 
 
 def check_same_recipe(remembered: Recipe | None, own: Recipe, trainer: Trainer) -> None:
-    """Refuse to restore a checkpoint into a run of another recipe, whoever found the checkpoint.
+    """Refuse to restore a checkpoint into a run with another recipe, whether the user or Lightning chose the checkpoint.
 
-    A job under SLURM takes up by itself what it finds in its root, which may be of another run.
+    Under SLURM, Lightning restores any checkpoint that it finds in the run's root, which may belong to another run.
 
     Args:
         remembered: the recipe in the checkpoint.
@@ -134,14 +132,17 @@ def check_same_recipe(remembered: Recipe | None, own: Recipe, trainer: Trainer) 
     if remembered is None:
         return
     fitting = trainer.state.fn == TrainerFn.FITTING
+    where = f"the checkpoint {str(trainer.ckpt_path)!r}"
+    allowed = "a run that does not restore it (under SLURM, another trainer.default_root_dir)"
+    if fitting and own["data"]:  # a run without a data module has no settings of data
+        check_data_class(remembered, own, where, allowed)
     known, wanted = (_comparable(recipe, fitting) for recipe in (remembered, own))
     different = [key for key in known if key in wanted and known[key] != wanted[key]]
     if different:
         key = different[0]
         raise InputError(
-            f"{key.replace('init_args.', '')}={wanted[key]!r} contradicts the checkpoint {str(trainer.ckpt_path)!r}, which has "
-            f"{known[key]!r}",
-            "the checkpoint's value, or a run that does not restore it (under SLURM, another trainer.default_root_dir)",
+            f"{key.replace('init_args.', '')}={wanted[key]!r} contradicts {where}, which has {known[key]!r}",
+            f"the checkpoint's value, or {allowed}",
         )
 
 
@@ -150,28 +151,37 @@ def _comparable(recipe: Recipe, fitting: bool) -> Recipe:
     arguments = {key: value for key, value in model.get("init_args", {}).items() if key not in HOW_TO_COMPUTE}
     name = class_name(str(model.get("class_path")))
     data = {key: value for key, value in recipe["data"].items() if fitting or key in OF_TRAINING_DATA}
-    # a run without a data module has no settings of data
-    own = (
-        {DATA_CLASS: class_name(recipe.get(DATA_CLASS) or class_path(CLTDataModule))}
-        if fitting and recipe["data"]
-        else {}
-    )
-    return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data} | own)
+    return flatten({"model": {"class_path": name, "init_args": arguments}, "data": data})
 
 
-def class_name(path: str) -> str:
-    """What a class is compared by: a class can be imported from several modules, but renorm's is no other of that name.
+def check_data_class(remembered: Recipe, own: Recipe, where: str, allowed: str) -> None:
+    """Refuse to resume a run with data of another class than the checkpoint's.
+
+    Args:
+        remembered: the recipe in the checkpoint.
+        own: the run's.
+        where: the checkpoint, for the message.
+        allowed: what can be done instead of using the checkpoint's class.
+
+    Raises:
+        ValueError: naming both classes.
 
     Example:
-        >>> class_name("renorm.zoo.mlp.MLP"), class_name("MLP"), class_name("__main__.Net"), class_name("mine.MLP")
-        ('MLP', 'MLP', 'own Net', 'own MLP')
+        >>> check_data_class({"data": {"seed": 0}}, {"data": {}, "data_class": "mine.Rows"}, "last.ckpt", "a new run")
+        Traceback (most recent call last):
+        ...
+        ValueError: data='mine.Rows' contradicts last.ckpt, which has 'renorm.datamodules.clt.CLTDataModule'; allowed: \
+the checkpoint's class, or a new run
     """
-    package, _, name = path.rpartition(".")
-    return name if package.partition(".")[0] in ("", "renorm") else f"own {name}"
+    known, wanted = (recipe.get(DATA_CLASS) or class_path(CLTDataModule) for recipe in (remembered, own))
+    if remembered["data"] and class_name(known) != class_name(wanted):
+        raise InputError(
+            f"data={wanted!r} contradicts {where}, which has {known!r}", f"the checkpoint's class, or {allowed}"
+        )
 
 
 def accepted_arguments(cls: type, settings: Mapping[str, Any]) -> Recipe:
-    """Those of a model's hyperparameters that its constructor takes: they also have what it handed to the base.
+    """The hyperparameters that a model's constructor accepts; others were passed on to the base class.
 
     Example:
         >>> class Narrow:

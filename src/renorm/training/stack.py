@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .. import __version__
-from ..checks import check_at_least, check_one_of, merge_parameters, primitive
+from ..checks import check_at_least, check_one_of, primitive
 from ..datamodules.blocks import Blocks, as_blocks, has_blocks
 from ..errors import InputError
 from ..limits import check_model, check_training
@@ -29,22 +26,27 @@ from ..zoo.symmetry.penalty import SymmetryPenalty, check_strength
 from ..zoo.symmetry.symmetry import layer_orbits
 from .compilation import Losses, compiled_losses, keeps_hidden_values
 from .contract import check_architecture, left_out
+from .description import describe
 from .divergence import Divergence
+from .inputs import check_input
 from .losses import find_loss
+from .members import Members
 from .metrics import MemberMean, quantiles
+from .optimizers import (
+    LRSchedulerCallable,
+    OptimizerCallable,
+    RestoredKinds,
+    check_optimizer,
+    clip_gradients,
+    schedule_settings,
+)
 from .recipe import OWN_TARGETS, accepted_arguments, check_same_recipe, known_map, of_today, recipe_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # of the standard library from Python 3.11 on
 
-OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
-LRSchedulerCallable = Callable[[Optimizer], LRScheduler]
-
 CELLS_IN_CACHE = 2**19  # 2 MiB of float32
 OWN_NAMES = ("StackedModel", "MLP", "GNN", "ModuleStack")  # of renorm's models
-ALWAYS_SHOWN = ("block_size", "activation", "symmetry", "width", "depth", "graph", "layer")  # of the hyperparameters
-# these mix the elements of a tensor, or all tensors, in one update: members would no longer train as if alone
-COUPLING_OPTIMIZERS = ("LBFGS", "Adafactor", "Muon", "SparseAdam")
 
 log = logging.getLogger("renorm")
 
@@ -52,8 +54,8 @@ log = logging.getLogger("renorm")
 class StackedModel(LightningModule):
     r"""``members`` networks that learn the CLT map side by side; the base of every architecture.
 
-    Members are grid points times replicas: member ``m`` has grid point ``m // replicas`` and replica ``m % replicas``. All see
-    the same batches; the loss is the sum over members, so that under an element-wise optimiser each trains as if alone.
+    Members are grid points times replicas, see :class:`~renorm.training.members.Members`. All see the same batches; the loss is
+    the sum over members, so that under an element-wise optimiser each trains as if alone.
 
     An architecture of your own builds its layers in ``__init__``, most easily by :meth:`linear` and :meth:`make_activation`,
     ends it with :meth:`reset_parameters`, and computes :meth:`outputs`. All else is optional: :meth:`walk` in place of
@@ -63,14 +65,7 @@ class StackedModel(LightningModule):
     Args:
         block_size: number of variables ``b`` in a block, 2 or more.
         activation: name of the activation, see :func:`renorm.zoo.list_activations`.
-        alpha: activation ``quadratic``: coefficient of the square; a list is a grid.
-        negative_slope: activation ``leaky_relu``: slope below zero; a list is a grid.
-        degree: activation ``spline``: degree of the B-spline, 1 to 5.
-        knots: activation ``spline``: number of breakpoints on [-3, 3], or their positions.
-        extension: activation ``spline``: ``affine``, ``constant`` or ``zero`` outside the knots.
-        per_unit: activation ``spline``: one spline for each unit, or one for each layer.
-        spline: activation ``spline``: ``trained`` or ``fixed``.
-        activation_args: parameters of an activation of your own, by name.
+        activation_args: parameters of the activation, by name, such as ``{"negative_slope": 0.5}``; a list is a grid.
         weights: ``trained``, or ``fixed`` at their initial values.
         symmetry_penalty: how strongly training draws each weight to the subspace of ``penalised_symmetry``: the loss of a
             member has this number times the squared distance added, see
@@ -86,8 +81,11 @@ class StackedModel(LightningModule):
         optimizer: from parameters to an optimiser, e.g. ``torch.optim.Adam`` with ``lr``.
         lr_scheduler: from the optimiser to a learning-rate scheduler.
         lr_scheduler_interval: whether the scheduler steps each ``step`` or each ``epoch``.
+        **activation_parameters: parameters of the activation as keywords, ``negative_slope=0.5``: the same as in
+            ``activation_args``.
 
     Raises:
+        TypeError: for a keyword that is not a parameter of any activation.
         ValueError: for a value out of range, in one line that names it and what is allowed; for a subclass outside renorm
             that has the name of one of its own, by which commands find a model.
     """
@@ -104,13 +102,6 @@ class StackedModel(LightningModule):
         self,
         block_size: int = 2,
         activation: str = "leaky_relu",
-        alpha: float | list[float] | None = None,
-        negative_slope: float | list[float] | None = None,
-        degree: int | None = None,
-        knots: int | list[float] | None = None,
-        extension: str | None = None,
-        per_unit: bool | None = None,
-        spline: str | None = None,
         activation_args: dict[str, Any] | None = None,
         weights: Literal["trained", "fixed"] = "trained",
         symmetry_penalty: float | list[float] = 0.0,
@@ -123,13 +114,17 @@ class StackedModel(LightningModule):
         optimizer: OptimizerCallable = lambda params: torch.optim.Adam(params, lr=0.01),
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["step", "epoch"] = "epoch",
+        **activation_parameters: Any,
     ) -> None:
+        activation_class = activations.find(activation)  # before its parameters, which only it knows
+        for name in activation_parameters.keys() - set(activations.keywords()):
+            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
         super().__init__()
         # hyperparameters are primitives only: checkpoints must load with weights_only=True
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler", "lr_scheduler_interval"])
         for key, value in self.hparams.items():
             self.hparams[key] = primitive(key, value)
-        # from here on the arguments themselves: a subclass may pass on other values than the hyperparameters it was given
+        # use the arguments from here on: a subclass may pass on other values than its hyperparameters
         block_size, replicas, seed = (
             primitive(name, value)
             for name, value in (("block_size", block_size), ("replicas", replicas), ("seed", seed))
@@ -149,35 +144,23 @@ class StackedModel(LightningModule):
         self._training_losses: Losses = self.losses
         self._seed = seed
         self._weights = weights
-        self._activation_class = activations.find(activation)
-        self._activation_parameters = merge_parameters(
-            {
-                "alpha": alpha,
-                "negative_slope": negative_slope,
-                "degree": degree,
-                "knots": knots,
-                "extension": extension,
-                "per_unit": per_unit,
-                "spline": spline,
-            },
-            activation_args,
-        )
+        self._activation_class = activation_class
+        self._activation_parameters = activations.merge_parameters(activation_args, activation_parameters)
         activations.check_parameters(self._activation_class, self._activation_parameters)
         self._penalty_strength = primitive("symmetry_penalty", symmetry_penalty)
         check_strength(self._penalty_strength)
         self._penalised_symmetry = penalised_symmetry
         self.symmetry_penalty: SymmetryPenalty | None = None
-        self._find_members(replicas, primitive("members", members))
+        self._members = self._find_members(replicas, primitive("members", members))
         self.val_loss = MemberMean(self.num_members)
         self.divergence = Divergence(self.num_members)
-        # of a checkpoint that is being restored: the optimisers' names, and whether there is a schedule
-        self._restored: tuple[list[str] | None, bool | None] = (None, None)
+        self._restored = RestoredKinds()  # of a checkpoint that is being restored
         self._whole_batch: int | None = None  # blocks of all processes together, where each takes a part
         self.learned_map: str | None = None  # text of the map that it was trained on, once it was
         self.recipe: dict[str, Any] | None = None  # set by the command line, which also knows the optimiser
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Note the running hook, as Lightning does some forty times a step, past ``nn.Module``'s search for parameters."""
+        """Set the name of the running hook directly: Lightning does so some forty times a step, and ``nn.Module`` is slow."""
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:
@@ -185,22 +168,36 @@ class StackedModel(LightningModule):
 
     # ---- who the members are -------------------------------------------------------------------------------------
 
-    def _find_members(self, replicas: int, chosen: Any) -> None:
-        given = self._activation_parameters
-        axes = {key: given[key] for key in self._activation_class.grid if isinstance(given.get(key), list)}
+    def _find_members(self, replicas: int, selected: Any) -> Members:
+        parameters = self._activation_parameters
+        axes = {
+            name: parameters[name] for name in self._activation_class.grid if isinstance(parameters.get(name), list)
+        }
         if isinstance(self._penalty_strength, list):
             axes["symmetry_penalty"] = self._penalty_strength
+        # before a row is made for each member
         check_model(self.hparams, math.prod(len(values) for values in axes.values()) * replicas)
-        points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-        table = [{"member": m, **points[m // replicas], "replica": m % replicas} for m in range(len(points) * replicas)]
-        if chosen is not None:
-            numbers = chosen if isinstance(chosen, list) and all(type(m) is int for m in chosen) else []
-            if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(len(table))):
-                raise InputError(f"members={chosen} is no choice", f"distinct numbers from 0 to {len(table) - 1}")
-            table = [table[m] for m in numbers]
-        self.stack_size = len(points) * replicas  # with the members that were not chosen
-        self.grid_axes: list[str] = list(axes)
-        self.member_table: list[dict[str, Any]] = table
+        return Members.of_grid(axes, replicas, selected)
+
+    @property
+    def stack_size(self) -> int:
+        """Number of networks before some of them were selected by ``members``."""
+        return self._members.stack_size
+
+    @property
+    def grid_axes(self) -> list[str]:
+        """Names of the parameters that form the grid."""
+        return self._members.grid_axes
+
+    @property
+    def member_table(self) -> list[dict[str, Any]]:
+        """A row for each member: its number ``member``, its value on each axis of the grid, and its ``replica``."""
+        return self._members.table
+
+    @property
+    def activation_parameters(self) -> dict[str, Any]:
+        """Parameters of the activation, by name, with its defaults; a list where they are a grid."""
+        return activations.parameters(self._activation_class) | self._activation_parameters
 
     @property
     def num_members(self) -> int:
@@ -215,11 +212,7 @@ class StackedModel(LightningModule):
             >>> MLP(activation="leaky_relu", negative_slope=[0.5, 0.9], replicas=2).grid_groups()
             {'negative_slope=0.5': [0, 1], 'negative_slope=0.9': [2, 3]}
         """
-        groups: dict[str, list[int]] = {}
-        for position, member in enumerate(self.member_table):
-            label = ", ".join(f"{axis}={member[axis]:.12g}" for axis in self.grid_axes) or "all"
-            groups.setdefault(label, []).append(position)
-        return groups
+        return self._members.groups()
 
     def linear(self, inputs: int, outputs: int, bias: bool = True) -> StackedLinear:
         """An affine layer of every member with free weights, ``(inputs, N)`` or ``(M, inputs, N) -> (M, outputs, N)``."""
@@ -228,11 +221,8 @@ class StackedModel(LightningModule):
 
     def make_activation(self, units: Tensor) -> activations.Activation:
         """The activation of one layer; ``units`` gives the orbit of each unit, shape ``(units,)``."""
-        own = {
-            key: [member[key] for member in self.member_table] if key in self.grid_axes else value
-            for key, value in self._activation_parameters.items()
-        }
-        return self._activation_class(self.num_members, units, **own)
+        values = {name: self._members.values(name, shared) for name, shared in self._activation_parameters.items()}
+        return self._activation_class(self.num_members, units, **values)
 
     def reset_parameters(self) -> None:
         """Draw the initial weights of every member from its own generator, layer by layer."""
@@ -265,7 +255,7 @@ class StackedModel(LightningModule):
         self._trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def unfreeze(self) -> Self:
-        """Train on after ``freeze()``: weights and splines that are fixed stay so."""
+        """Allow training again after ``freeze()``; weights and splines that are fixed stay fixed."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name in self._trained)
         return self.train()
@@ -340,7 +330,7 @@ class StackedModel(LightningModule):
             raise NotImplementedError(f"{type(self).__name__} defines neither outputs nor walk")
         value = x
         for _, layer in self.walk(x):
-            value = layer  # earlier layers are let go
+            value = layer  # earlier layers are released
         return value
 
     def _rows_in_cache(self) -> int:
@@ -361,47 +351,17 @@ class StackedModel(LightningModule):
     @property
     def fuses(self) -> bool:
         """Whether compiled code is faster: where every activation is arithmetic that a compiler can fuse."""
-        found = self._activations()
-        return bool(found) and all(activation.fuses for activation in found)
+        activation_modules = self._activations()
+        return bool(activation_modules) and all(activation.fuses for activation in activation_modules)
 
     def _activations(self) -> list[activations.Activation]:
         return [module for module in self.modules() if isinstance(module, activations.Activation)]
 
     def __repr__(self) -> str:
-        """What was asked for and who the members are, in one line."""
-        initialisers = (cls.__dict__.get("__init__") for cls in type(self).__mro__)
-        signatures = [inspect.signature(initialiser).parameters for initialiser in initialisers if initialiser]
-        defaults = {name: p.default for parameters in reversed(signatures) for name, p in parameters.items()}
-        shown = [
-            f"{key}={value!r}"
-            for key, value in self.hparams.items()
-            if key in ALWAYS_SHOWN or value != defaults.get(key)
-        ]
-        trained = sum(p.numel() for p in self.parameters()) // self.num_members
-        count = f"{self.num_members} member{'s' if self.num_members > 1 else ''}"
-        return f"{type(self).__name__}({', '.join(shown)}): {count} of {trained} parameters"
+        return describe(self)
 
     def _check_input(self, x: Tensor) -> None:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            what = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise InputError(f"x is of type {what}", "a tensor of floating-point numbers")
-        leading = (self.num_members,) if x.ndim == 3 else ()
-        if x.ndim not in (2, 3) or x.shape[-1] != self.block_size or x.shape[:-2] != leading:
-            raise InputError(
-                f"x has shape {tuple(x.shape)}",
-                f"(N, {self.block_size}), one block a row, or ({self.num_members}, N, {self.block_size})",
-            )
-        if torch.compiler.is_compiling():
-            return
-        parameter = next(self.parameters())
-        if x.dtype != parameter.dtype and not _casts(x.device.type):
-            own, needed = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, parameter.dtype))
-            raise InputError(f"x has dtype {own}, the model {needed}", f"x.to(torch.{needed}) or model.to(torch.{own})")
-        if x.device != parameter.device:
-            raise InputError(
-                f"x is on {x.device}, the model on {parameter.device}",
-                f"x.to({str(parameter.device)!r}) or model.to({str(x.device)!r})",
-            )
+        check_input(x, self.num_members, self.block_size, next(self.parameters()))
 
     # ---- training ------------------------------------------------------------------------------------------------
 
@@ -415,7 +375,7 @@ class StackedModel(LightningModule):
         return default_callbacks(self.trainer)
 
     def setup(self, stage: str) -> None:
-        """Refuse an architecture that breaks the contract, and a fit whose steps do not fit into memory; say what is left out.
+        """Reject an architecture that breaks the contract and a fit that does not fit into memory; log what cannot be measured.
 
         Raises:
             ValueError: naming what is wrong, or with the estimate.
@@ -425,12 +385,12 @@ class StackedModel(LightningModule):
             log.info(line)
         batch_size = getattr(getattr(self.trainer, "datamodule", None), "batch_size", None)
         device = self.trainer.strategy.root_device
-        # a GPU has memory of its own, and says itself when it is full
+        # a GPU has its own memory, and reports itself when it is full
         if stage == "fit" and isinstance(batch_size, int) and device.type == "cpu":
             check_training(self.hparams, batch_size, *self.step_sizes(batch_size // self.trainer.world_size, device))
 
     def notes(self) -> list[str]:
-        """What is said of this model before it is trained, one line each."""
+        """Lines that are logged before this model is trained."""
         line = left_out(self)
         return [] if line is None else [line]
 
@@ -443,7 +403,7 @@ class StackedModel(LightningModule):
         return sum(parameter.numel() for parameter in trained) * size, hidden * size
 
     def on_fit_start(self) -> None:
-        """Remember which map the data teach."""
+        """Remember which map the data have as their target."""
         data = getattr(self.trainer, "datamodule", None)
         if data is None:
             return
@@ -465,12 +425,12 @@ class StackedModel(LightningModule):
         return losses.sum()
 
     def _agree(self, flags: Tensor) -> Tensor:
-        """Flags that are set on any process, which all must act on."""
+        """Flags that are set on at least one process."""
         total = self.trainer.strategy.reduce(flags.float(), reduce_op="sum")
         return torch.as_tensor(total) > 0
 
     def _with_targets(self, batch: Any) -> Blocks:
-        """A batch with its targets; of blocks alone, without a data module, those of the map that the model knows."""
+        """A batch with its targets; for blocks alone, without a data module, the targets of the map that the model learned."""
         if isinstance(batch, Tensor) and getattr(self._trainer, "datamodule", None) is None:
             return Blocks(batch, known_map(self)(batch))
         return as_blocks(batch)
@@ -494,20 +454,20 @@ class StackedModel(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         rows = getattr(data, "batch_size", 0) // self.trainer.world_size
         self._training_losses = compiled_losses(self, self.trainer.estimated_stepping_batches, rows)
-        # of one process, and of loaders that give each process a batch of its own, every batch is whole
+        # a single process, and loaders that give each process its own batch, always have whole batches
         shared = self.trainer.world_size > 1 and has_blocks(self.trainer)
         self._whole_batch = getattr(data, "batch_size", None) if shared else None
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self.divergence.start(parameters, self.trainer.optimizers, self.trainer.global_step)
 
     def on_train_end(self) -> None:
-        """Let go of compiled code, which cannot be pickled."""
+        """Release compiled code, which cannot be pickled."""
         self.divergence.settle()
         self.divergence.stop()
         self._training_losses = self.losses
 
     def on_validation_start(self) -> None:
-        """No weight that is not finite is measured."""
+        """Restore weights that are not finite before they are measured."""
         self.divergence.settle()
 
     def _share(self, blocks: Blocks) -> float:
@@ -528,9 +488,9 @@ class StackedModel(LightningModule):
         return {"prediction": prediction, "target": blocks.y}
 
     def _is_trained_on(self, law: str) -> bool:
-        """Whether a law counts in the validation loss; of data that know no laws, all do."""
-        asked = getattr(getattr(self.trainer, "datamodule", None), "is_trained_on", None)
-        return asked is None or bool(asked(law))
+        """Whether a law counts in the validation loss; all do if the data module does not say which."""
+        is_trained_on = getattr(getattr(self.trainer, "datamodule", None), "is_trained_on", None)
+        return is_trained_on is None or bool(is_trained_on(law))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss: the median over members, which checkpoints are chosen by."""
@@ -555,7 +515,7 @@ class StackedModel(LightningModule):
         return outputs
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the recipe into the checkpoint: what ``renorm test`` and a resumed fit need to know, as primitives."""
+        """Save the recipe in the checkpoint, as primitives, for ``renorm test`` and resumed fits."""
         checkpoint["renorm"] = {"version": __version__, "recipe": recipe_of(self)}
         checkpoint["renorm"]["optimizer"] = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
         checkpoint["renorm"]["learned_map"] = self.learned_map
@@ -564,7 +524,7 @@ class StackedModel(LightningModule):
         checkpoint["renorm"]["diverged"] = {str(member): step for member, step in self.divergence.steps.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another recipe; take up which members had diverged: they stay frozen, and out of medians.
+        """Reject a checkpoint with another recipe; members that had diverged stay frozen and are excluded from medians.
 
         Raises:
             ValueError: where the run is another than the checkpoint's.
@@ -577,24 +537,12 @@ class StackedModel(LightningModule):
         if self._trainer is not None:  # else the model is loaded by itself, from the checkpoint's own settings
             check_same_recipe(remembered, recipe_of(self), self.trainer)
             schedules = checkpoint.get("lr_schedulers")
-            self._restored = known.get("optimizer"), None if schedules is None else bool(schedules)
+            self._restored = RestoredKinds(known.get("optimizer"), None if schedules is None else bool(schedules))
         diverged = known.get("diverged", {})
         self.divergence.steps = {int(member): step for member, step in diverged.items()}
 
-    def _check_restored(self, optimizer: Optimizer) -> None:
-        """Refuse an optimiser or a schedule of another kind than the checkpoint's, into which Lightning would put its state."""
-        kinds, schedules = self._restored
-        self._restored = (None, None)
-        if kinds not in (None, [type(optimizer).__name__]):
-            raise InputError(f"model.optimizer={type(optimizer).__name__} contradicts the checkpoint", kinds[0])
-        if schedules is not None and schedules != (self.lr_scheduler is not None):
-            had = "one, which its recipe does not know" if schedules else "none"
-            raise InputError(
-                f"model.lr_scheduler contradicts the checkpoint, which has {had}", "the same as trained with"
-            )
-
     def configure_optimizers(self) -> Any:
-        """The optimiser and scheduler that were asked for, where they leave the members independent.
+        """The configured optimiser and scheduler, if they keep the members independent.
 
         Raises:
             ValueError: for an optimiser or scheduler that couples the members of a stack.
@@ -603,30 +551,16 @@ class StackedModel(LightningModule):
         if not trained:
             raise InputError("model has no parameters that require gradients", "after model.unfreeze()")
         optimizer = self.optimizer(trained)
-        self._check_restored(optimizer)
-        if self.num_members > 1 and type(optimizer).__name__ in COUPLING_OPTIMIZERS:
-            raise InputError(
-                f"optimizer={type(optimizer).__name__} couples the members of a stack",
-                "element-wise ones (Adam, AdamW, SGD, RMSprop, ...), or one member",
-            )
+        self._restored.check(optimizer, self.lr_scheduler is not None)
+        self._restored = RestoredKinds()
+        check_optimizer(optimizer, self.num_members)
         if self.lr_scheduler is None:
             return optimizer
-        scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau):
-            if self.num_members > 1:
-                raise InputError(
-                    "lr_scheduler=ReduceLROnPlateau gives all members one learning rate that depends on all of them",
-                    "schedules fixed in advance, or one member",
-                )
-            plateau = {"scheduler": scheduler, "monitor": "loss/val", "interval": "epoch"}
-            return {"optimizer": optimizer, "lr_scheduler": plateau}
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_scheduler_interval},
-        }
+        schedule = schedule_settings(self.lr_scheduler(optimizer), self.lr_scheduler_interval, self.num_members)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
-        """Let go of the gradients, without the bookkeeping of ``Optimizer.zero_grad``."""
+        """Release the gradients, without the bookkeeping of ``Optimizer.zero_grad``."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -637,21 +571,13 @@ class StackedModel(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the norm of each member's own gradient: a norm over the stack would couple the members."""
-        if not gradient_clip_val:
-            return
-        if gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-            return
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        squares = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients])
-        factor = (gradient_clip_val / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
-        for g in gradients:
-            g.mul_(factor.view(-1, *[1] * (g.ndim - 1)))
+        """Clip by the norm of each member's own gradient, or by value."""
+        if gradient_clip_val:
+            clip_gradients(list(self.parameters()), gradient_clip_val, gradient_clip_algorithm == "value")
 
 
 def check_stack(model: Any) -> None:
-    """Refuse what is not a stack.
+    """Reject anything that is not a stack.
 
     Raises:
         ValueError: naming its type and what is allowed.
@@ -667,8 +593,3 @@ def check_stack(model: Any) -> None:
             f"model is of type {type(model).__name__}",
             "a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)",
         )
-
-
-def _casts(device: str) -> bool:
-    """Whether autocast would bring inputs of one precision to another."""
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

@@ -1,0 +1,98 @@
+"""The parser of settings: model, data and trainer, from configs and flags."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from jsonargparse import _loaders_dumpers
+from jsonargparse._parameter_resolvers import get_signature_parameters
+from lightning.pytorch.cli import LightningArgumentParser
+
+from ..errors import InputError
+from ..files import yaml_core
+from ..zoo import StackedModel
+from ..zoo.activations import REGISTRY, parameters
+from .options import condense, is_missing_package
+
+
+class Parser(LightningArgumentParser):
+    """LightningCLI's parser, which reads YAML 1.2, and raises instead of printing usage and ending the process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **({"parser_mode": yaml_core.MODE} | kwargs))
+        # values that may be numbers or booleans are read a second time, in any mode; the loader for that has no public setting
+        _loaders_dumpers.yaml_default_loader = yaml_core.Loader  # type: ignore[assignment]
+
+    def add_class_arguments(self, theclass: Any, nested_key: str | None = None, *args: Any, **kwargs: Any) -> list[str]:
+        """Add the arguments of a class, and for a model the parameters of all activations: its signature does not name them."""
+        added: list[str] = super().add_class_arguments(theclass, nested_key, *args, **kwargs)
+        prefix = "" if nested_key is None else f"{nested_key}."
+        # a model that does not pass this mapping on to its base does not take the keywords either
+        if not issubclass(theclass, StackedModel) or f"{prefix}activation_args" not in added:
+            return added
+        group = self.add_argument_group("Parameters of the activation, instead of activation_args")
+        for name, (kind, help_text) in activation_keywords().items():
+            if f"{prefix}{name}" not in added:
+                group.add_argument(f"--{prefix}{name}", type=kind, default=None, help=help_text)
+                added.append(f"{prefix}{name}")
+        return added
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""
+        raise InputError(message)
+
+
+def in_one_line(error: Exception, origin: str = "") -> InputError:
+    """A library's error about the settings, in one line.
+
+    Args:
+        error: of the parser, or of a class that refuses its arguments.
+        origin: the files that may define a class, added where the error is about one that is not known.
+    """
+    line = condense(str(error))
+    of_class = re.search("is unknown; (?!allowed: the options)|is not imported|No module named", line)
+    return InputError(line + (origin if of_class else ""))
+
+
+@contextmanager
+def building(origin: str = "") -> Iterator[None]:
+    """Raise in one line what a class says against its arguments, and whatever else goes wrong as it is.
+
+    Args:
+        origin: see :func:`in_one_line`.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "; allowed" not in str(error) and not is_missing_package(str(error)):
+            raise
+        raise in_one_line(error, origin) from None
+
+
+def activation_keywords() -> dict[str, tuple[Any, str]]:
+    """Type and help of the parameters of all registered activations, by name; None stands for the activation's own default.
+
+    Example:
+        >>> activation_keywords()["negative_slope"]
+        (float | list[float] | None, 'activation leaky_relu: slope below zero; a list is a grid.')
+    """
+    keywords: dict[str, tuple[Any, str]] = {}
+    for cls in REGISTRY.values():
+        for parameter in get_signature_parameters(cls):
+            if (name := parameter.name) not in parameters(cls):
+                continue
+            kind = parameter.annotation | None if _is_type(parameter.annotation) else Any
+            help_text = f"activation {cls.name}: {parameter.doc or 'one of its parameters'}"
+            if name in keywords:  # of several activations
+                kind, help_text = keywords[name][0] | kind, f"{keywords[name][1]} {help_text}"
+            keywords[name] = (kind, help_text)
+    return keywords
+
+
+def _is_type(annotation: Any) -> bool:
+    """Whether a parameter has an annotation, and it is not a string that could not be resolved."""
+    return annotation is not inspect.Parameter.empty and not isinstance(annotation, str)
