@@ -30,19 +30,22 @@ def run(words: list[str]) -> None:
     )
     parser.add_argument("--config", "-c", action="append", help="a config or a model's name, as for 'renorm fit'")
     parser.add_argument("--ckpt_path", help="a checkpoint, 'last' or 'best', or a pretrained entry's name")
+    parser.add_argument("--map", help="the map; by default that of the config's data, or the one trained on")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(ALLOW_IMPORTS, action="store_true", help="let configs import any class, as in 'renorm fit'")
     arguments, flags = parser.parse_known_args(words[1:])
     if (arguments.config is None) == (arguments.ckpt_path is None):
         raise InputError("config and ckpt_path: one is needed", "--config NAME, or --ckpt_path FILE")
+    map = arguments.map
     if arguments.ckpt_path is None:
         with imports_restricted(everything):
             model = read_model(arguments.config, flags)
+        map = map or map_of(arguments.config)
     elif flags:
         raise InputError(f"{flags[0]} contradicts --ckpt_path", "with --config")
     else:
         model = find_model(arguments.ckpt_path, Path("runs"))
-    certificates = certify_grid(model)
+    certificates = certify_grid(model, map)
     if arguments.json:
         print(json.dumps({label: certificate.to_dict() for label, certificate in certificates.items()}, indent=1))
         return
@@ -64,13 +67,13 @@ def read_model(configs: list[str], flags: list[str]) -> StackedModel:
         >>> read_model(["mlp_relu_free"], ["--model.width", "1", "--model.bias=false"])
         MLP(block_size=2, activation='relu', width=1, depth=1, symmetry='free', bias=False): 1 member of 3 parameters
     """
-    sections = [section for config in configs if (section := _model_section(find_config(config))) is not None]
+    sections = [section for config in configs if (section := _section("model", find_config(config))) is not None]
     if not sections:
         raise InputError(f"config={configs!r} has no section 'model'", "configs of a model or an experiment")
     parser = Parser()
     parser.add_argument("--config", action=ActionConfigFile)
     parser.add_lightning_class_args(StackedModel, "model", subclass_mode=True)  # as LightningCLI does
-    texts = [json.dumps({"model": section}) for section in (_model_section(str(BASE_CONFIG)), *sections)]
+    texts = [json.dumps({"model": section}) for section in (_section("model", str(BASE_CONFIG)), *sections)]
     try:
         settings = parser.parse_args([*(f"--config={text}" for text in texts), *flags])
     except (ValueError, RecursionError) as error:
@@ -80,7 +83,19 @@ def read_model(configs: list[str], flags: list[str]) -> StackedModel:
     return model
 
 
-def _model_section(config: str) -> Any:
-    """The section ``model`` of a config, a registered model's text or a file's path; None where it has none."""
+def map_of(configs: list[str]) -> str | None:
+    """The map of the data of configs, later ones over earlier ones; None if they name none.
+
+    Example:
+        >>> map_of(["maximum"]), map_of(["mlp_relu_free"])
+        ('maximum()', None)
+    """
+    sections = [_section("data", find_config(config)) for config in configs]
+    maps = [section["map"] for section in sections if isinstance(section, dict) and section.get("map")]
+    return str(maps[-1]) if maps else None
+
+
+def _section(name: str, config: str) -> Any:
+    """A section of a config, a registered model's text or a file's path; None where it has none."""
     content = json.loads(config) if config.startswith("{") else read_yaml(Path(config), f"config={config!r}")
-    return content.get("model")
+    return content.get(name)
