@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ...checks import did_you_mean
 from ...errors import InputError
 from ...expressions.reader import read
 from ..laws import parse
@@ -40,4 +41,6 @@ def parse_source(text: str) -> Source:
         problem, _, laws = str(error).partition("; allowed: ")
         if found is None or not problem.startswith(f"law {found.group(1)!r} is unknown"):
             raise
-        raise InputError(problem, f"{laws}, or a source of blocks: {', '.join(sorted(BlockSource.registry))}") from None
+        sources = sorted(BlockSource.registry)
+        hint = did_you_mean(found.group(1), sources)
+        raise InputError(problem, f"{laws}, or a source of blocks: {', '.join(sources)}{hint}") from None

@@ -316,3 +316,8 @@ def test_nothing_is_exact_where_nothing_is_known(tmp_path: object) -> None:
     assert Drawn(2, text, []).target_cumulants(text) is None
     assert Drawn(2, text, []).variable_cumulants(text) is None
     assert FileBlocks.sum_cumulants is BlockSource.sum_cumulants
+
+
+def test_a_misspelt_source_is_recognised() -> None:
+    with pytest.raises(InputError, match=r"a source of blocks: ar1, blocks, ising_chain.*did you mean 'ising_chain'"):
+        parse_source("ising_chian()")

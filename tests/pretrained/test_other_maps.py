@@ -28,7 +28,7 @@ MAXIMUM, TRIPLES, STABLE = NAMES = [
     "mlp_linear_free.stable",
 ]
 RECIPES: dict[str, Any] = {
-    "settings": SIZES | {"seed": 0, "batch_size": 64, "compile": False},
+    "settings": SIZES | {"batch_size": 64},
     "tags": {
         "maximum": {"map": "maximum()", "train_laws": ["gumbel()"], "held_out_laws": ["gaussian()", "uniform()"]},
         "triples": {
@@ -192,6 +192,7 @@ BAD: list[tuple[Any, str]] = [
     ({"models": []}, "is not a file of recipes"),
     (RECIPES | {"model": []}, "is not a file of recipes"),
     (RECIPES | {"models": "mlp_relu_free.maximum"}, "is not a list"),
+    (RECIPES | {"tags": []}, "tags=[] is not a mapping"),
     (RECIPES | {"models": ["../evil.maximum"]}, "models has '../evil.maximum'"),
     (RECIPES | {"tags": {}}, "tag='maximum' is unknown"),
     (RECIPES | {"tags": {"maximum": 3}}, "tags.maximum=3 is not a list or a mapping"),

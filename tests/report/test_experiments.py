@@ -83,7 +83,7 @@ def test_a_point_that_fails_is_named(tmp_path: Path) -> None:
     bad = SWEEP | {"axes": {"width": [2, 0]}}
     with Experiments(tmp_path, workers=0) as experiments:
         experiments.run_sweeps([bad])
-        with pytest.raises(ExperimentError, match="MLP width=0: ValueError: width=0 is out of range"):
+        with pytest.raises(ExperimentError, match="MLP width=0: InputError: width=0 is out of range"):
             experiments.table(bad)
         assert len(experiments.table(SWEEP | {"axes": {"width": [2]}})) == 2
 

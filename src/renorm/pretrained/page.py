@@ -48,7 +48,7 @@ A tag is a list of laws, or a mapping of settings, the same as in [a sweep](swee
 anything that the variant does not fix. `settings` are those that all entries share.
 
 ```yaml
-settings: {{replicas: 16, seed: 0, steps: 3000}}
+settings: {{replicas: 16, steps: 3000}}
 tags:
   uniform: ["uniform()"]
   maximum: {{map: "maximum()", train_laws: ["gumbel()"], held_out_laws: ["gaussian()", "exponential()"]}}

@@ -19,6 +19,8 @@ from .manifest import FOLDER, NAME, unknown
 
 FILE = FOLDER / "recipes.yaml"
 KEYS: dict[str, type[Any]] = {"settings": dict, "tags": dict, "trajectories": list, "models": list}
+KINDS: dict[type[Any], str] = {dict: "mapping", list: "list"}
+ALWAYS = {"seed": 0, "compile": False}  # unless a recipe sets them: the same machine must give the same bits
 
 
 def has_own_recipes(folder: Path) -> bool:
@@ -52,7 +54,7 @@ def _parsed(path: Path, changed: int) -> dict[str, Any]:
     recipes = {key: content.get(key, kind()) for key, kind in KEYS.items()}
     for key, kind in KEYS.items():
         if not isinstance(recipes[key], kind):
-            raise InputError(f"{what}: {key}={recipes[key]!r} is not a {kind.__name__}", f"a {kind.__name__}")
+            raise InputError(f"{what}: {key}={recipes[key]!r} is not a {KINDS[kind]}", f"a {KINDS[kind]}")
     for name in recipes["models"]:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InputError(f"{what}: models has {name!r}", "names arch.tag, such as mlp_relu_free.uniform")
@@ -86,7 +88,7 @@ def recipe_point(name: str, folder: Path | None = None) -> Point:
         check_one_of(f"recipe of {name}: setting", key, known_settings(model))
         if variant.arguments.get(key, value) != value:
             raise InputError(f"recipe of {name}: {key}={value!r} contradicts {architecture}", variant.arguments[key])
-    return Point(model, asked | variant.arguments, {})
+    return Point(model, ALWAYS | asked | variant.arguments, {})
 
 
 def _tag_settings(tags: dict[str, Any], tag: str) -> dict[str, Any]:
