@@ -39,7 +39,7 @@ def check_sizes(settings: dict[str, Any], weights: int) -> None:
         >>> check_sizes({"width": 1_000_000_000}, weights=100)
         Traceback (most recent call last):
         ...
-        ValueError: width=1000000000 does not fit 100 weights
+        renorm.errors.InputError: width=1000000000 does not fit 100 weights
     """
     settings = _with_activation(settings)
     # every member, layer and knot has a weight of its own
@@ -82,7 +82,7 @@ def check_memory(sizes: Mapping[str, float], needed: float) -> None:
         >>> check_memory({"width": 10**12, "depth": 1}, 3e24)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        ValueError: width=1000000000000 needs at least 3e+12 TB of memory; ...
+        renorm.errors.InputError: width=1000000000000 needs at least 3e+12 TB of memory; ...
     """
     if needed > memory():
         largest = max(sizes, key=lambda name: sizes[name])

@@ -221,7 +221,7 @@ def check_contract(activation: Activation) -> None:
         >>> check_contract(Halved(2, torch.arange(3)))
         Traceback (most recent call last):
         ...
-        ValueError: activation Halved turns shape (2, 3, 4) into shape (2, 3, 2); allowed: the same shape
+        renorm.errors.InputError: activation Halved turns shape (2, 3, 4) into shape (2, 3, 2); allowed: the same shape
     """
     who = f"activation {type(activation).__name__}"
     floats = [p.dtype for p in [*activation.parameters(), *activation.buffers()] if p.is_floating_point()]

@@ -55,7 +55,7 @@ def check_strength(value: Any) -> None:
         >>> check_strength([0.0, -1.0])
         Traceback (most recent call last):
         ...
-        ValueError: symmetry_penalty=[0.0, -1.0] is out of range; allowed: a finite number >= 0, or a list of one or more
+        renorm.errors.InputError: symmetry_penalty=[0.0, -1.0] is out of range; allowed: a finite number >= 0, or a list of one or more
     """
     points = value if isinstance(value, list) else [value]
     numbers = all(isinstance(point, int | float) and not isinstance(point, bool) for point in points)

@@ -124,7 +124,7 @@ def check_group(name: str, group: Any, sizes: list[int]) -> list[GroupElement]:
         >>> check_group("mine", [{0: SignedPermutation(np.array([0, 0]))}], [2, 4, 1])
         Traceback (most recent call last):
         ...
-        ValueError: symmetry='mine' takes axis 0 to image=[0, 0]; allowed: a permutation of 0 to 1
+        renorm.errors.InputError: symmetry='mine' takes axis 0 to image=[0, 0]; allowed: a permutation of 0 to 1
     """
     if not isinstance(group, list) or not all(isinstance(element, dict) for element in group):
         raise InputError(

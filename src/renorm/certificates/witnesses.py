@@ -51,12 +51,18 @@ def by_symmetry(model: MLP, block_map: BlockMap) -> Finding | None:
         wanted = output.sign * block_map(x)
         if (found := _first_difference(x, moved, wanted, block_map(moved))) is not None:
             one, other = found
+            if torch.equal(one, other):
+                lines = (
+                    f"The symmetry takes {_text(one)} to itself and f to -f: f is 0 there for all weights,",
+                    f"while the map takes it to {_value(block_map, one)}.",
+                )
+                return impossible(*lines, infimum="positive")
             sign = "" if output.sign > 0 else "-"
             lines = (
                 f"Under this symmetry f{_text(other)} = {sign}f{_text(one)} for all weights,",
                 f"while the map takes {_text(one)} to {_value(block_map, one)} and {_text(other)} to {_value(block_map, other)}.",
             )
-            return Finding("not representable", lines, "positive")
+            return impossible(*lines, infimum="positive")
     return None
 
 

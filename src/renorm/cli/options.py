@@ -117,7 +117,7 @@ class OneLineParser(argparse.ArgumentParser):
         >>> parser.parse_args(["--size", "big"])
         Traceback (most recent call last):
         ...
-        ValueError: argument --size: invalid int value: 'big'; allowed: see 'renorm plot --help'
+        renorm.errors.InputError: argument --size: invalid int value: 'big'; allowed: see 'renorm plot --help'
     """
 
     def error(self, message: str) -> NoReturn:

@@ -57,7 +57,7 @@ def check_paths(state: object) -> None:
         >>> check_paths({"LastCheckpoint": {"best_model_path": "local:///home/someone"}})
         Traceback (most recent call last):
         ...
-        ValueError: the path 'local:///home/someone' of a callback leads elsewhere
+        renorm.errors.InputError: the path 'local:///home/someone' of a callback leads elsewhere
     """
     left, seen = [state], 0
     while left and seen < 10**6:

@@ -30,7 +30,7 @@ def check_folder_name(argument: str, name: str) -> None:
         >>> check_folder_name("name", "..")
         Traceback (most recent call last):
         ...
-        ValueError: name='..' is not the name of one folder; allowed: no '.' at the end
+        renorm.errors.InputError: name='..' is not the name of one folder; allowed: no '.' at the end
     """
     bad = sorted({c for c in name if c in '/\\<>:"|?*$' or not c.isprintable()})
     if not name:
@@ -65,7 +65,7 @@ def check_path(argument: str, path: str) -> None:
         >>> check_path("out", "~nobody-of-this-name/a")
         Traceback (most recent call last):
         ...
-        ValueError: out='~nobody-of-this-name/a' would be expanded; allowed: the path itself, without '~' or '$'
+        renorm.errors.InputError: out='~nobody-of-this-name/a' would be expanded; allowed: the path itself, without '~' or '$'
     """
     if "\0" in path:
         raise InputError(f"{argument}={path!r} has a null character", "paths without")

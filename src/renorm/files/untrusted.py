@@ -103,7 +103,7 @@ def check_plain(what: str, content: Any, limit: int = MAX_VALUES) -> Any:
         >>> check_plain("config='a.yaml'", {"width": {4, 8}})
         Traceback (most recent call last):
         ...
-        ValueError: config='a.yaml' holds a set; allowed: mappings, lists, strings, numbers, true, false, null
+        renorm.errors.InputError: config='a.yaml' holds a set; allowed: mappings, lists, strings, numbers, true, false, null
     """
     left = [(content, 0)]
     count = 0

@@ -26,7 +26,7 @@ def check_input(x: Any, members: int, block_size: int, parameter: Tensor) -> Non
         >>> check_input(torch.zeros(5, 3), members=1, block_size=2, parameter=torch.zeros(1))
         Traceback (most recent call last):
         ...
-        ValueError: x has shape (5, 3); allowed: (N, 2), one block a row, or (1, N, 2)
+        renorm.errors.InputError: x has shape (5, 3); allowed: (N, 2), one block a row, or (1, N, 2)
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__

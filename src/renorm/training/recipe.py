@@ -170,7 +170,7 @@ def check_data_class(remembered: Recipe, own: Recipe, where: str, allowed: str) 
         >>> check_data_class({"data": {"seed": 0}}, {"data": {}, "data_class": "mine.Rows"}, "last.ckpt", "a new run")
         Traceback (most recent call last):
         ...
-        ValueError: data='mine.Rows' contradicts last.ckpt, which has 'renorm.datamodules.clt.CLTDataModule'; allowed: \
+        renorm.errors.InputError: data='mine.Rows' contradicts last.ckpt, which has 'renorm.datamodules.clt.CLTDataModule'; allowed: \
 the checkpoint's class, or a new run
     """
     known, wanted = (recipe.get(DATA_CLASS) or class_path(CLTDataModule) for recipe in (remembered, own))

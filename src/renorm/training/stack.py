@@ -586,7 +586,7 @@ def check_stack(model: Any) -> None:
         >>> check_stack(nn.Linear(2, 1))
         Traceback (most recent call last):
         ...
-        ValueError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)
+        renorm.errors.InputError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)
     """
     if not isinstance(model, StackedModel):
         raise InputError(

@@ -22,9 +22,9 @@ class QuantileDistance(MemberMetric):
 
     Example:
         >>> metric = QuantileDistance()
-        >>> metric.update(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([1.0, 2.0, 3.0]))
+        >>> metric.update(torch.tensor([[1.0, 2.0, 4.0], [3.0, 1.0, 2.0]]), torch.tensor([1.0, 2.0, 3.0]))
         >>> metric.compute()
-        {'quantile_distance': tensor([0.3333], dtype=torch.float64)}
+        {'quantile_distance': tensor([0.3333, 0.0000], dtype=torch.float64)}
     """
 
     name = "quantile_distance"
@@ -54,9 +54,9 @@ class CharacteristicDistance(MemberMetric):
 
     Example:
         >>> metric = CharacteristicDistance()
-        >>> metric.update(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1.0, 2.0, 3.0]))
+        >>> metric.update(torch.tensor([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]]), torch.tensor([1.0, 2.0, 3.0]))
         >>> metric.compute()
-        {'characteristic_distance': tensor([0.], dtype=torch.float64)}
+        {'characteristic_distance': tensor([0., 0.], dtype=torch.float64)}
     """
 
     name = "characteristic_distance"
