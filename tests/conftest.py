@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,7 +16,6 @@ import torch
 from hypothesis import settings
 
 from .composing import composed_only
-from .forked import Forked, run_forked
 
 # many examples for those tests that leave their number open
 settings.register_profile("thorough", max_examples=350)
@@ -40,7 +40,12 @@ def figures_are_composed_only(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def forked_workers() -> Iterator[None]:
     """Workers of sweeps and reports are forked from the server, too; a sweep in a process of its own starts its own anew."""
+    if os.name == "nt":  # which forks no processes
+        yield
+        return
     from renorm.sweep import local
+
+    from .forked import Forked
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "multiprocessing", SimpleNamespace(get_context=lambda method: Forked))
@@ -58,6 +63,8 @@ def renorm() -> Run:
     """Run ``python -m renorm ...``, or a script, in a process of its own; return what it printed and its exit code."""
 
     def run(*words: str | Path, cwd: Path, script: Path | None = None) -> subprocess.CompletedProcess[str]:
+        from .forked import run_forked
+
         return run_forked([str(word) for word in words], cwd, script)
 
     return run

@@ -1,4 +1,4 @@
-"""One of several processes that share a metric: ``gloo_worker.py rank world_size rendezvous data out``."""
+"""One of several processes that share a metric."""
 
 from __future__ import annotations
 
