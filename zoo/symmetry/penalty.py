@@ -52,10 +52,10 @@ def check_strength(value: Any) -> None:
         ValueError: naming the value and what is allowed.
 
     Example:
-        >>> check_strength([0.0, -1.0])
+        >>> check_strength([0.0, -1.0])  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        renorm.errors.InputError: symmetry_penalty=[0.0, -1.0] is out of range; allowed: a finite number >= 0, or a list of one or more
+        renorm.errors.InputError: symmetry_penalty=[0.0, -1.0] is out of range; allowed: a finite number >= 0, or a list ...
     """
     points = value if isinstance(value, list) else [value]
     numbers = all(isinstance(point, int | float) and not isinstance(point, bool) for point in points)

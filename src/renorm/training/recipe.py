@@ -167,11 +167,11 @@ def check_data_class(remembered: Recipe, own: Recipe, where: str, allowed: str) 
         ValueError: naming both classes.
 
     Example:
-        >>> check_data_class({"data": {"seed": 0}}, {"data": {}, "data_class": "mine.Rows"}, "last.ckpt", "a new run")
+        >>> own = {"data": {}, "data_class": "mine.Rows"}
+        >>> check_data_class({"data": {"seed": 0}}, own, "last.ckpt", "a new run")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        renorm.errors.InputError: data='mine.Rows' contradicts last.ckpt, which has 'renorm.datamodules.clt.CLTDataModule'; allowed: \
-the checkpoint's class, or a new run
+        renorm.errors.InputError: data='mine.Rows' contradicts last.ckpt, which has 'renorm...CLTDataModule'; allowed: ...
     """
     known, wanted = (recipe.get(DATA_CLASS) or class_path(CLTDataModule) for recipe in (remembered, own))
     if remembered["data"] and class_name(known) != class_name(wanted):

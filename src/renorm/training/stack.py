@@ -583,10 +583,10 @@ def check_stack(model: Any) -> None:
         ValueError: naming its type and what is allowed.
 
     Example:
-        >>> check_stack(nn.Linear(2, 1))
+        >>> check_stack(nn.Linear(2, 1))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        renorm.errors.InputError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or renorm.load_pretrained(name)
+        renorm.errors.InputError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or ...
     """
     if not isinstance(model, StackedModel):
         raise InputError(
