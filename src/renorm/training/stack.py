@@ -583,7 +583,7 @@ def check_stack(model: Any) -> None:
         ValueError: naming its type and what is allowed.
 
     Example:
-        >>> check_stack(nn.Linear(2, 1))  # doctest: +ELLIPSIS
+        >>> check_stack(torch.nn.Linear(2, 1))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         renorm.errors.InputError: model is of type Linear; allowed: a stack, such as renorm.zoo.MLP(...) or ...
