@@ -79,7 +79,7 @@ def edge_list(graph: str | list[list[int]], nodes: int) -> list[Edge]:
         return GRAPHS[graph](nodes)
     if not isinstance(graph, list | tuple) or not all(_is_edge(edge, nodes) for edge in graph):
         raise InputError(
-            f"graph={graph!r} is no list of edges", f"{', '.join(GRAPHS)}, or pairs of nodes from 0 to {nodes - 1}"
+            f"graph={graph!r} is not a list of edges", f"{', '.join(GRAPHS)}, or pairs of nodes from 0 to {nodes - 1}"
         )
     edges = [(source, target) for source, target in graph]
     if not edges or len(set(edges)) < len(edges):

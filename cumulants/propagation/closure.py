@@ -32,7 +32,7 @@ MAX_ORDER = 4
 HERMITE_DEGREE = 40  # of the covariance's series where there is no closed form
 UNLIMITED = 99
 CHUNK_CELLS = 2**16  # values at a time: few enough to stay in a core's cache
-# for functions that are no polynomials: enough terms that the closure itself, and not the series, limits the accuracy
+# for functions that are not polynomials: enough terms that the closure itself, and not the series, limits the accuracy
 LIMITS = {
     1: Limits(legs=6, size=MAX_ORDER, excess=2, pairs=(0,)),
     2: Limits(legs=16, size=MAX_ORDER, excess=2, pairs=(10, 8, 6)),

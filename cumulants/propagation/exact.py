@@ -49,7 +49,7 @@ class GaussCubature(Cubature):
 
 
 def check_polynomial(network: Network) -> None:
-    """Raise a ValueError where an activation is no polynomial."""
+    """Raise a ValueError where an activation is not a polynomial."""
     if not network.is_polynomial:
         raise InputError("method='exact' is for polynomial activations; allowed here: quadrature, gaussian, edgeworth")
 

@@ -188,7 +188,7 @@ def propagate(
 def _checked_members(members: Sequence[int], count: int) -> list[int]:
     chosen = list(members)
     if not chosen or not all(type(m) is int and 0 <= m < count for m in chosen):
-        raise InputError(f"members={members!r} is no choice", f"numbers from 0 to {count - 1}")
+        raise InputError(f"members={members!r} is not a choice", f"numbers from 0 to {count - 1}")
     return chosen
 
 

@@ -245,7 +245,7 @@ def test_files_and_names(tmp_path: Path) -> None:
     assert isinstance(certify(file).to_dict()["derivation"], list)
     for content, message in (
         ("model: [1]", "has no section 'model'"),
-        ("a: [", "is no valid YAML"),
+        ("a: [", "is not valid YAML"),
         ("model: {class_path: os.system}", "class_path='os.system' is unknown"),
         ("model: {class_path: renorm.zoo.MLP, init_args: {wdth: 2}}", "do not fit MLP"),
     ):

@@ -143,7 +143,7 @@ def test_broken_configs(empty_folder: Path, capsys: pytest.CaptureFixture[str]) 
     config = empty_folder / "my.yaml"
     for content, word in (
         ("a: [", "YAML"),
-        ("- 1", "no config"),
+        ("- 1", "not a config"),
         ("modle: 1", "modle"),
         ("data: {bloc: 1}", "data.bloc"),
     ):

@@ -71,7 +71,7 @@ def test_a_checkpoint_and_a_chosen_member(renorm: Run, tmp_path: Path) -> None:
 BAD = [
     (["propagate", "--model", "mlp_relu_free", "--law", "gama()"], "law 'gama' is unknown"),
     (["propagate", "--model", "mlp_relu_fre", "--law", "gamma()"], "mlp_relu_fre"),
-    (["propagate", "--ckpt_path", "nope.ckpt", "--law", "gamma()"], "ckpt_path='nope.ckpt' is no file"),
+    (["propagate", "--ckpt_path", "nope.ckpt", "--law", "gamma()"], "ckpt_path='nope.ckpt' is not a file"),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--methods", "magic"], "methods='magic' is unknown"),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--closure", "9"], "closure=9 is out of range"),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--samples", "2"], "samples=2 is out of range"),

@@ -122,7 +122,7 @@ def test_a_missing_extra_is_one_line(
         (["mlp_linear_full.uniform", "--format", "safetensors"], "--out"),
         (["mlp_linear_full.uniform", "--out", "x"], "--format"),
         (["mlp_linear_full.uniform", "--format", "safetensors", "--out", "no/folder/x"], "folder that exists"),
-        (["mlp_linear_full.uniform", "--format", "safetensors", "--out", "."], "no file"),
+        (["mlp_linear_full.uniform", "--format", "safetensors", "--out", "."], "not a file"),
     ],
 )
 def test_bad_input(

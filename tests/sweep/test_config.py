@@ -72,7 +72,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model": "MLP", "axes": {"activation": ["relu"], "negative_slope": [0.1]}},
-        "negative_slope=[0.1] is no parameter",
+        "negative_slope=[0.1] is not a parameter",
     ),
     ({"model": "MLP", "axes": {"graph": ["ring"]}}, "graph=['ring'] is unknown"),
     ({"model": "MLP", "settings": {"steps": 0}}, "config: steps=0 is out of range"),

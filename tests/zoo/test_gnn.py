@@ -318,7 +318,7 @@ def test_fit_and_test_from_the_command_line(tmp_path: Path, capsys: pytest.Captu
     ("words", "says"),
     [
         (["--model.graph", "rign"], "graph='rign' is unknown"),
-        (["--model.graph", "[[0, 5]]"], "graph=[[0, 5]] is no list of edges"),
+        (["--model.graph", "[[0, 5]]"], "graph=[[0, 5]] is not a list of edges"),
         (["--model.layer", "cheb"], "layer='cheb' is unknown; allowed: graph_conv"),
         (["--model.readout", "first"], "readout='first' is unknown; allowed: target, mean, sum"),
         (["--model.layer", "gat", "--model.symmetry", "odd"], "symmetry='odd' would switch off the attention"),

@@ -37,7 +37,7 @@ def read_text(path: Path, what: str, limit: int = MAX_BYTES) -> str:
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror or error})", "a file") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{what} is no text ({error.reason} at byte {error.start})", "UTF-8") from None
+        raise InputError(f"{what} is not text ({error.reason} at byte {error.start})", "UTF-8") from None
 
 
 def read_yaml(path: Path, what: str) -> Any:
@@ -63,12 +63,12 @@ def parse_yaml(text: str, what: str) -> Any:
         _count_events(text, what)
         content = yaml_core.load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"{what} is no valid YAML ({in_one_line(error)})") from None
+        raise InputError(f"{what} is not valid YAML ({in_one_line(error)})") from None
     except _LimitError as error:
         raise InputError(str(error)) from None
     except Exception as error:  # PyYAML's constructors fail in any way they can, e.g. on !!timestamp 2001-99-99
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{what} is no valid YAML ({reason})") from None
+        raise InputError(f"{what} is not valid YAML ({reason})") from None
     return check_plain(what, content)
 
 
@@ -115,7 +115,7 @@ def check_plain(what: str, content: Any, limit: int = MAX_VALUES) -> Any:
         if isinstance(value, dict):
             odd = [key for key in value if not isinstance(key, str)]
             if odd:
-                raise InputError(f"{what} has the key {str(odd[0])[:80]!r}, which is no string", "names of settings")
+                raise InputError(f"{what} has the key {str(odd[0])[:80]!r}, which is not a string", "names of settings")
             left += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list | tuple):
             left += [(item, depth + 1) for item in value]

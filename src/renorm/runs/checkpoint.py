@@ -39,7 +39,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: where it is missing, truncated, damaged, or not one of renorm's.
     """
     if not path.is_file():
-        raise InputError(f"ckpt_path={str(path)!r} is no file", "a checkpoint that 'renorm fit' wrote")
+        raise InputError(f"ckpt_path={str(path)!r} is not a file", "a checkpoint that 'renorm fit' wrote")
     try:
         check_archive(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -47,7 +47,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             check_paths(checkpoint.get("callbacks"))
     except Exception as error:  # on a file of another kind the unpickler fails in any way it can
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
-        raise InputError(f"ckpt_path={str(path)!r} is no whole checkpoint ({reason})") from None
+        raise InputError(f"ckpt_path={str(path)!r} is not a whole checkpoint ({reason})") from None
     if not isinstance(checkpoint, dict) or RECIPE_KEY not in checkpoint:
         raise InputError(f"ckpt_path={str(path)!r} was not written by renorm", "checkpoints of 'renorm fit'")
     _check_contents(checkpoint, f"ckpt_path={str(path)!r}")
@@ -102,7 +102,7 @@ def load_model(path: Path) -> StackedModel:
     """The model of a checkpoint, with its weights, on the CPU, in evaluation mode and without gradients.
 
     Raises:
-        ValueError: where the file is no checkpoint of renorm's, or no architecture that is known, see
+        ValueError: where the file is not a checkpoint of renorm's, or no architecture that is known, see
             :func:`renorm.zoo.architectures.architectures`, is its model's.
     """
     from ..zoo.architectures import find_architecture, known_names

@@ -50,7 +50,7 @@ def find_config(name: str) -> str:
 def _checked(path: str) -> str:
     content = read_yaml(Path(path), f"config={path!r}")
     if not isinstance(content, dict):
-        raise InputError(f"config={path!r} is no config", "keys and values such as 'model:'")
+        raise InputError(f"config={path!r} is not a config", "keys and values such as 'model:'")
     for key in SECTIONS:
         if key in content and content[key] is None:
             raise InputError(f"config={path!r} has {key}=null, which is empty", f"settings, or to leave {key} out")
