@@ -1,4 +1,4 @@
-"""The callbacks that every run has by default."""
+"""The callbacks that every run has, a plain Trainer's too; ``renorm fit`` adds those of ``cli/fit.py``."""
 
 from __future__ import annotations
 

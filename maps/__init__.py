@@ -1,7 +1,7 @@
 """RG maps: steps that take a block of ``b`` variables to one, written as text such as ``central_limit()`` or ``maximum(xi=0)``.
 
 Importing this package registers every map; :func:`parse` reads one, and ``str`` writes it back. To add a map, see
-:class:`BlockMap`.
+:class:`BlockMap` in ``block_map.py``.
 """
 
 if __name__ != "renorm.maps":

@@ -43,12 +43,12 @@ def forked_workers() -> Iterator[None]:
     if os.name == "nt":  # which forks no processes
         yield
         return
-    from renorm.sweep import local
+    from renorm.sweep import local_engine
 
     from .forked import Forked
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "multiprocessing", SimpleNamespace(get_context=lambda method: Forked))
+        patch.setattr(local_engine, "multiprocessing", SimpleNamespace(get_context=lambda method: Forked))
         yield
 
 

@@ -11,7 +11,19 @@ import renorm
 ROOT = Path(renorm.__file__).parent
 # bottom up; a part may import those before it and those beside it
 LEVELS = [
-    ["errors", "checks", "versions", "own_code", "limits", "console", "files", "bootstrap", "expressions", "__init__"],
+    [
+        "errors",
+        "exit_codes",
+        "checks",
+        "versions",
+        "own_code",
+        "limits",
+        "console",
+        "files",
+        "member_bootstrap",
+        "expressions",
+        "__init__",
+    ],
     ["datamodules.laws", "datamodules.source", "datamodules.block_sources", "maps"],
     ["cumulants"],
     ["zoo", "training", "datamodules"],

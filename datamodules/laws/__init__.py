@@ -1,7 +1,7 @@
 """One-dimensional probability laws with exact cumulants, written as short strings such as ``gamma(shape=2)``.
 
 Importing this module registers every law; :func:`parse` reads one, and ``str`` writes it back. To add a law, see
-:class:`Law`.
+:class:`Law` in ``base.py``.
 """
 
 from ...expressions.fields import number, positive

@@ -17,7 +17,7 @@ import yaml
 
 from renorm.cli import main
 from renorm.sweep.config import Point, parse_sweep
-from renorm.sweep.local import DIED, run_locally
+from renorm.sweep.local_engine import DIED, run_locally
 from renorm.sweep.ray_engine import run_on_ray
 
 SMALL = {

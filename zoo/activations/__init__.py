@@ -1,6 +1,6 @@
 """Activations: linear, quadratic, relu, leaky_relu, tanh, gelu, spline, and the user's own.
 
-Importing this package registers every activation; to add one, see :class:`Activation`.
+Importing this package registers every activation; to add one, see :class:`Activation` in ``base.py``.
 """
 
 from .base import (

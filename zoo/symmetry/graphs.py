@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...errors import InputError
-from . import units as units  # its classes register themselves
 from .orbits import GroupElement, Orbits, orbits, symmetric_group
 from .symmetry import action, combine, is_odd, moves
 

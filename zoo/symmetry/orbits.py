@@ -4,6 +4,7 @@ A network is a chain of axes, input block -> hidden units -> ... -> output. A gr
 permutation, and on a weight between two axes through both. Invariance of the network under the group means that weights
 in one orbit are equal up to sign, ``W = sign * theta[index]``, and that a weight which the group maps to its own
 negative is zero. Everything else (which weights exist, how many are free, which output bias must vanish) follows.
+``TiedTensor`` in ``zoo/layers.py`` is such a weight.
 """
 
 from __future__ import annotations

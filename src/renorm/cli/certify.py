@@ -16,7 +16,7 @@ from ..runs.configs import BASE_CONFIG, find_config
 from ..training.stack import StackedModel
 from .imports import imports_restricted
 from .options import ALLOW_IMPORTS, OneLineParser, take_flag
-from .parser import Parser, building, in_one_line
+from .settings_parser import Parser, building, in_one_line
 
 
 def run(words: list[str]) -> None:

@@ -84,7 +84,7 @@ from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
 from .options import ALLOW_IMPORTS, take_all, take_flag, take_option, with_places
-from .parser import Parser, building, in_one_line
+from .settings_parser import Parser, building, in_one_line
 
 # settings of a model that a run which starts from trained weights may choose anew
 OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))

@@ -13,9 +13,6 @@ from typing import Any, NoReturn
 from ..own_code import command_line
 from .options import take_all
 
-CANNOT_GO_ON = 1  # exit code of a run that failed, though its input was fine
-INTERRUPTED = 130  # exit code after Ctrl-C: 128 and the signal's number, as shells count; 143 after SIGTERM
-
 
 def how_to_go_on(words: list[str], checkpoint: Path | None) -> str:
     """One line with the command that resumes a fit from a checkpoint, or starts it anew where there is none."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from .. import __version__, errors
 from ..checks import did_you_mean
-from .interrupt import CANNOT_GO_ON, INTERRUPTED
+from ..exit_codes import BAD_INPUT, CANNOT_GO_ON, INTERRUPTED, NOBODY_READS
 from .options import joined
 from .own_imports import own_imports
 
@@ -32,7 +32,6 @@ COMMANDS = {
     "plot": ("draw error against slope from test results", "plot:run"),
 }
 
-NOBODY_READS = 141  # exit code of a process whose reader has gone: 128 and the number of SIGPIPE, as shells count
 
 HELP = """usage: renorm COMMAND [options]
 
@@ -102,7 +101,7 @@ def _answer(words: list[str]) -> int:
         cause = failed or errors.users_fault(error)
         if cause is None or (failed is None and os.environ.get("RENORM_DEBUG")):
             raise
-        return _refuse(str(cause), 2 if failed is None else CANNOT_GO_ON)
+        return _refuse(str(cause), BAD_INPUT if failed is None else CANNOT_GO_ON)
     return code or 0
 
 
@@ -143,7 +142,7 @@ def refused(error: BaseException) -> bool:
     return errors.failure(error) is None and errors.users_fault(error) is not None
 
 
-def _refuse(message: str, code: int = 2) -> int:
+def _refuse(message: str, code: int = BAD_INPUT) -> int:
     print(f"renorm: error: {' '.join(message.split())}", file=sys.stderr)
     return code
 

@@ -12,7 +12,7 @@ from ..checks import check_at_least, check_one_of
 from ..errors import InputError
 from ..files.whole import one_writer
 from ..sweep.config import Point, Sweep, by_size, read_sweep
-from ..sweep.local import Outcome, run_locally
+from ..sweep.local_engine import Outcome, run_locally
 from ..sweep.table import Folder
 from .interrupt import stopped_in_words
 from .options import OneLineParser

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bootstrap import bootstrap
 from ..certificates.certificate import certify
 from ..cumulants import eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
 from ..datamodules.laws import Law
 from ..datamodules.sampling import Split
 from ..maps import BlockMap
+from ..member_bootstrap import bootstrap
 from ..training.metrics import law_metrics, metrics_of
 from ..zoo import StackedModel
 

@@ -1,4 +1,7 @@
-"""A claim: its statement and source, its experiments, and the rule that decides its verdict, fixed before any run."""
+"""A claim: its statement and source, its experiments, and the rule that decides its verdict, fixed before any run.
+
+The rules are applied in ``claims/``, a module a claim.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import InputError
 from ..sweep.config import Point, Sweep, by_size, digest, parse_sweep
-from ..sweep.local import Workers
+from ..sweep.local_engine import Workers
 from ..sweep.table import PointFiles, unified, write_text
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Experiments:
     def _outcomes(self, tasks: list[Any], run: Callable[[Any], Any]) -> Iterable[tuple[Any, Any]]:
         if self._workers.number:
             return self._workers.run(tasks, run)
-        from ..sweep.local import attempt
+        from ..sweep.local_engine import attempt
         from ..sweep.point import prepare_worker
 
         prepare_worker()

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from ..bootstrap import bootstrap
+from ..member_bootstrap import bootstrap
 from .samples import Sample
 
 # Okabe and Ito's, for all kinds of colour vision, without black and the yellow that vanishes on white

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bootstrap import bootstrap, log_ratio
 from ..errors import InputError
+from ..member_bootstrap import bootstrap, log_ratio
 
 if TYPE_CHECKING:
     import pyarrow as pa

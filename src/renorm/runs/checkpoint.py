@@ -1,4 +1,7 @@
-"""A run's checkpoints: found, read as a stranger's file, held against what is asked, and turned into a model."""
+"""A run's checkpoints: found, read as a stranger's file, held against what is asked, and turned into a model.
+
+A run is resumed by ``cli/fit.py``, which hands the checkpoint that was checked here to Lightning.
+"""
 
 from __future__ import annotations
 

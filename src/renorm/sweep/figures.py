@@ -12,9 +12,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..bootstrap import bootstrap
 from ..callbacks.figures import shorten, verbatim
 from ..errors import InputError
+from ..member_bootstrap import bootstrap
 from ..zoo.symmetry.order_parameter import order_parameter
 
 Table = dict[str, NDArray[Any]]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from .config import Point
-from .local import DIED, Columns, Outcome, attempt
+from .local_engine import DIED, Columns, Outcome, attempt
 
 
 def run_on_ray(

@@ -28,7 +28,7 @@ def check_symmetry(cls: type[Symmetry], block_size: int = 4, width: int = 8, dep
         AssertionError: naming what does not hold.
 
     Example:
-        >>> from renorm.zoo.symmetry.units import Cyclic
+        >>> from renorm.zoo.symmetry.built_in import Cyclic
         >>> check_symmetry(Cyclic)
     """
     sizes = [block_size, *[width] * depth, 1]

@@ -55,7 +55,7 @@ def quantiles(values: Tensor, levels: tuple[float, ...] = (LOW, 0.5, HIGH)) -> l
 
 
 def worst_law(values: Sequence[Tensor]) -> Tensor:
-    """The largest of a metric over laws, for each member; laws for which it does not exist are left out.
+    """The largest of a metric over laws, for each member, such as the worst held-out law; laws without the metric are left out.
 
     A metric does not exist for a law where no member has a finite number, as for cumulants of a law without them; a member that
     has diverged keeps its NaN.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...bootstrap import bootstrap
 from ...certificates.certificate import certify
+from ...member_bootstrap import bootstrap
 from ...zoo.mlp import MLP
 from ..claim import Claim
 from ..curves import loss_curves

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...bootstrap import bootstrap
+from ...member_bootstrap import bootstrap
 from ..claim import Claim
 from ..experiments import Experiments
 from ..figures import COLOURS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...bootstrap import bootstrap
+from ...member_bootstrap import bootstrap
 from ..claim import Claim
 from ..competition import gradient_alignment
 from ..curves import count_plateaus, loss_curves, rises, times_to

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...bootstrap import bootstrap, log_ratio
 from ...callbacks.figures import shorten
+from ...member_bootstrap import bootstrap, log_ratio
 from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding

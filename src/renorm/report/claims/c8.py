@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...bootstrap import bootstrap
+from ...member_bootstrap import bootstrap
 from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding

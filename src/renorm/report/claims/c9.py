@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from ...bootstrap import bootstrap
+from ...member_bootstrap import bootstrap
 from ..claim import Claim
 from ..experiments import Experiments
 from ..figures import FLOOR, WIDTH

@@ -1,4 +1,4 @@
-"""The parser of settings: model, data and trainer, from configs and flags."""
+"""The parser of settings: model, data and trainer, from configs and flags; the commands themselves are ``fit.py`` and others."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from renorm.bootstrap import bootstrap, log_ratio
+from renorm.member_bootstrap import bootstrap, log_ratio
 
 
 @pytest.mark.parametrize("statistic", [np.mean, np.median])
