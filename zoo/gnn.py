@@ -48,8 +48,8 @@ class GNN(StackedModel):
             ``gat`` have one weight for a node and its neighbours, and are always tied; ``gat`` and the aggregation
             ``max`` cannot be odd.
         bias: whether layers have a bias.
-        aggregation: what ``graph_conv``, ``sage`` and ``gin`` take of their neighbours' features, ``sum``, ``mean`` or ``max``; by
-            default the mean for ``sage`` and the sum for the others. The other layers have none to choose.
+        aggregation: what ``graph_conv``, ``sage`` and ``gin`` take of their neighbours' features, ``sum``, ``mean`` or ``max``;
+            by default the mean for ``sage`` and the sum for the others. The other layers have none to choose.
         **kwargs: see :class:`renorm.zoo.StackedModel`.
 
     Shapes:

@@ -140,7 +140,10 @@ class NeighbourConv(LinearConv):
 
     def aggregate(self, inputs: Tensor) -> Tensor:
         """What every node receives from its neighbours."""
-        return largest(inputs, self.sources) if self.aggregation == "max" else super().aggregate(inputs)
+        if self.aggregation == "max":
+            return largest(inputs, self.sources)
+        received: Tensor = super().aggregate(inputs)
+        return received
 
     def hop_matrices(self) -> Tensor:
         """Node-by-node matrix of every hop.
