@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from renorm import maps
 from renorm.callbacks.flow_figures import chain_samples, decimated_correlations, neighbour_correlation
 from renorm.cli import main, plot_flow
 from renorm.cumulants import rg_flow
@@ -20,6 +23,9 @@ from renorm.maps import Decimation, Majority, Maximum
 from renorm.training.stack import StackedModel
 from renorm.zoo import MLP
 
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "maps.md").read_text()
+COMMANDS = re.findall(r"^renorm plot flow .*$", PAGE, re.MULTILINE)
 SMALL = ["--steps", "3", "--samples", "512"]
 
 
@@ -31,37 +37,36 @@ class Exact(MLP):
         self.learned_map = block_map
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        from renorm.maps import parse
-
-        return parse(self.learned_map or "")(x.expand(self.num_members, *x.shape[-2:]))
+        return maps.parse(self.learned_map or "")(x.expand(self.num_members, *x.shape[-2:]))
 
 
 def drawn(model: StackedModel, *starts: str, steps: int = 3, samples: int = 4096) -> Figure:
     return plot_flow.flow_figure({"one": model}, [parse_source(text) for text in starts], steps, samples, seed=0)
 
 
-@pytest.mark.parametrize(
-    ("words", "panels"),
-    [
-        ("--model mlp_relu_free.maximum mlp_linear_free.maximum --law exponential() gumbel()", 8),
-        ("--model mlp_relu_free.uniform --law exponential()", 4),
-        ("--model mlp_linear_free.stable --law student_t(df=1.5)", 4),
-        ("--model mlp_relu_free.majority --law rademacher()", 1),
-        ("--model mlp_linear_free.decimation mlp_relu_input.decimation --law ising_chain(coupling=1)", 2),
-        ("--model mlp_linear_free.decimation --law uniform()", 4),
-    ],
-)
-def test_the_command_draws_every_map(
-    words: str, panels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", COMMANDS, ids=[command.split("/")[-1] for command in COMMANDS])
+def test_the_commands_of_the_page_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    figures = []
+    """With small samples, and another file: the last of two equal options counts."""
+    figures: list[Figure] = []
     keep = plot_flow.flow_figure
     monkeypatch.setattr(plot_flow, "flow_figure", lambda *given: figures.append(keep(*given)) or figures[0])
+    _, *words = shlex.split(command)
+    assert (ROOT / words[-1]).is_file(), "a picture of the page that is missing"
+    assert f"]({Path(words[-1]).relative_to('docs')})" in PAGE
     out = tmp_path / "flow.svg"
-    assert main(["plot", "flow", *words.split(), *SMALL, "--out", str(out)]) == 0
+    assert main([*words, *SMALL, "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"figure: {out}\n"
     assert out.stat().st_size > 1000
-    assert len(figures[0].axes) == panels
+    # two laws by the steps 0, 1, 2 and 3, or a panel a model
+    assert len(figures[0].axes) == (2 if "chain" in command or "majority" in command else 8)
+
+
+def test_every_map_has_a_picture() -> None:
+    assert {Path(command.split()[-1]).stem for command in COMMANDS} == set(maps.names())
+    for name in maps.names():
+        assert f"\n## {name}\n" in PAGE
 
 
 def test_a_model_that_computes_the_map_has_its_densities() -> None:
@@ -89,9 +94,9 @@ def test_densities_are_beside_the_fixed_points() -> None:
 
 def test_magnetisations_are_those_of_the_recursion() -> None:
     """From one start, by the formula of blocks of three: m' = (3 m - m^3) / 2."""
-    learned, reference, _ = drawn(
-        Exact("majority()", 3), "mixture(0.5*bernoulli(p=1) + 0.5*rademacher())", samples=65536
-    ).axes[0].lines
+    learned, reference, _ = (
+        drawn(Exact("majority()", 3), "mixture(0.5*bernoulli(p=1) + 0.5*rademacher())", samples=65536).axes[0].lines
+    )
     m = [0.5]
     for _ in range(3):
         m.append((3 * m[-1] - m[-1] ** 3) / 2)
@@ -150,7 +155,10 @@ BAD = [
     ("--model mlp_relu_free.maximums --law gumbel()", "mlp_relu_free.maximums"),
     ("--model mlp_relu_free.uniform --law gumbels()", "law 'gumbels' is unknown"),
     ("--model mlp_relu_free.uniform --law cauchy()", "variance"),
-    ("--model mlp_relu_free.majority --law gaussian()", "other values than the variables of majority(); allowed: laws on -1, 1"),
+    (
+        "--model mlp_relu_free.majority --law gaussian()",
+        "other values than the variables of majority(); allowed: laws on -1, 1",
+    ),
     ("--model mlp_relu_free.majority --law bernoulli()", "other values than the variables of majority()"),
     ("--model mlp_relu_free.uniform mlp_relu_free.maximum --law gumbel()", "mlp_relu_free.maximum' differs"),
     ("--model mlp_relu_free.decimation --law gaussian() ising_chain()", "laws alone, or chains alone"),
@@ -164,9 +172,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "expected"), BAD, ids=[words[:60] for words, _ in BAD])
-def test_bad_input_is_one_line(
-    words: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_is_one_line(words: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "flow.png"
     assert main(["plot", "flow", *words.split(), "--out", str(out)]) == 2
     captured = capsys.readouterr()
@@ -178,6 +184,9 @@ def test_bad_input_is_one_line(
 
 def test_figures_without_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["plot", "flow", "--model", "mlp_relu_free.uniform", "--law", "gaussian()", "--out"]
-    for out, expected in (("flow.txt", "has no known format"), (str(tmp_path / "no" / "flow.png"), "lies in no folder")):
+    for out, expected in (
+        ("flow.txt", "has no known format"),
+        (str(tmp_path / "no" / "flow.png"), "lies in no folder"),
+    ):
         assert main([*given, out]) == 2
         assert expected in capsys.readouterr().err
