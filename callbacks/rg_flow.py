@@ -106,11 +106,7 @@ class RGFlow(Diagnostic):
         block_map: BlockMap = CentralLimit(),  # noqa: B008  (frozen, without state)
     ) -> RGFlowResult:
         """Return the flow from a law, always from the same sample and with the same shuffles."""
-        generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
-        x = law.sample(self.samples, generator=generator, dtype=torch.float64)
-        if is_gaussian(block_map, model.block_size):
-            # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
-            x = (x - x.mean()) / x.std()
+        x, generator = start_of_flow(law, self.samples, seed, block_map, model.block_size)
         flow = rg_flow(model, x, self.steps, generator, block_map)
         exclude = model.divergence.exclude
         distances = {name: exclude(getattr(flow, name), dim=1) for name in ("wasserstein", "quantile_distance")}
@@ -224,6 +220,18 @@ def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
     """Return median, ``_q10`` and ``_q90`` over members by tag; a few members that blow up would spoil a mean."""
     low, median, high = (float(q) for q in quantiles(values))
     return {tag: median, f"{tag}_q10": low, f"{tag}_q90": high}
+
+
+def start_of_flow(
+    law: laws.Law, samples: int, seed: int, block_map: BlockMap, block_size: int
+) -> tuple[Tensor, torch.Generator]:
+    """Return the sample that a flow from a law starts with, float64, and the source of its shuffles."""
+    generator = stream(seed, "probe", f"rg flow from {law}", 0, 0)
+    x = law.sample(samples, generator=generator, dtype=torch.float64)
+    if is_gaussian(block_map, block_size):
+        # the map multiplies the mean by sqrt(b) at each step: the sample's own must be taken away first
+        x = (x - x.mean()) / x.std()
+    return x, generator
 
 
 def is_gaussian(block_map: BlockMap, block_size: int) -> bool:

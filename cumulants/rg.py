@@ -3,6 +3,7 @@ r"""Is a learned map a renormalisation-group step? Its flow, and its spectrum at
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -77,25 +78,17 @@ def rg_flow(
         raise InputError(f"x has shape {tuple(x.shape)}", f"(N,) with N >= {2 * ORDER}")
     check_at_least("steps", steps, 1)
     x = x.to(next(model.parameters()))
-    b = model.block_size
-    exact = x.double()
-    members = model.num_members
-    learned = x.expand(members, -1)
-    fixed_law = block_map.fixed_point(b)
-    fixed = _fixed_quantiles(exact, fixed_law)
+    fixed_law = block_map.fixed_point(model.block_size)
+    fixed = _fixed_quantiles(x.double(), fixed_law)
     middle = middle_of(len(x))
     k, exact_k, gaps, exact_gaps = [], [], [], []
-    for step in range(steps + 1):
+    for learned, exact in flow_samples(model, x, steps, generator, block_map):
         k.append(kstat(learned, ORDER, dim=1))
         exact_k.append(kstat(exact, ORDER))
         gap = (learned.double().sort(dim=1).values - fixed).abs()
         exact_gap = (exact.sort().values - fixed).abs()
         gaps.append(torch.stack([gap.mean(dim=1), gap[:, middle].mean(dim=1)]))
         exact_gaps.append(torch.stack([exact_gap.mean(), exact_gap[middle].mean()]))
-        if step < steps:
-            shuffles = torch.stack([torch.randperm(len(x), generator=generator) for _ in range(b)], dim=1).to(x.device)
-            learned = model(learned[:, shuffles])
-            exact = block_map(exact[shuffles])
     (wasserstein, middles), (exact_wasserstein, exact_middles) = (
         torch.stack(found, dim=1) for found in (gaps, exact_gaps)
     )
@@ -104,6 +97,38 @@ def rg_flow(
             torch.full_like(found, torch.nan) for found in (wasserstein, exact_wasserstein)
         )
     return RGFlowResult(torch.stack(k), torch.stack(exact_k), wasserstein, exact_wasserstein, middles, exact_middles)
+
+
+@torch.no_grad()
+def flow_samples(
+    model: Any, x: Tensor, steps: int, generator: torch.Generator | None, block_map: BlockMap
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The samples along a flow, see :func:`rg_flow`: first the one at the start, then one after each step.
+
+    Args:
+        model: a stack with ``block_size``, that maps ``(M, N, b)`` to ``(M, N)``.
+        x: a sample of the law at the start, shape ``(N,)``.
+        steps: number of steps.
+        generator: source of the shuffles.
+        block_map: the map that was learned.
+
+    Yields:
+        The members' outputs, shape ``(M, N)``, and those of the map itself, shape ``(N,)``, float64.
+
+    Example:
+        >>> from renorm.zoo import MLP
+        >>> flow = flow_samples(MLP(replicas=2), torch.randn(100), 3, None, CentralLimit())
+        >>> [learned.shape for learned, _ in flow]
+        [torch.Size([2, 100]), torch.Size([2, 100]), torch.Size([2, 100]), torch.Size([2, 100])]
+    """
+    x = x.to(next(model.parameters()))
+    learned, exact = x.expand(model.num_members, -1), x.double()
+    yield learned, exact
+    for _ in range(steps):
+        shuffles = [torch.randperm(len(x), generator=generator) for _ in range(model.block_size)]
+        blocks = torch.stack(shuffles, dim=1).to(x.device)
+        learned, exact = model(learned[:, blocks]), block_map(exact[blocks])
+        yield learned, exact
 
 
 def middle_of(n: int) -> slice:

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
-from renorm.pretrained.manifest import FOLDER, check_entry, find_entry, pretrained_names, read_file, read_manifest
+from renorm import maps
+from renorm.pretrained.manifest import (
+    FOLDER,
+    check_entry,
+    find_entry,
+    map_of,
+    pretrained_names,
+    read_file,
+    read_manifest,
+)
 from renorm.pretrained.train import write_manifest
 from renorm.zoo.registry import find_variant, list_models
 
@@ -39,7 +48,6 @@ def test_there_are_enough_entries_of_every_kind() -> None:
         assert {v["symmetry"] for v in own} == {v["symmetry"] for v in registered} - {
             "cyclic",
             "dihedral",
-            "permutation",
         }
     assert {v.get("layer") for v in variants} >= {"graph_conv", "gcn", "sage", "gin", "edge_conv", "gat"}
     assert {name.partition(".")[2] for name in names} >= {"uniform", "gaussian", "exponential", "mixed"}
@@ -47,10 +55,31 @@ def test_there_are_enough_entries_of_every_kind() -> None:
 
 def test_names_by_pattern() -> None:
     assert list_models("mlp_relu_free.*", pretrained=True) == [
-        f"mlp_relu_free.{tag}" for tag in ("uniform", "gaussian", "exponential", "mixed")
+        f"mlp_relu_free.{tag}"
+        for tag in ("uniform", "gaussian", "exponential", "mixed", "maximum", "stable", "majority", "decimation")
     ]
     assert list_models(pretrained=True) == pretrained_names()
     assert NAME not in list_models()
+
+
+def test_every_map_has_entries() -> None:
+    """Judged by the metrics of the map, beside its exact spectrum where it has a basis; one at least learns it."""
+    entries = {name: find_entry(name) for name in pretrained_names()}
+    for block_map in map(maps.parse, ("maximum()", "stable(alpha=1.5)", "majority()", "decimation()")):
+        own = {name: entry for name, entry in entries.items() if map_of(entry) == str(block_map)}
+        assert len(own) >= 5
+        for entry in own.values():
+            law = entry["data"]["train_laws"][0]
+            assert set(block_map.metrics) <= entry["metrics"][law].keys()
+            assert ("spectrum" in entry) == (block_map.basis is not None)
+            if block_map.basis is not None:
+                exact = block_map.spectrum(6, entry["data"]["block_size"])
+                assert exact is not None
+                count = len(entry["spectrum"]["exact"])
+                assert entry["spectrum"]["exact"] == pytest.approx(exact[1 : 1 + count].tolist())
+            assert entry["certificate"]["verdict"] in ("representable", "not representable", "undecided")
+        best = [entry["metrics"][entry["data"]["train_laws"][0]]["relative_mse"]["best"] for entry in own.values()]
+        assert min(best) < 1e-8
 
 
 def test_an_unknown_name_is_answered_with_close_ones() -> None:

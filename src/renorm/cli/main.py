@@ -29,7 +29,7 @@ COMMANDS = {
     "report": ("every claim tested and judged, on one page", "report:run"),
     "bench": ("how fast training is on this machine", "bench:run"),
     "selftest": ("does this machine compute what it should?", "selftest:run"),
-    "plot": ("draw error against slope from test results", "plot:run"),
+    "plot": ("draw error against slope from test results; 'plot flow' the flow of distributions", "plot:run"),
 }
 
 

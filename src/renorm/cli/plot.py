@@ -1,4 +1,7 @@
-"""``renorm plot``: error against slope (or any grid parameter), drawn from the files that ``renorm test`` wrote."""
+"""``renorm plot``: error against slope (or any grid parameter), drawn from the files that ``renorm test`` wrote.
+
+``renorm plot flow`` is in :mod:`.plot_flow`.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,17 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def run(words: list[str]) -> None:
-    """Run ``renorm plot``."""
-    parser = OneLineParser(prog="renorm plot", description="error against a grid parameter, from test results")
+    """Run ``renorm plot``, or ``renorm plot flow``."""
+    if words[1:2] == ["flow"]:
+        from .plot_flow import run as run_flow
+
+        run_flow(words[1:])
+        return
+    parser = OneLineParser(
+        prog="renorm plot",
+        description="error against a grid parameter, from test results",
+        epilog="'renorm plot flow' draws the flow of distributions under learned maps",
+    )
     parser.add_argument("results", nargs="+", help="test_results.json files; one colour each")
     parser.add_argument("--metric", default="relative_mse", help="which metric (default: relative_mse)")
     parser.add_argument(
@@ -34,11 +46,7 @@ def run(words: list[str]) -> None:
     )
     parser.add_argument("--out", required=True, help=f"figure to write: {', '.join(FORMATS)}")
     arguments = parser.parse_args(words[1:])
-    out = Path(arguments.out)
-    if out.suffix not in FORMATS:
-        raise InputError(f"out={arguments.out!r} has no known format", ", ".join(FORMATS))
-    if not out.resolve().parent.is_dir():
-        raise InputError(f"out={arguments.out!r} lies in no folder", "a file in a folder that exists")
+    out = figure_path(arguments.out)
     results = [read_results(path) for path in arguments.results]
     asked = [str(parse(law)) for law in arguments.laws or []]
     laws = asked or [results[0]["train_laws"][0], *results[0]["held_out_laws"]]
@@ -49,6 +57,20 @@ def run(words: list[str]) -> None:
         warn_of_another_checkpoint(Path(path), content)
     figure.savefig(out, dpi=150)
     print(f"figure: {out}")
+
+
+def figure_path(text: str) -> Path:
+    """Where a figure is to be written.
+
+    Raises:
+        ValueError: for an unknown format, or a folder that does not exist.
+    """
+    out = Path(text)
+    if out.suffix not in FORMATS:
+        raise InputError(f"out={text!r} has no known format", ", ".join(FORMATS))
+    if not out.resolve().parent.is_dir():
+        raise InputError(f"out={text!r} lies in no folder", "a file in a folder that exists")
+    return out
 
 
 def read_results(path: str) -> dict[str, Any]:

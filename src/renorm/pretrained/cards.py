@@ -26,6 +26,10 @@ SHOWN = {
     "k3_error": "k3 err",
     "k4_error": "k4 err",
 }
+OF_TAILS = {
+    "quantile_distance": "quantiles",
+    "characteristic_distance": "char. function",
+}  # where a map is judged by them
 
 DEFAULTS = {"block_size": 2, "width": 8, "depth": 1, "graph": "pair"}  # of what the catalogue describes
 
@@ -101,12 +105,15 @@ def _description(name: str, entry: dict[str, Any]) -> str:
 
 def _metrics(entry: dict[str, Any]) -> Iterator[str]:
     trained, _ = _laws(entry)
-    yield row(["law", "rel. mse, best", *SHOWN.values()])
-    yield row(["---"] * (2 + len(SHOWN)))
+    shown = SHOWN | {
+        key: text for key, text in OF_TAILS.items() if any(key in known for known in entry["metrics"].values())
+    }
+    yield row(["law", "rel. mse, best", *shown.values()])
+    yield row(["---"] * (2 + len(shown)))
     for law, metrics in entry["metrics"].items():
         cells = [f"`{law}`" + (" (trained)" if law in trained else "")]
         cells.append(_brief(metrics.get("relative_mse", {}).get("best")))
-        yield row([*cells, *(_with_interval(metrics.get(metric, {})) for metric in SHOWN)])
+        yield row([*cells, *(_with_interval(metrics.get(metric, {})) for metric in shown)])
 
 
 def _with_interval(summary: dict[str, Any]) -> str:

@@ -101,8 +101,9 @@ model = HubMLP.from_pretrained("folder")  # HubGNN for graph networks
 
 Numbers are those of the best member, or medians over members with 95% intervals from {resamples} bootstrap resamples of
 members. Metrics are those of [metrics.py](../src/renorm/training/metrics.py): mean squared error over the variance of the target,
-Wasserstein-1 and energy distance of output and target, differences of cumulants. They are measured in float64; `renorm test`
-measures in float32, and differs where errors are as small as rounding.
+Wasserstein-1 and energy distance of output and target, differences of cumulants; for maps whose laws may lack a variance also
+distances of quantiles and of characteristic functions. They are measured in float64; `renorm test` measures in float32, and
+differs where errors are as small as rounding.
 
 ## All entries
 
