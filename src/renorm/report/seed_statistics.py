@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -48,6 +48,26 @@ def mean_log(errors: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Ve
         chosen = random.integers(seeds, size=(seeds, 1))
         found.append(logs[..., chosen, random.integers(members, size=(seeds, members))].mean(axis=(-2, -1)))
     return np.stack(found)
+
+
+def best_rate(errors: ArrayLike, seed: int = 0) -> Versions:
+    """Mean log error at the best of the learning rates, which is chosen in each version by itself.
+
+    Args:
+        errors: of :func:`renorm.report.seeded.train_seeds`, step x grid x rate x seed x member.
+        seed: of the resampling.
+
+    Returns:
+        Shape ``(V, steps, grid)``.
+    """
+    best: Versions = mean_log(errors, seed).min(axis=-1)
+    return best
+
+
+def worst(errors: Mapping[str, ArrayLike], laws: Sequence[str]) -> NDArray[np.float64]:
+    """The error of each member on the law, of several, where it is largest."""
+    found: NDArray[np.float64] = np.max([np.asarray(errors[law], dtype=float) for law in laws], axis=0)
+    return found
 
 
 def summary(versions: Versions, seeds: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
-from ..seed_statistics import Versions, judged_by_seed, mean_log, summary
+from ..seed_statistics import Versions, best_rate, judged_by_seed, summary, worst
 from ..seeded import train_seeds
 
 # the symmetry of the units, and whether the first variable is reflected
@@ -34,9 +34,13 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     """See ``configs/claims/D1.yaml``."""
     own, seed, seeds = claim.settings, experiments.seed, claim.settings["seeds"]
     cells = train_cells(claim, experiments)
-    logs = {cell: {name: best_rate(found[cell[1]], seed) for name, found in group.items()} for cell, group in cells.items()}
+    logs = {
+        cell: {name: best_rate(found[cell[1]], seed)[:, -1, 0] for name, found in group.items()}
+        for cell, group in cells.items()
+    }
     beyond = {
-        cell: {name: worst(found, own["beyond"], seed) for name, found in group.items()} for cell, group in cells.items()
+        cell: {name: best_rate(worst(found, own["beyond"]), seed)[:, -1, 0] for name, found in group.items()}
+        for cell, group in cells.items()
     }
     versions = {kind: gains_and_harms(errors, own["maps"]) for kind, errors in (("on", logs), ("beyond", beyond))}
     verdicts = {
@@ -100,17 +104,6 @@ def train_cells(claim: Claim, experiments: Experiments) -> Cells:
     for (block_map, law, name), found in zip(keys, experiments.compute_many("seeded", conditions, train_seeds), strict=True):
         cells.setdefault((block_map, law), {})[name] = found["errors"]
     return cells
-
-
-def best_rate(errors: Any, seed: int) -> Versions:
-    """Mean log error at the last stop, at the best of the learning rates."""
-    best: Versions = mean_log(np.array(errors, dtype=float)[-1, 0], seed).min(axis=-1)
-    return best
-
-
-def worst(found: Mapping[str, Any], laws: list[str], seed: int) -> Versions:
-    """The same on the law, of several, where each member's error is largest."""
-    return best_rate(np.max([np.array(found[law], dtype=float) for law in laws], axis=0), seed)
 
 
 def gains_and_harms(
