@@ -57,3 +57,18 @@ def test_graph_networks_and_mlps_are_compared_at_equal_size(block_size: int) -> 
     rotated = torch.randn(5, block_size)
     assert torch.allclose(gnn(rotated), gnn(rotated.roll(1, dims=1)), atol=1e-6)
     assert not torch.allclose(mlp(rotated), mlp(rotated.roll(1, dims=1)), atol=1e-3)
+
+
+@pytest.mark.parametrize(("task", "block_size"), [("maximum", 4), ("maximum", 8), ("maximum", 16), ("majority", 5)])
+def test_the_largest_message_is_compared_with_an_mlp_and_deep_sets_of_equal_size(task: str, block_size: int) -> None:
+    names = [f"{task}_{kind}_{block_size}" for kind in ("gnn", "mlp", "deep_sets")]
+    settings = [yaml.safe_load(Path(find_config(name)).read_text()) for name in names]
+    assert settings[0]["data"] == settings[1]["data"] == settings[2]["data"]
+    assert settings[0]["data"]["map"] == f"{task}()"
+    gnn, mlp, deep_sets = (cls(**own["model"]["init_args"]) for cls, own in zip((GNN, MLP, MLP), settings, strict=True))
+    assert gnn.not_affine == "aggregation='max'"
+    assert len({sum(p.numel() for p in model.parameters()) for model in (gnn, mlp, deep_sets)}) == 1
+    x = torch.randn(5, block_size)
+    for model in (gnn, deep_sets):
+        assert torch.allclose(model(x), model(x[:, torch.randperm(block_size)]), atol=1e-5)
+    assert not torch.allclose(mlp(x), mlp(x.roll(1, dims=1)), atol=1e-3)

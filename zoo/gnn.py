@@ -21,26 +21,35 @@ from .symmetry.symmetry import DoesNotFitError
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-READOUTS = ("target", "mean", "sum")
+READOUTS = ("target", "mean", "sum", "max")
+AGGREGATIONS = ("sum", "mean", "max")
+# layers that receive what their neighbours hold, and can aggregate it
+AGGREGATED = ("graph_conv", "sage", "gin")
+# values of arguments with which a layer or the readout is not affine, activations aside
+NOT_AFFINE = {"layer": ("edge_conv", "gat"), "aggregation": ("max",), "readout": ("max",)}
 
 
 class GNN(StackedModel):
     r"""Graph networks: ``depth`` message-passing layers, an activation after each, then a linear readout.
 
     Each variable of a block is the one feature of its node. The readout takes the features of the ``target``, which is the
-    last node, or their ``mean`` or ``sum`` over all nodes, to one number. With ``graph="pair"``, ``layer="graph_conv"`` and one
-    layer, a GNN is an MLP of the same width: it starts from the same weights and trains to the same ones.
+    last node, or their ``mean``, ``sum`` or ``max`` over all nodes, to one number. With ``graph="pair"``,
+    ``layer="graph_conv"`` and one layer, a GNN is an MLP of the same width: it starts from the same weights and trains to the
+    same ones.
 
     Args:
         graph: ``pair``, ``pair_both``, ``ring``, ``star``, ``complete``, ``path``, or pairs ``[source, target]`` of nodes; see
             :func:`renorm.zoo.graphs.edge_list`.
         layer: ``graph_conv``, ``gcn``, ``sage``, ``gin``, ``edge_conv`` or ``gat``; see :mod:`renorm.zoo.message_passing`.
-        readout: ``target``, ``mean`` or ``sum``.
+        readout: ``target``, ``mean``, ``sum`` or ``max``, the largest value of each feature.
         width: features of a node in each hidden layer.
         depth: number of message-passing layers; a readout of the target sees the nodes within ``depth`` edges of it.
         symmetry: ``free``, ``tied``, ``hidden``, ``full``, ``odd`` or ``odd_tied``; a list gives one for each layer. ``gcn`` and
-            ``gat`` have one weight for a node and its neighbours, and are always tied; ``gat`` cannot be odd.
+            ``gat`` have one weight for a node and its neighbours, and are always tied; ``gat`` and the aggregation
+            ``max`` cannot be odd.
         bias: whether layers have a bias.
+        aggregation: what ``graph_conv``, ``sage`` and ``gin`` take of their neighbours' features, ``sum``, ``mean`` or ``max``; by
+            default the mean for ``sage`` and the sum for the others. The other layers have none to choose.
         **kwargs: see :class:`renorm.zoo.StackedModel`.
 
     Shapes:
@@ -69,6 +78,7 @@ class GNN(StackedModel):
         depth: int = 1,
         symmetry: str | list[str] = "free",
         bias: bool = True,
+        aggregation: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,13 +89,15 @@ class GNN(StackedModel):
         check_at_least("width", width, 1)
         check_at_least("depth", depth, 1)
         check_bool("bias", bias)
+        check_aggregation(layer, aggregation)
         self.edges = edge_list(graph, self.block_size)
         self.readout_kind = readout
-        orbits, weight, offset = graph_orbits(layer, symmetry, [1, *[width] * depth, 1])
+        orbits, weight, offset = graph_orbits(layer, symmetry, [1, *[width] * depth, 1], aggregation)
         from .message_passing import LAYERS  # imports torch_geometric, which no MLP needs
 
         matrix = adjacency(self.edges, self.block_size)
-        self.hidden = nn.ModuleList(LAYERS[layer](self.num_members, matrix, ties, bias) for ties in orbits)
+        chosen = {} if aggregation is None else {"aggregation": aggregation}
+        self.hidden = nn.ModuleList(LAYERS[layer](self.num_members, matrix, ties, bias, **chosen) for ties in orbits)
         self.readout = StackedLinear(self.num_members, weight, offset if bias else None)
         self.activations = nn.ModuleList(self.make_activation(torch.from_numpy(ties.bias.index)) for ties in orbits)
         self.reset_parameters()
@@ -116,6 +128,8 @@ class GNN(StackedModel):
         """Features that are read out, ``(M, features, nodes, N) -> (M, features, N)``."""
         if self.readout_kind == "target":
             return h[:, :, -1]
+        if self.readout_kind == "max":
+            return h.amax(dim=2)
         return h.mean(dim=2) if self.readout_kind == "mean" else h.sum(dim=2)
 
     def forward(self, x: Tensor | Data) -> Tensor:
@@ -138,7 +152,7 @@ class GNN(StackedModel):
         """Orbits of every layer's weight, for each symmetry that fits the features and ties anything."""
         layer, sizes = self.hparams["layer"], [1, *[int(self.hparams["width"])] * len(self.hidden), 1]
         subspaces = {}
-        for name in symmetries_of(layer):
+        for name in symmetries_of(layer, self.hparams["aggregation"]):
             try:
                 layers, readout, _ = graph_orbits(layer, name, sizes)
             except DoesNotFitError:
@@ -147,6 +161,17 @@ class GNN(StackedModel):
             if not all(weight.is_free for weight in weights):
                 subspaces[name] = weights
         return subspaces
+
+    @property
+    def not_affine(self) -> str | None:
+        """The argument with which a layer or the readout is not affine, activations aside, as ``name=value``.
+
+        Example:
+            >>> GNN(aggregation="max").not_affine
+            "aggregation='max'"
+        """
+        given = {name: self.hparams[name] for name, values in NOT_AFFINE.items() if self.hparams[name] in values}
+        return next((f"{name}={value!r}" for name, value in given.items()), None)
 
     def dense(self) -> list[tuple[Tensor, Tensor | None]]:
         r"""Every layer as a dense affine map of all nodes' features, the readout included; differentiable.
@@ -158,12 +183,15 @@ class GNN(StackedModel):
             ``(M, 1, in * nodes)`` and ``(M, 1)``; features vary slower than nodes, as in ``h.flatten(1, 2)``.
 
         Raises:
-            ValueError: for ``edge_conv`` and ``gat``, which are not linear in their messages.
+            ValueError: for ``edge_conv``, ``gat`` and the aggregation ``max``, which are not linear in their messages, and for
+                the readout ``max``.
 
         Example:
             >>> [tuple(weight.shape) for weight, _ in GNN(width=8).dense()]
             [(1, 16, 2), (1, 1, 16)]
         """
+        if self.readout_kind == "max":
+            raise InputError("readout='max' is not affine and has no dense equivalent", "target, mean, sum")
         weight, bias = self.readout.weight(), self.readout.bias
         nodes = torch.zeros(self.block_size, dtype=weight.dtype, device=weight.device)
         if self.readout_kind == "target":
@@ -175,8 +203,26 @@ class GNN(StackedModel):
         return [*(layer.dense() for layer in hidden), (readout, None if bias is None else bias())]
 
 
+def check_aggregation(layer: str, aggregation: str | None) -> None:
+    """Raise a ValueError unless the layer can aggregate its neighbours' features that way; None is the layer's own."""
+    if aggregation is None:
+        return
+    check_one_of("aggregation", aggregation, AGGREGATIONS)
+    if layer not in AGGREGATED:
+        raise InputError(
+            f"aggregation={aggregation!r} is not for layer={layer!r}, which has its own",
+            f"null, or layer {', '.join(AGGREGATED)}",
+        )
+
+
 def free_parameters(
-    layer: str, activation: str, symmetry: str, weights: str = "trained", width: int = 8, **own: Any
+    layer: str,
+    activation: str,
+    symmetry: str,
+    weights: str = "trained",
+    width: int = 8,
+    aggregation: str | None = None,
+    **own: Any,
 ) -> int:
     """Numbers that one member of depth 1 trains, counted without building the network: that imports torch_geometric.
 
@@ -186,13 +232,14 @@ def free_parameters(
         symmetry: name of the symmetry.
         weights: ``trained`` or ``fixed``.
         width: features of a node.
+        aggregation: what a node takes of its neighbours' features; no number is trained for it.
         **own: parameters of the activation.
 
     Example:
         >>> [free_parameters("graph_conv", "relu", symmetry) for symmetry in ("free", "tied", "full")]
         [33, 25, 4]
     """
-    (conv,), weight, bias = graph_orbits(layer, symmetry, [1, width, 1])
+    (conv,), weight, bias = graph_orbits(layer, symmetry, [1, width, 1], aggregation)
     nonlinearity = find(activation)(1, torch.from_numpy(conv.bias.index), **own)
     trained = sum(p.numel() for p in nonlinearity.parameters() if p.requires_grad)
     if weights == "fixed":

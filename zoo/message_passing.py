@@ -4,7 +4,7 @@ Hidden values have shape ``(M, features, nodes, N)``: the graph is an axis of th
 graphs. The layers are torch_geometric's :class:`~torch_geometric.nn.MessagePassing` with ``node_dim=-2``. A message is the same
 along all edges that leave a node, so that it is not copied for each of them, and ``aggregate`` is a dense product with a
 matrix of a few nodes: many times faster than to gather and scatter along the edges. With the same weights, each layer equals
-torch_geometric's convolution of the same name.
+torch_geometric's convolution of the same name, and takes the same ``aggregation`` where that one takes ``aggr``.
 
 Importing this module imports torch_geometric; nothing else in renorm does.
 """
@@ -113,7 +113,47 @@ class LinearConv(StackedConv):
         return dense.flatten(3).flatten(1, 2), None if bias is None else bias().repeat_interleave(nodes, dim=1)
 
 
-class GraphConv(LinearConv):
+class NeighbourConv(LinearConv):
+    """Base of the layers that aggregate what their neighbours hold: its sum, its mean or, feature by feature, the largest.
+
+    Without neighbours all three are 0. With ``max`` the layer is not linear in its messages.
+
+    Args:
+        members: number of members ``M``.
+        adjacency: ``A[i, j] = 1`` where ``j`` sends to ``i``, shape ``(nodes, nodes)``.
+        orbits: which weights are tied.
+        bias: whether the layer has a bias.
+        aggregation: ``sum``, ``mean`` or ``max``; the layer's own by default.
+    """
+
+    own_aggregation: ClassVar[str] = "sum"
+
+    def __init__(
+        self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool, aggregation: str | None = None
+    ) -> None:
+        chosen = aggregation or self.own_aggregation
+        if chosen == "mean":
+            adjacency = adjacency / adjacency.sum(dim=1, keepdim=True).clamp(min=1)
+        super().__init__(members, adjacency, orbits, bias)
+        self.aggregation = chosen
+        self.sources = sources_of(self._exact)
+
+    def aggregate(self, inputs: Tensor) -> Tensor:
+        """What every node receives from its neighbours."""
+        return largest(inputs, self.sources) if self.aggregation == "max" else super().aggregate(inputs)
+
+    def hop_matrices(self) -> Tensor:
+        """Node-by-node matrix of every hop.
+
+        Raises:
+            ValueError: where the largest message is taken, which no matrix does.
+        """
+        if self.aggregation == "max":
+            raise InputError("aggregation='max' is not affine and has no dense equivalent", "sum, mean")
+        return super().hop_matrices()
+
+
+class GraphConv(NeighbourConv):
     r"""Separate weights for neighbours and self, :math:`z_i = W_1 \sum_{j \to i} h_j + W_2 h_i + b`.
 
     Source:
@@ -125,16 +165,14 @@ class GraphConv(LinearConv):
         return self.weigh(self.propagate(self.edges, h=h), h)
 
 
-class SAGEConv(LinearConv):
+class SAGEConv(NeighbourConv):
     r"""Mean over the neighbours, :math:`z_i = W_1 \frac{1}{d_i} \sum_{j \to i} h_j + W_2 h_i + b`; without neighbours, 0.
 
     Source:
         Hamilton, Ying and Leskovec, NeurIPS 2017; :class:`torch_geometric.nn.SAGEConv`.
     """
 
-    def neighbour_matrix(self, adjacency: Tensor) -> Tensor:
-        """Every row divided by its number of neighbours."""
-        return adjacency / adjacency.sum(dim=1, keepdim=True).clamp(min=1)
+    own_aggregation = "mean"
 
     def forward(self, h: Tensor) -> Tensor:
         """Apply the layer."""
@@ -165,7 +203,7 @@ class GCNConv(LinearConv):
         return self.weigh(self.propagate(self.edges, h=h))
 
 
-class GINConv(LinearConv):
+class GINConv(NeighbourConv):
     r"""One weight, self scaled by a trained number, :math:`z_i = W [(1 + \epsilon) h_i + \sum_{j \to i} h_j] + b`.
 
     :math:`\epsilon` starts at 0; where self and neighbours are tied it stays there.
@@ -175,15 +213,17 @@ class GINConv(LinearConv):
         :class:`torch_geometric.nn.GINConv`.
     """
 
-    def __init__(self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool) -> None:
-        super().__init__(members, adjacency, orbits, bias)
+    def __init__(
+        self, members: int, adjacency: Tensor, orbits: ConvOrbits, bias: bool, aggregation: str | None = None
+    ) -> None:
+        super().__init__(members, adjacency, orbits, bias, aggregation)
         self.epsilon = None if orbits.tied else nn.Parameter(torch.zeros(members, 1))
 
     def hop_matrices(self) -> Tensor:
         """The adjacency with ``1 + epsilon`` added to its diagonal."""
-        identity = torch.eye(len(self.neighbours), dtype=self.neighbours.dtype, device=self.neighbours.device)
+        neighbours, identity = super().hop_matrices()[0]
         own = identity if self.epsilon is None else (1 + self.epsilon).view(-1, 1, 1, 1) * identity
-        return self.neighbours + own.reshape(-1, 1, *identity.shape)
+        return neighbours + own.reshape(-1, 1, *identity.shape)
 
     def reset_parameters(self, random: MemberRandom) -> None:
         """Draw the initial weights; epsilon starts at 0."""
@@ -216,14 +256,7 @@ class EdgeConv(StackedConv):
 
     def aggregate(self, inputs: Tensor) -> Tensor:
         """The largest value that each node receives, feature by feature; 0 where it receives none."""
-        nodes = inputs.unbind(-2)
-        return torch.stack([self._largest([nodes[j] for j in sources], nodes[0]) for sources in self.sources], dim=-2)
-
-    @staticmethod
-    def _largest(values: list[Tensor], like: Tensor) -> Tensor:
-        if len(values) > 1:
-            return torch.stack(values).amax(0)
-        return values[0] if values else torch.zeros_like(like)
+        return largest(inputs, self.sources)
 
     def forward(self, h: Tensor) -> Tensor:
         """Apply the layer."""
@@ -303,6 +336,23 @@ def with_self_loops(adjacency: Tensor) -> Tensor:
 def sources_of(adjacency: Tensor) -> list[list[int]]:
     """The nodes that every node receives from."""
     return [row.nonzero().flatten().tolist() for row in adjacency]
+
+
+def largest(sent: Tensor, sources: list[list[int]]) -> Tensor:
+    """The largest value that each node receives, feature by feature; 0 where it receives none.
+
+    Args:
+        sent: what every node sends, shape ``(..., nodes, N)``.
+        sources: the nodes that every node receives from.
+    """
+    nodes = sent.unbind(-2)
+
+    def of(values: list[Tensor]) -> Tensor:
+        if len(values) > 1:
+            return torch.stack(values).amax(0)
+        return values[0] if values else torch.zeros_like(nodes[0])
+
+    return torch.stack([of([nodes[j] for j in senders]) for senders in sources], dim=-2)
 
 
 def consecutive(nodes: list[int]) -> list[int] | slice:

@@ -25,7 +25,8 @@ class Variant:
     """One named architecture.
 
     Attributes:
-        name: ``mlp_<activation>_<symmetry>`` or ``gnn_<layer>_<activation>_<symmetry>``, with what is fixed behind it.
+        name: ``mlp_<activation>_<symmetry>``, ``gnn_<layer>_<activation>_<symmetry>`` or ``gnn_sage_max_<activation>_free``, with
+            what is fixed behind it.
         class_path: where the model's class is.
         arguments: what sets the variant apart, for its constructor.
         description: one line.
@@ -54,6 +55,12 @@ def _variants() -> dict[str, Variant]:
             arguments = {"layer": layer, "activation": activation, "symmetry": symmetry}
             meaning = f"{layer} on a pair of nodes; {summary}; {GRAPH_SYMMETRIES[symmetry].meaning}"
             found += _with_fixed_parts(f"gnn_{layer}_{activation}_{symmetry}", "GNN", arguments, meaning)
+    for activation in list_activations():
+        # one layer stands for those that take the largest, for which graph_conv and sage are the same
+        summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
+        arguments = {"layer": "sage", "aggregation": "max", "activation": activation, "symmetry": "free"}
+        meaning = f"sage on a pair of nodes, max in place of mean; {summary}; {GRAPH_SYMMETRIES['free'].meaning}"
+        found += _with_fixed_parts(f"gnn_sage_max_{activation}_free", "GNN", arguments, meaning)
     return {variant.name: variant for variant in found}
 
 

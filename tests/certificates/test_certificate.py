@@ -208,6 +208,10 @@ GRAPH_VERDICTS: list[tuple[dict[str, Any], str]] = [
     ({"graph": "complete", "readout": "target"}, YES),
     ({"layer": "gat"}, OPEN),
     ({"layer": "edge_conv"}, OPEN),
+    *[({"layer": "sage", "aggregation": a}, YES) for a in ("sum", "mean")],
+    *[({"layer": "gin", "aggregation": "max", "readout": r}, OPEN) for r in ("mean", "max")],
+    *[({"activation": a, "readout": "max"}, OPEN) for a in ("linear", "tanh", "leaky_relu")],
+    ({"graph": "path", "readout": "target", "depth": 2, "aggregation": "max"}, NO),
     ({"layer": "gcn", "graph": "star"}, OPEN),
     ({"activation": "relu", "symmetry": "full", "depth": 2}, OPEN),
     ({"activation": "spline", "weights": "fixed"}, OPEN),
@@ -230,6 +234,13 @@ def test_verdicts_of_graph_networks(arguments: dict[str, Any], verdict: str, bia
             value.copy_(found.weights[name].unsqueeze(0))
         x = 3 * torch.randn(50, 4, dtype=torch.float64)
         assert ((twin(x)[0] - clt_map(x)).abs() < 1e-9).all()
+
+
+def test_what_takes_the_largest_is_named() -> None:
+    for argument in ("aggregation", "readout"):
+        found = certify(GNN(**({"layer": "sage", argument: "max"})))
+        assert found.derivation == (f"no argument is known for {argument}='max', which is not affine",)
+        assert "max" in found.architecture
 
 
 def test_a_pair_is_certified_as_the_mlp_is() -> None:

@@ -235,6 +235,10 @@ def test_graph_networks() -> None:
     ring = GNN(graph="ring", block_size=4, layer="graph_conv", activation="linear")
     assert certify(ring, MAXIMUM).verdict == "not representable"
     assert certify(GNN(graph="ring", block_size=4, activation="relu"), MAXIMUM).verdict == "undecided"
+    # smooth activations do not make a network smooth that takes the largest
+    for argument in ("aggregation", "readout"):
+        bent = GNN(graph="ring", block_size=4, activation="linear", **{argument: "max"})
+        assert certify(bent, MAXIMUM).verdict == "undecided"
 
 
 def test_a_map_of_ones_own() -> None:

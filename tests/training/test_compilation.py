@@ -29,6 +29,17 @@ SAME: list[Any] = [
             (MLP, {"activation": "tanh", "block_size": 3, "loss": "energy"}),
             (GNN, {"activation": "relu", "layer": "gin"}),
             (GNN, {"activation": "relu", "layer": "edge_conv"}),
+            (
+                GNN,
+                {
+                    "layer": "sage",
+                    "aggregation": "max",
+                    "readout": "max",
+                    "graph": "complete",
+                    "block_size": 4,
+                    "depth": 2,
+                },
+            ),
             (GNN, {"activation": "linear", "layer": "gat", "graph": "path", "block_size": 3}),
         )
     ),

@@ -86,6 +86,10 @@ def test_models_and_data_say_what_they_are() -> None:
         "MLP(block_size=2, activation='leaky_relu', negative_slope=[0.5, 0.9], replicas=3, width=8, depth=1, "
         "symmetry='full'): 6 members of 4 parameters"
     )
+    assert "aggregation" not in str(GNN())
+    assert "layer='sage', aggregation='max'" in str(GNN(layer="sage", aggregation="max")).replace(
+        ", width=8, depth=1, symmetry='free'", ""
+    )
     assert "graph='ring'" in repr(GNN(graph="ring", block_size=4))
     data = CLTDataModule(train_laws="gamma(shape=2)", held_out_laws="rademacher()")
     assert str(data) == repr(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+import renorm.maps
 from renorm import create_model, list_models
 from renorm.cli import main
+from renorm.cumulants import propagate
+from renorm.cumulants.propagation.propagate import METHODS
 from renorm.datamodules import CLTDataModule
 from renorm.zoo import GNN, MLP, StackedModel, clt_map, list_activations
-from renorm.zoo.gnn import free_parameters
+from renorm.zoo.gnn import AGGREGATED, AGGREGATIONS, free_parameters
 from renorm.zoo.graphs import GRAPHS, adjacency, edge_list
 from renorm.zoo.registry import find_variant
 from renorm.zoo.symmetry.graphs import HOPS, symmetries_of
@@ -25,7 +29,7 @@ from ..conftest import Run
 
 LAYERS = list(HOPS)
 CASES = [(layer, symmetry) for layer in LAYERS for symmetry in symmetries_of(layer)]
-READOUTS = ["target", "mean", "sum"]
+READOUTS = ["target", "mean", "sum", "max"]
 
 
 def blocks(size: int, rows: int = 6) -> Tensor:
@@ -54,11 +58,11 @@ def test_layers_have_the_shapes_and_names_of_an_mlp(layer: str, readout: str) ->
     assert {tuple(v.shape) for name, v in values.items() if name != "out"} == {(2, 4, 5, 7)}
     assert values["out"].shape == (2, 7)
     hidden = values["act2"]
-    pooled = {"target": hidden[:, :, 4], "mean": hidden.mean(2), "sum": hidden.sum(2)}[readout]
+    pooled = {"target": hidden[:, :, 4], "mean": hidden.mean(2), "sum": hidden.sum(2), "max": hidden.amax(2)}[readout]
     torch.testing.assert_close(values["out"], model.readout(pooled)[:, 0])
 
 
-@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("readout", READOUTS[:3])
 @pytest.mark.parametrize(("layer", "symmetry"), [case for case in CASES if case[0] not in ("edge_conv", "gat")])
 def test_dense_equivalent_is_the_network(layer: str, symmetry: str, readout: str) -> None:
     model = GNN(
@@ -82,6 +86,27 @@ def test_dense_equivalent_is_the_network(layer: str, symmetry: str, readout: str
 def test_no_dense_equivalent(layer: str) -> None:
     with pytest.raises(ValueError, match=rf"layer='{layer}' is not affine"):
         GNN(layer=layer).dense()
+
+
+def test_what_is_not_affine_is_named_wherever_dense_refuses() -> None:
+    choices = [(layer, None) for layer in LAYERS] + list(itertools.product(AGGREGATED, AGGREGATIONS))
+    named = set()
+    for (layer, aggregation), readout in itertools.product(choices, READOUTS):
+        model = GNN(layer=layer, aggregation=aggregation, readout=readout, width=2)
+        named.add(model.not_affine)
+        if model.not_affine is None:
+            assert len(model.dense()) == 2
+        else:
+            with pytest.raises(ValueError, match="is not affine and has no dense equivalent; allowed: "):
+                model.dense()
+    assert named == {None, "layer='edge_conv'", "layer='gat'", "aggregation='max'", "readout='max'"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("argument", ["aggregation", "readout"])
+def test_cumulants_do_not_propagate_through_a_maximum(method: str, argument: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{argument}='max' is not affine and has no dense equivalent; allowed: "):
+        propagate(GNN(graph="ring", block_size=3, width=2, **{argument: "max"}), "rademacher()", method=method)
 
 
 def test_on_a_pair_graph_conv_is_the_mlp() -> None:
@@ -126,11 +151,18 @@ def automorphisms(graph: str, nodes: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(("graph", "number"), [("ring", 10), ("star", 24), ("complete", 120), ("path", 2)])
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"layer": layer, "readout": "mean"} for layer in LAYERS),
+        {"layer": "sage", "aggregation": "max", "readout": "max"},
+    ],
+    ids=lambda arguments: "-".join(arguments.values()),
+)
 def test_permuting_the_nodes_by_a_symmetry_of_the_graph_permutes_every_layer(
-    layer: str, graph: str, number: int
+    arguments: dict[str, Any], graph: str, number: int
 ) -> None:
-    model = GNN(graph=graph, block_size=5, layer=layer, depth=2, readout="mean", replicas=2, activation="gelu").double()
+    model = GNN(graph=graph, block_size=5, depth=2, replicas=2, activation="gelu", **arguments).double()
     x = blocks(5)
     values = model.trace(x)
     group = automorphisms(graph, 5)
@@ -185,13 +217,14 @@ def test_other_graphs_are_refused(graphs: Any, says: str) -> None:
 # ---- training, as if alone -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_a_member_of_a_stack_trains_as_if_alone(layer: str) -> None:
+@pytest.mark.parametrize(("layer", "aggregation"), [*((layer, None) for layer in LAYERS), ("gin", "max")])
+def test_a_member_of_a_stack_trains_as_if_alone(layer: str, aggregation: str | None) -> None:
     arguments: dict[str, Any] = {
         "graph": "ring",
         "block_size": 4,
         "layer": layer,
-        "readout": "mean",
+        "aggregation": aggregation,
+        "readout": aggregation or "mean",
         "depth": 2,
         "width": 4,
         "activation": "leaky_relu",
@@ -221,6 +254,54 @@ def test_every_parameter_gets_a_gradient(layer: str, symmetry: str, activation: 
         # a member may start with a dead unit, not all do; a spline may have cells that no value reaches
         used = (parameter.grad.flatten(1) != 0).any(0)
         assert cancels or bool(used.any() if "activations" in name else used.all()), name
+
+
+MAXIMUM = renorm.maps.parse("maximum()")
+
+
+def test_the_maximum_by_weights_written_out() -> None:
+    """max_i x_i = max_{j != i} x_j + relu(x_i - max_{j != i} x_j) at every node, or the largest that is read out."""
+    x, normalised = blocks(8, rows=50), -math.log(8)
+    of_nodes = GNN(
+        graph="complete", block_size=8, layer="sage", aggregation="max", readout="mean", width=3, activation="relu"
+    )
+    of_readout = GNN(graph="complete", block_size=8, layer="sage", readout="max", width=1, activation="linear")
+    written = {
+        # rows of the features: weight of what is received, of a node's own; then the readout's weights
+        of_nodes: ([[-1.0, 1.0], [1.0, 0.0], [-1.0, 0.0]], [1.0, 1.0, -1.0]),
+        of_readout: ([[0.0, 1.0]], [1.0]),
+    }
+    for model, (hidden, readout) in written.items():
+        model.double()
+        conv: Any = model.hidden[0]
+        conv.linear.weight.fill(torch.tensor(hidden, dtype=torch.float64))
+        conv.linear.bias.fill(torch.zeros(len(hidden), dtype=torch.float64))
+        model.readout.weight.fill(torch.tensor([readout], dtype=torch.float64))
+        model.readout.bias.fill(torch.tensor([normalised], dtype=torch.float64))  # type: ignore[union-attr]
+        torch.testing.assert_close(model(x)[0], MAXIMUM(x), rtol=0, atol=1e-14)
+
+
+def test_the_largest_message_learns_the_maximum_where_others_of_equal_size_do_not() -> None:
+    common: dict[str, Any] = {"block_size": 8, "activation": "relu", "replicas": 2}
+    models = {
+        "max": GNN(graph="complete", layer="sage", aggregation="max", readout="mean", width=20, **common),
+        "Deep Sets": MLP(symmetry="permutation", width=160, **common),
+        "MLP": MLP(width=8, **common),
+    }
+    assert {sum(p.numel() for p in model.parameters()) for model in models.values()} == {2 * 81}
+    errors = {}
+    for name, model in models.items():
+        random = torch.Generator().manual_seed(0)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for _ in range(200):
+            x = torch.randn(64, 8, generator=random)
+            optimizer.zero_grad()
+            model.loss(model(x), MAXIMUM(x)).sum().backward()
+            optimizer.step()
+        x = torch.randn(2000, 8, generator=random)
+        errors[name] = float((model(x) - MAXIMUM(x)).detach().square().mean())
+    # about 0.0004, 0.03 and 0.17
+    assert 10 * errors["max"] < errors["Deep Sets"] < errors["MLP"]
 
 
 def test_gradients_are_clipped_member_by_member() -> None:
@@ -259,6 +340,7 @@ def test_fixed_weights_stay() -> None:
         {"graph": [[0, 1], [1, 2], [2, 1]], "block_size": 3, "layer": "gin", "depth": 2},
         {"graph": "star", "block_size": 3, "layer": "gat", "readout": "sum", "activation": "spline"},
         {"graph": "pair_both", "layer": "edge_conv", "symmetry": ["tied", "full"], "depth": 2},
+        {"graph": "complete", "block_size": 3, "layer": "gin", "aggregation": "max", "readout": "max"},
     ],
 )
 def test_checkpoints_are_loaded_safely(arguments: dict[str, Any], tmp_path: Path) -> None:
@@ -320,7 +402,16 @@ def test_fit_and_test_from_the_command_line(tmp_path: Path, capsys: pytest.Captu
         (["--model.graph", "rign"], "graph='rign' is unknown"),
         (["--model.graph", "[[0, 5]]"], "graph=[[0, 5]] is no list of edges"),
         (["--model.layer", "cheb"], "layer='cheb' is unknown; allowed: graph_conv"),
-        (["--model.readout", "first"], "readout='first' is unknown; allowed: target, mean, sum"),
+        (["--model.readout", "first"], "readout='first' is unknown; allowed: target, mean, sum, max"),
+        (["--model.aggregation", "median"], "aggregation='median' is unknown; allowed: sum, mean, max"),
+        (
+            ["--model.aggregation", "max", "--model.layer", "gcn"],
+            "aggregation='max' is not for layer='gcn', which has its own; allowed: null, or layer graph_conv, sage, gin",
+        ),
+        (
+            ["--model.aggregation", "max", "--model.symmetry", "odd"],
+            "symmetry='odd' is not odd with aggregation='max': the largest of -x is not minus that of x; allowed: free,",
+        ),
         (["--model.layer", "gat", "--model.symmetry", "odd"], "symmetry='odd' would switch off the attention"),
         (["--model.symmetry", "input"], "symmetry='input' is unknown for graphs"),
         (["--model.block_size", "3", "--data.block_size", "3"], "graph='pair' has 2 nodes and block_size=3"),

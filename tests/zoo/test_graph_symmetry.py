@@ -82,6 +82,22 @@ def test_epsilon_of_a_tied_layer_stays_zero() -> None:
 def test_which_symmetries_a_layer_can_have() -> None:
     assert symmetries_of("gat") == ["free", "tied", "hidden", "full"]
     assert all(symmetries_of(layer) == [*GRAPH_SYMMETRIES] for layer in HOPS if layer != "gat")
+    assert symmetries_of("sage", "mean") == [*GRAPH_SYMMETRIES]
+
+
+def test_of_the_largest_only_messages_cannot_be_odd() -> None:
+    """The readout's maximum takes the features after the odd pairs were made, the layer's the variables themselves."""
+    x, given = X[:, :4], {"graph": "ring", "block_size": 4, "width": 4, "activation": "gelu"}
+    for arguments in ({"readout": "max"}, {"aggregation": "sum", "readout": "max", "depth": 2}):
+        odd = GNN(**given, **arguments, symmetry="odd").double()
+        torch.testing.assert_close(odd(-x), -odd(x), rtol=1e-12, atol=1e-13)
+        assert odd(x).abs().min() > 1e-3
+    assert symmetries_of("sage", "max") == [name for name in GRAPH_SYMMETRIES if not name.startswith("odd")]
+    assert GNN(**given, aggregation="max").symmetric_subspaces().keys() == {"tied", "hidden", "full"}
+    with pytest.raises(
+        ValueError, match=r"^symmetry='odd_tied' is not odd with aggregation='max'.*; allowed: free, tied"
+    ):
+        GNN(**given, aggregation="max", symmetry="odd_tied")
 
 
 @pytest.mark.parametrize(

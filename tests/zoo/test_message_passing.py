@@ -29,13 +29,23 @@ GRAPHS: dict[str, tuple[str | list[list[int]], int]] = {
     "any": ([[0, 1], [1, 1], [2, 1], [0, 2], [1, 2], [1, 3]], 4),
 }
 CASES = [(layer, graph, symmetry) for layer in LAYERS for graph in GRAPHS for symmetry in symmetries_of(layer)]
+AGGREGATIONS = ["sum", "mean", "max"]
+AGGREGATED = [
+    (layer, aggregation, symmetry)
+    for layer in ("graph_conv", "sage", "gin")
+    for aggregation in AGGREGATIONS
+    for symmetry in ("free", "full")
+]
 
 
-def build(layer: str, graph: str, symmetry: str, position: int, bias: bool = True) -> StackedConv:
+def build(
+    layer: str, graph: str, symmetry: str, position: int, bias: bool = True, aggregation: str | None = None
+) -> StackedConv:
     """The first or the second layer of a network of two, in float64, with weights drawn for every member."""
     edges, nodes = GRAPHS[graph]
     ties = graph_orbits(layer, symmetry, [1, WIDTH, WIDTH, 1])[0][position]
-    conv = LAYERS[layer](MEMBERS, adjacency(edge_list(edges, nodes), nodes), ties, bias).double()
+    chosen = {} if aggregation is None else {"aggregation": aggregation}
+    conv = LAYERS[layer](MEMBERS, adjacency(edge_list(edges, nodes), nodes), ties, bias, **chosen).double()
     conv.reset_parameters(MemberRandom(0, list(range(MEMBERS))))
     if getattr(conv, "epsilon", None) is not None:
         conv.epsilon.data = torch.tensor([[0.3], [-0.2], [1.1]], dtype=torch.float64)
@@ -52,14 +62,14 @@ def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 def graph_conv(conv: Any, w: Tensor, b: Tensor | None, m: int) -> nn.Module:
     into = w.shape[1] // 2
-    other = stock.GraphConv(into, len(w), bias=b is not None).double()
+    other = stock.GraphConv(into, len(w), aggr=conv.aggregation, bias=b is not None).double()
     other.lin_rel, other.lin_root = linear(w[:, :into], b), linear(w[:, into:], None)
     return other
 
 
 def sage(conv: Any, w: Tensor, b: Tensor | None, m: int) -> nn.Module:
     into = w.shape[1] // 2
-    other = stock.SAGEConv(into, len(w), aggr="mean", bias=b is not None).double()
+    other = stock.SAGEConv(into, len(w), aggr=conv.aggregation, bias=b is not None).double()
     other.lin_l, other.lin_r = linear(w[:, :into], b), linear(w[:, into:], None)
     return other
 
@@ -73,7 +83,7 @@ def gcn(conv: Any, w: Tensor, b: Tensor | None, m: int) -> nn.Module:
 
 
 def gin(conv: Any, w: Tensor, b: Tensor | None, m: int) -> nn.Module:
-    other = stock.GINConv(nn.Identity()).double()
+    other = stock.GINConv(nn.Identity(), aggr=conv.aggregation).double()
     other.eps.fill_(0.0 if conv.epsilon is None else float(conv.epsilon[m].detach()))
     other.nn = linear(w, b)  # set afterwards, because the constructor draws new weights
     return other
@@ -141,6 +151,29 @@ def test_layer_is_the_stock_convolution(layer: str, graph: str, symmetry: str, p
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("layer", "aggregation", "symmetry"), AGGREGATED)
+@pytest.mark.parametrize("graph", ["pair", "complete", "any"])
+@pytest.mark.parametrize("position", [0, 1], ids=["first", "second"])
+def test_every_aggregation_is_the_stock_one(
+    layer: str, aggregation: str, symmetry: str, graph: str, position: int
+) -> None:
+    conv, h = build(layer, graph, symmetry, position, aggregation=aggregation), inputs_of(graph, position)
+    h.data[..., 1, :] = h.data[..., 0, :]  # ties share the gradient of the largest
+    ours, theirs = conv(h), apply_stock(conv, layer, graph, h)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    upstream = torch.randn(ours.shape, dtype=torch.float64)
+    gradients = [torch.autograd.grad(value, h, upstream)[0] for value in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+
+
+def test_the_layers_own_aggregations_are_those_of_their_papers() -> None:
+    assert {layer: build(layer, "pair", "free", 0).aggregation for layer in ("graph_conv", "sage", "gin")} == {
+        "graph_conv": "sum",
+        "sage": "mean",
+        "gin": "sum",
+    }
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("graph", ["pair", "ring", "any"])
 def test_without_bias(layer: str, graph: str) -> None:
@@ -168,9 +201,11 @@ def test_a_layer_of_single_precision_can_be_made_double(layer: str) -> None:
     assert torch.equal(there_and_back.neighbours, conv.neighbours)
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_is_one_graph_of_the_compiler(layer: str) -> None:
-    conv, h = build(layer, "any", "free", 1), inputs_of("any", 1)
+@pytest.mark.parametrize(
+    ("layer", "aggregation"), [*((layer, None) for layer in LAYERS), ("sage", "max"), ("gin", "max")]
+)
+def test_a_layer_is_one_graph_of_the_compiler(layer: str, aggregation: str | None) -> None:
+    conv, h = build(layer, "any", "free", 1, aggregation=aggregation), inputs_of("any", 1)
     torch._dynamo.reset()
     compiled = torch.compile(conv, backend="eager", fullgraph=True)
     # the compiler is given short sums where eager calls a matrix product: processors round the two differently
@@ -198,6 +233,21 @@ def test_dense_equivalent(layer: str, graph: str, symmetry: str, position: int) 
     flat = h.flatten(0, 1).expand(MEMBERS, -1, -1) if position == 0 else h.flatten(1, 2)
     expected = conv(h).flatten(1, 2)
     torch.testing.assert_close(weight @ flat + bias.unsqueeze(-1), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", ["graph_conv", "sage", "gin"])
+@pytest.mark.parametrize("graph", ["complete", "any"])
+def test_dense_equivalent_of_aggregations(layer: str, graph: str) -> None:
+    h = inputs_of(graph, 1)
+    for aggregation in ("sum", "mean"):
+        conv = build(layer, graph, "free", 1, aggregation=aggregation)
+        weight, bias = conv.dense()
+        expected = conv(h).flatten(1, 2)
+        torch.testing.assert_close(weight @ h.flatten(1, 2) + bias.unsqueeze(-1), expected, rtol=1e-12, atol=1e-12)
+    conv = build(layer, graph, "free", 1, aggregation="max")
+    for read in (conv.dense, conv.hop_matrices):
+        with pytest.raises(ValueError, match=r"^aggregation='max' is not affine .*; allowed: sum, mean$"):
+            read()
 
 
 @pytest.mark.parametrize("layer", ["edge_conv", "gat"])

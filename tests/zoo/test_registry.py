@@ -25,6 +25,7 @@ def test_every_combination_is_named_once() -> None:
     assert len(set(names)) == len(names)
     expected = {f"mlp_{a}_{s}" for a, s in itertools.product(list_activations(), list_symmetries())}
     expected |= {f"gnn_{layer}_{a}_{s}" for (layer, s), a in itertools.product(CONVOLUTIONS, list_activations())}
+    expected |= {f"gnn_sage_max_{a}_free" for a in list_activations()}
     fixed = {f"{name}_fixed_{what}" for name in expected if "_spline_" in name for what in ("weights", "spline")}
     assert set(names) == expected | fixed
     assert {"mlp_quadratic_full", "mlp_leaky_relu_free", "mlp_spline_free_fixed_weights"} <= set(names)
@@ -38,6 +39,7 @@ def test_every_name_builds_a_network_that_trains(name: str) -> None:
     assert y.shape == (2, 8)
     assert y.isfinite().all()
     family = f"gnn_{model.hparams['layer']}" if isinstance(model, GNN) else "mlp"
+    family += "_max" if model.hparams.get("aggregation") == "max" else ""
     assert name.startswith(f"{family}_{model.hparams['activation']}_{model.hparams['symmetry']}")
     model.configure_optimizers()
     y.square().sum().backward()
@@ -61,15 +63,16 @@ def test_every_name_is_described_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "count"),
-    # 9 symmetries of an MLP; 34 of graph networks, since attention cannot be odd; 7 activations, and splines half fixed
+    # 9 symmetries of an MLP; 34 of graph networks, since attention cannot be odd, and one free with the largest message;
+    # 7 activations, and splines half fixed
     [
-        ("*", 81 + 306),
+        ("*", 81 + 306 + 9),
         ("mlp_*", 81),
         ("mlp_tanh_*", 9),
         ("*_full", 49),
         ("mlp_relu_f*", 2),
-        ("*fixed*", 86),
-        ("gnn_*", 306),
+        ("*fixed*", 88),
+        ("gnn_*", 306 + 9),
         ("gnn_gat_*_odd*", 0),
     ],
 )
@@ -133,6 +136,7 @@ ROUND_TRIPS = [(f"mlp_{a}_{s}", {}) for a, s in itertools.product(list_activatio
 ROUND_TRIPS += [(f"gnn_{layer}_spline_{s}", {"depth": 2}) for layer, s in CONVOLUTIONS]
 ROUND_TRIPS += [
     ("gnn_gin_relu_free", {"graph": [[0, 2], [1, 2]], "block_size": 3, "replicas": 2}),
+    ("gnn_sage_max_relu_free", {"graph": "ring", "block_size": 4, "readout": "max", "depth": 2}),
     ("gnn_sage_relu_free", {"graph": "ring", "block_size": 4, "readout": "sum", "bias": False}),
     ("mlp_leaky_relu_free", {"negative_slope": [0.1, 0.9], "replicas": 2, "depth": 2, "members": [3, 0]}),
     ("mlp_gelu_dihedral", {"depth": 2, "block_size": 4}),

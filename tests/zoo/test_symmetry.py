@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import Tensor
 
 from renorm.zoo import MLP
 from renorm.zoo.symmetry.orbits import Orbits, SignedPermutation, orbits
@@ -162,6 +163,35 @@ def test_deep_sets_layers_are_two_numbers_a_pair_of_channels() -> None:
     for (c, i), (d, j) in itertools.product(itertools.product(range(2), range(4)), repeat=2):
         assert weight.index[4 * c + i, 4 * d + j] == weight.index[4 * c, 4 * d + (i != j)]
     assert weight.count == 8
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_permutation_is_deep_sets(activation: str) -> None:
+    """Layers of ``a h_i + b sum_{j != i} h_j``, summed over the positions; then a network of that sum, where there is one."""
+    b, x = 5, torch.randn(7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def rho(h: Tensor, layers: list[Tensor], offsets: list[Tensor]) -> Tensor:
+        """A network without symmetry, of one value a channel."""
+        for weight, offset in zip(layers[:-1], offsets[:-1], strict=True):
+            h = phi(h @ weight.T + offset)
+        return (h @ layers[-1].T + offsets[-1])[:, 0]
+
+    for symmetry in (["permutation"], ["permutation"] * 2, ["permutation", "permutation", "free"]):
+        model = MLP(block_size=b, symmetry=symmetry, depth=len(symmetry), width=2 * b, activation=activation).double()
+        phi = getattr(torch.nn.functional, activation)
+        layers = [(weight[0], offset[0]) for weight, offset in model.dense() if offset is not None]
+        equivariant = symmetry.count("permutation")
+        h = x.unsqueeze(1)  # (N, channels, b)
+        for weight, offset in layers[:equivariant]:
+            of_positions = weight.view(2, b, h.shape[1], b)
+            diagonal, off = of_positions[:, 0, :, 0], of_positions[:, 0, :, 1]
+            others = h.sum(dim=2, keepdim=True) - h
+            h = phi(diagonal @ h + off @ others + offset.view(2, b)[:, :1])
+        pooled = h.sum(dim=2)
+        after = layers[equivariant:]
+        first = after[0][0].view(-1, 2, b)[:, :, 0]  # the same at every position: a weight of the sum
+        expected = rho(pooled, [first, *(weight for weight, _ in after[1:])], [offset for _, offset in after])
+        torch.testing.assert_close(model(x)[0], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_maximum_needs_units_that_move_along_with_the_block() -> None:

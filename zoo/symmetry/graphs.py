@@ -51,16 +51,17 @@ class ConvOrbits:
     tied: bool
 
 
-def per_layer(layer: str, symmetry: str | list[str], depth: int) -> list[str]:
+def per_layer(layer: str, symmetry: str | list[str], depth: int, aggregation: str | None = None) -> list[str]:
     """One symmetry name for each message-passing layer.
 
     Args:
         layer: name of the layer.
         symmetry: one name for all layers, or a list with one for each.
         depth: number of message-passing layers.
+        aggregation: see :func:`symmetries_of`.
 
     Raises:
-        ValueError: for an unknown name, a list of the wrong length, or odd attention.
+        ValueError: for an unknown name, a list of the wrong length, or odd layers where there are none.
 
     Example:
         >>> per_layer("sage", "tied", 2)
@@ -73,29 +74,40 @@ def per_layer(layer: str, symmetry: str | list[str], depth: int) -> list[str]:
     if len(names) != depth:
         raise InputError(f"symmetry={symmetry} names {len(names)} layers", f"one name, or one for each of {depth}")
     for name in names:
+        allowed = ", ".join(symmetries_of(layer, aggregation))
         if name not in symmetries_of(layer):
             raise InputError(
                 f"symmetry={symmetry!r} would switch off the attention of layer={layer!r}",
-                f"{', '.join(symmetries_of(layer))}, or another layer",
+                f"{allowed}, or another layer",
+            )
+        if name not in symmetries_of(layer, aggregation):
+            raise InputError(
+                f"symmetry={symmetry!r} is not odd with aggregation={aggregation!r}: the largest of -x is not minus that of x",
+                f"{allowed}, or another aggregation",
             )
     return list(names)
 
 
-def symmetries_of(layer: str) -> list[str]:
+def symmetries_of(layer: str, aggregation: str | None = None) -> list[str]:
     """Names of the symmetries that a layer can have.
 
     All but the odd ones of ``gat``: an odd layer needs attention that is the same for ``x`` and ``-x``. In the first layer
-    attention depends on ``a . W x``, which would be its own negative: attention would be switched off, not made odd.
+    attention depends on ``a . W x``, which would be its own negative: attention would be switched off, not made odd. Nor can a
+    layer be odd that takes the largest of what its neighbours hold: that of ``-x`` is not minus that of ``x``.
+
+    Args:
+        layer: name of the layer.
+        aggregation: ``sum``, ``mean``, ``max``, or None for the layer's own.
 
     Example:
-        >>> symmetries_of("gat")
-        ['free', 'tied', 'hidden', 'full']
+        >>> symmetries_of("gat") == symmetries_of("sage", "max") == ["free", "tied", "hidden", "full"]
+        True
     """
     smallest = [1, 2, 1]
     return [
         name
         for name, symmetry in GRAPH_SYMMETRIES.items()
-        if layer != "gat" or not is_odd(action(symmetry.features, smallest), smallest)
+        if (layer != "gat" and aggregation != "max") or not is_odd(action(symmetry.features, smallest), smallest)
     ]
 
 
@@ -123,13 +135,16 @@ def generators(layer: str, symmetry: str | list[str], sizes: list[int]) -> list[
     return group
 
 
-def graph_orbits(layer: str, symmetry: str | list[str], sizes: list[int]) -> tuple[list[ConvOrbits], Orbits, Orbits]:
+def graph_orbits(
+    layer: str, symmetry: str | list[str], sizes: list[int], aggregation: str | None = None
+) -> tuple[list[ConvOrbits], Orbits, Orbits]:
     """Orbits of every message-passing layer, then of the readout's weight ``(out, in)`` and bias ``(out,)``.
 
     Args:
         layer: name of the message-passing layers.
         symmetry: one name, or one for each message-passing layer.
         sizes: features of a node in the input, in each hidden layer, and in the output.
+        aggregation: see :func:`symmetries_of`.
 
     Raises:
         ValueError: for an unknown symmetry, odd layers mixed with others, or an odd number of features where they make pairs.
@@ -141,7 +156,7 @@ def graph_orbits(layer: str, symmetry: str | list[str], sizes: list[int]) -> tup
         >>> [layer.weight.count for layer in graph_orbits("sage", "odd", [1, 8, 8, 1])[0]]
         [8, 64]
     """
-    names = per_layer(layer, symmetry, len(sizes) - 2)
+    names = per_layer(layer, symmetry, len(sizes) - 2, aggregation)
     group = generators(layer, names, sizes)
     size_of = dict(enumerate(sizes)) | {hop_axis(i): HOPS[layer] for i in range(len(names))}
 

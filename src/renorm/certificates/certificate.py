@@ -35,7 +35,6 @@ from .witnesses import any_map, simple_blocks
 TOLERANCE = 1e-9  # of the map, relative to the size of the block
 SCALES = (0.01, 1.0, 100.0, 1e4)
 ROWS = 256
-LINEAR = ("gcn", "graph_conv", "sage", "gin")  # message-passing layers that are linear in the messages
 # RG map -> what is known of it beside the arguments for any map
 ARGUMENTS: dict[type[BlockMap], Callable[[MLP, BlockMap], Finding]] = {
     Decimation: examine_decimation,
@@ -209,7 +208,7 @@ def _examine_graph(model: GNN, block_map: BlockMap) -> Finding:
     if isinstance(block_map, CentralLimit):
         return examine_graph(model)
     phi = Nonlinear.of(model)
-    if isinstance(block_map, Maximum) and model.hparams["layer"] in LINEAR and is_smooth(phi):
+    if isinstance(block_map, Maximum) and model.not_affine is None and is_smooth(phi):
         return not_smooth(phi)
     return Finding("undecided", (f"no argument is known for graph networks and {block_map}",), "unknown")
 
@@ -226,7 +225,8 @@ def graph_line(model: GNN) -> str:
     symmetry = h["symmetry"] if isinstance(h["symmetry"], str) else "/".join(h["symmetry"])
     graph = h["graph"] if isinstance(h["graph"], str) else f"{len(model.edges)} edges"
     sizes = f"{h['depth']} x {h['width']} features on {graph} of {model.block_size} nodes"
-    notes = [] if h["bias"] else ["no bias"]
+    notes = [f"aggregation {h['aggregation']}"] if h["aggregation"] else []
+    notes += [] if h["bias"] else ["no bias"]
     return ", ".join([f"GNN {h['layer']}, {sizes}, {h['readout']}", str(h["activation"]), str(symmetry), *notes])
 
 

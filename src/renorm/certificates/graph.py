@@ -36,10 +36,8 @@ def examine_graph(model: GNN) -> Finding:
         return Finding(
             "not representable", (*lines, "so f does not depend on its variable, while the map does."), "positive"
         )
-    if layer in ("edge_conv", "gat"):
-        return Finding(
-            "undecided", (f"no argument is known for {layer}, which is not linear in its messages",), "unknown"
-        )
+    if model.not_affine is not None:
+        return Finding("undecided", (f"no argument is known for {model.not_affine}, which is not affine",), "unknown")
     if model.hparams["weights"] == "fixed":
         return Finding("undecided", ("no argument is known for these fixed weights",), "unknown")
     if phi.bounded:
