@@ -108,3 +108,16 @@ def judged_by_seed(
     """
     found = [verdict(numbers(version), thresholds) for version in range(1 + seeds)]
     return found[0], sum(one == found[0] for one in found[1:]) / seeds
+
+
+def stability(share: float, beyond: tuple[str, float]) -> str:
+    """How stable a verdict is over seeds, and beyond the training law, as a sentence for the page.
+
+    Example:
+        >>> stability(0.8, ("no", 1.0))
+        '80% of the seeds give the verdict by themselves. On the worst law beyond the training law it is no (100% of the seeds).'
+    """
+    return (
+        f"{share:.0%} of the seeds give the verdict by themselves. On the worst law beyond the training law it is "
+        f"{beyond[0]} ({beyond[1]:.0%} of the seeds)."
+    )

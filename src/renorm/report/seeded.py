@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import maps
+from ..cumulants import eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
 from ..datamodules.block_sources import parse_source
 from ..training.stack import StackedModel
@@ -15,6 +17,14 @@ from ..zoo.registry import create_model
 
 DRAWN = 50  # batches that are drawn at once
 ROWS = 1024  # blocks that are evaluated at once
+SHARED = (
+    "rates",
+    "seeds",
+    "members",
+    "batch",
+    "stops",
+    "rows",
+)  # settings that all conditions of a claim have in common
 
 
 def train_seeds(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +51,34 @@ def train_seeds(settings: Mapping[str, Any]) -> dict[str, Any]:
             errors = relative_errors(model, seen(x, settings), y)
             found[law].append(errors.nan_to_num(nan=torch.inf).view(shape).tolist())
     return {"errors": found}
+
+
+def train_spectra(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Train as :func:`train_seeds`, and compare the eigenvalues of what was learned with the exact map's.
+
+    Args:
+        settings: those of :func:`train_seeds`; the highest ``order``, and ``nodes``, of quadrature, a variable.
+
+    Returns:
+        ``errors``, see :func:`train_seeds`; ``spectrum``: the largest relative error of an eigenvalue, and ``eigenvalues``, order
+        by order, at the last stop, with the axes rate x seed x member last.
+    """
+    model = make_stack(settings)
+    block_map, block_size = maps.parse(settings["map"]), settings["block_size"]
+    tests = {law: test_blocks(law, settings) for law in settings["tests"]}
+    list(train_stack(model, settings))  # to the last stop
+    shape = (len(settings["rates"]), settings["seeds"], settings["members"])
+    found = rg_spectrum(model.double_copy(), settings["order"], settings["nodes"], block_map.basis)  # type: ignore[arg-type]
+    exact = block_map.spectrum(found.shape[1] - 1, block_size)
+    assert exact is not None
+    values = eigenvalues(found).nan_to_num(nan=torch.inf)
+    largest = (values / exact.sort(descending=True).values - 1).abs().amax(dim=-1)
+    errors = {law: relative_errors(model, seen(x, settings), y) for law, (x, y) in tests.items()}
+    return {
+        "errors": {law: error.nan_to_num(nan=torch.inf).view(1, 1, *shape).tolist() for law, error in errors.items()},
+        "spectrum": largest.view(1, 1, *shape).tolist(),
+        "eigenvalues": values.T.reshape(-1, *shape).tolist(),
+    }
 
 
 def make_stack(settings: Mapping[str, Any]) -> StackedModel:

@@ -12,8 +12,8 @@ from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
-from ..seed_statistics import Versions, best_rate, judged_by_seed, summary, worst
-from ..seeded import train_seeds
+from ..seed_statistics import Versions, best_rate, judged_by_seed, stability, summary, worst
+from ..seeded import SHARED, train_seeds
 
 # the symmetry of the units, and whether the first variable is reflected
 NETWORKS = {
@@ -88,7 +88,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 def train_cells(claim: Claim, experiments: Experiments) -> Cells:
     """Errors of every network on every map under every training law."""
     own = claim.settings
-    shared = {key: own[key] for key in ("rates", "seeds", "members", "batch", "stops", "rows")} | {"mirrored": True}
+    shared = {key: own[key] for key in SHARED} | {"mirrored": True}
     keys, conditions = [], []
     for block_map, about in own["maps"].items():
         for law in own["laws"]:
@@ -101,7 +101,9 @@ def train_cells(claim: Claim, experiments: Experiments) -> Cells:
                     | {"map": block_map, "law": law, "block_size": about["block_size"], "tests": [law, *own["beyond"]]}
                 )
     cells: Cells = {}
-    for (block_map, law, name), found in zip(keys, experiments.compute_many("seeded", conditions, train_seeds), strict=True):
+    for (block_map, law, name), found in zip(
+        keys, experiments.compute_many("seeded", conditions, train_seeds), strict=True
+    ):
         cells.setdefault((block_map, law), {})[name] = found["errors"]
     return cells
 
@@ -143,10 +145,7 @@ def verdict(numbers: Mapping[str, list[float]], thresholds: Mapping[str, float])
 
 def remarks(cells: Cells, share: float, beyond: tuple[str, float]) -> list[str]:
     """How stable the verdict is, and the bound that no odd network passes."""
-    found = [
-        f"{share:.0%} of the seeds give the verdict by themselves. On the worst law beyond the training law it is "
-        f"{beyond[0]} ({beyond[1]:.0%} of the seeds)."
-    ]
+    found = [stability(share, beyond)]
     least = least_odd_error(cells)
     if least is not None:
         found.append(
@@ -177,7 +176,9 @@ def draw(logs: Mapping[tuple[str, str], Mapping[str, Versions]], maps: Mapping[s
         block_map = list(logs)[row][0]
         weight = "bold" if names[column] == maps[block_map]["matching"] else "normal"
         shade = "#101010" if value > -2 else "#f8f8f8"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize="small", color=shade, fontweight=weight)
+        axes.text(
+            column, row, f"{value:.2f}", ha="center", va="center", fontsize="small", color=shade, fontweight=weight
+        )
     figure.colorbar(image, ax=axes, label="mean log10 relative MSE")
     axes.set_xlabel("network")
     return figure

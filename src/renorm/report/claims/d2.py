@@ -13,11 +13,10 @@ from ..experiments import Experiments
 from ..figures import COLOURS
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
-from ..seed_statistics import Versions, best_rate, judged_by_seed, summary, worst
-from ..seeded import train_seeds
+from ..seed_statistics import Versions, best_rate, judged_by_seed, stability, summary, worst
+from ..seeded import SHARED, train_seeds
 
 TRIED = "Six slopes on four maps under two training laws, three learning rates, on the training law and beyond it."
-SHARED = ("rates", "seeds", "members", "batch", "stops", "rows")
 
 Curves = dict[tuple[str, str], Versions]  # (map, training law) -> mean log errors by slope, shape (V, slopes)
 
@@ -29,18 +28,18 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     on = {cell: best_rate(found[cell[1]], seed)[:, -1] for cell, found in cells.items()}
     beyond = {cell: best_rate(worst(found, own["beyond"]), seed)[:, -1] for cell, found in cells.items()}
     answer, share = judged_by_seed(verdict, lambda v: numbers_at(on, own["maps"], v), claim.thresholds, seeds)
-    further, further_share = judged_by_seed(
-        verdict, lambda v: numbers_at(beyond, own["maps"], v), claim.thresholds, seeds
-    )
+    beyond_too = judged_by_seed(verdict, lambda v: numbers_at(beyond, own["maps"], v), claim.thresholds, seeds)
     numbers: dict[str, Any] = {
         "share_of_seeds": share,
-        "verdict_beyond_the_training_law": further,
-        "share_of_seeds_beyond": further_share,
+        "verdict_beyond_the_training_law": beyond_too[0],
+        "share_of_seeds_beyond": beyond_too[1],
     }
     for title, curves in (("help_on_the_training_law", on), ("help_beyond_it", beyond)):
         numbers[title] = {", ".join(cell): summary(helped(curve), seeds) for cell, curve in curves.items()}
     numbers["mean_log_error_by_slope"] = {
-        ", ".join(cell): {f"slope {slope:g}": float(value) for slope, value in zip(own["slopes"], curve[0], strict=True)}
+        ", ".join(cell): {
+            f"slope {slope:g}": float(value) for slope, value in zip(own["slopes"], curve[0], strict=True)
+        }
         for cell, curve in on.items()
     }
     bent = [helped(curve) for (block_map, _), curve in on.items() if not own["maps"][block_map]["linear"]]
@@ -51,16 +50,12 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         found["low"],
         found["high"],
     )
-    remark = (
-        f"{share:.0%} of the seeds give the verdict by themselves. On the worst law beyond the training law it is "
-        f"{further} ({further_share:.0%} of the seeds)."
-    )
     caption = (
         "Mean over members of log10 of the relative MSE, at the best of the learning rates, with its 95% interval over seeds and "
         "members; solid: on the training law, dashed: on the worst law beyond it."
     )
     drawing = Drawing("slopes", caption, draw(own["slopes"], list(own["maps"]), on, beyond, seeds))
-    return Finding(answer, effect, numbers, [drawing], "" if answer == "yes" else TRIED, [remark])
+    return Finding(answer, effect, numbers, [drawing], "" if answer == "yes" else TRIED, [stability(share, beyond_too)])
 
 
 def train_cells(claim: Claim, experiments: Experiments) -> dict[tuple[str, str], dict[str, Any]]:
