@@ -78,7 +78,8 @@ def summary(versions: Versions, seeds: int) -> dict[str, float]:
         {'value': 2.0, 'low': 2.0, 'high': 2.0, 'least_seed': 1.0, 'largest_seed': 3.0}
     """
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(versions[1 + seeds :], [tail, 1 - tail])
+    low = np.quantile(versions[1 + seeds :], tail, method="lower")  # the outer ones: some may be infinite
+    high = np.quantile(versions[1 + seeds :], 1 - tail, method="higher")
     return {
         "value": float(versions[0]),
         "low": float(low),

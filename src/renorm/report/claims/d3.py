@@ -154,7 +154,7 @@ def draw(on: Logs, beyond: Logs, seeds: int) -> Figure:
                     x, values[:, 0], "o", color=COLOURS[number], markerfacecolor=face, label=law if filled else None
                 )
         axes.set_xticks(range(len(NETWORKS)), NETWORKS, rotation=90)
-        axes.set_title(f"{place[0]}, blocks of {place[1]}", fontsize="small")
+        axes.set_title(f"{place[0]},\nblocks of {place[1]}", fontsize="small")
         axes.grid(alpha=0.3, linewidth=0.5)
     panels[0, 0].set_ylabel("mean log10 relative MSE")
     panels[0, 0].legend(fontsize="x-small")
