@@ -15,7 +15,23 @@ from ..runs.configs import CONFIGS
 from ..sweep.config import digest
 
 FOLDER = CONFIGS / "claims"
-ORDER = ("C1", "C2", "C3", "C4", "C5", "C6a", "C6b", "C7", "C8", "C9", "B1", "B2", "B3", "B4")
+ORDER = (
+    "C1",
+    "C2",
+    "C3",
+    "C4",
+    "C5",
+    "C6a",
+    "C6b",
+    "C7",
+    "C8",
+    "C9",
+    "B1",
+    "B2",
+    "B3",
+    "B4",
+    *(f"D{n}" for n in range(1, 7)),
+)
 VERDICTS = (("reproduced", "partly", "not reproduced"), ("yes", "partly", "no"))  # of the paper's claims, of questions
 PROTOCOL_LINES = 3
 

@@ -1,0 +1,169 @@
+"""Train one architecture on an RG map at several learning rates and seeds side by side, and measure it under several laws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import maps
+from ..cumulants import eigenvalues, rg_spectrum
+from ..datamodules import CLTDataModule
+from ..datamodules.block_sources import parse_source
+from ..training.stack import StackedModel
+from ..zoo.registry import create_model
+
+DRAWN = 50  # batches that are drawn at once
+ROWS = 1024  # blocks that are evaluated at once
+SHARED = (
+    "rates",
+    "seeds",
+    "members",
+    "batch",
+    "stops",
+    "rows",
+)  # settings that all conditions of a claim have in common
+
+
+def train_seeds(settings: Mapping[str, Any]) -> dict[str, Any]:
+    r"""Train members of one architecture, each seed with data and initial weights of its own, at every learning rate.
+
+    All are one stack. A grid of the activation, such as slopes, is one more axis; members of it share data and initial weights.
+
+    Args:
+        settings: ``model`` (a variant's name) and ``arguments``; ``map``, ``law`` and ``block_size`` of training; ``rates``, of
+            Adam; ``seed``, the first of ``seeds``; ``members`` of each seed; ``batch``, its blocks; ``stops``, numbers of steps;
+            ``tests``, laws or sources of blocks; ``rows``, how many blocks of each. With ``reflected`` the network sees the first
+            variable with its sign changed, which turns its symmetry group into a conjugate one of equal size. With ``mirrored``
+            the tests hold the mirror image of every block, too.
+
+    Returns:
+        ``errors``: law -> mean squared error over the variance of the target, step x grid x rate x seed x member.
+    """
+    model = make_stack(settings)
+    shape = (-1, len(settings["rates"]), settings["seeds"], settings["members"])
+    tests = {law: test_blocks(law, settings) for law in settings["tests"]}
+    found: dict[str, list[Any]] = {law: [] for law in tests}
+    for _ in train_stack(model, settings):
+        for law, (x, y) in tests.items():
+            errors = relative_errors(model, seen(x, settings), y)
+            found[law].append(errors.nan_to_num(nan=torch.inf).view(shape).tolist())
+    return {"errors": found}
+
+
+def train_spectra(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Train as :func:`train_seeds`, and compare the eigenvalues of what was learned with the exact map's.
+
+    Args:
+        settings: those of :func:`train_seeds`; the highest ``order``, and ``nodes``, of quadrature, a variable.
+
+    Returns:
+        ``errors``, see :func:`train_seeds`; ``spectrum``: the largest relative error of an eigenvalue, and ``eigenvalues``, order
+        by order, at the last stop, with the axes rate x seed x member last.
+    """
+    model = make_stack(settings)
+    block_map, block_size = maps.parse(settings["map"]), settings["block_size"]
+    tests = {law: test_blocks(law, settings) for law in settings["tests"]}
+    list(train_stack(model, settings))  # to the last stop
+    shape = (len(settings["rates"]), settings["seeds"], settings["members"])
+    found = rg_spectrum(model.double_copy(), settings["order"], settings["nodes"], block_map.basis)  # type: ignore[arg-type]
+    exact = block_map.spectrum(found.shape[1] - 1, block_size)
+    assert exact is not None
+    values = eigenvalues(found).nan_to_num(nan=torch.inf)
+    largest = (values / exact.sort(descending=True).values - 1).abs().amax(dim=-1)
+    errors = {law: relative_errors(model, seen(x, settings), y) for law, (x, y) in tests.items()}
+    return {
+        "errors": {law: error.nan_to_num(nan=torch.inf).view(1, 1, *shape).tolist() for law, error in errors.items()},
+        "spectrum": largest.view(1, 1, *shape).tolist(),
+        "eigenvalues": values.T.reshape(-1, *shape).tolist(),
+    }
+
+
+def make_stack(settings: Mapping[str, Any]) -> StackedModel:
+    """All members, those of a grid point together, then those of a learning rate, then those of a seed."""
+    replicas = len(settings["rates"]) * settings["seeds"] * settings["members"]
+    arguments = {"block_size": settings["block_size"], "replicas": replicas, "seed": settings["seed"]}
+    return create_model(settings["model"], **arguments | settings["arguments"], compile=False)
+
+
+def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[int]:
+    r"""Train by Adam, and hand over at each stop.
+
+    Adam's step is proportional to its learning rate, and does not otherwise depend on it: every member takes the step
+    of the largest rate, times its own share of it.
+    """
+    rates = torch.tensor(settings["rates"])
+    largest = float(rates.max())
+    shares = (rates / largest).repeat_interleave(settings["seeds"] * settings["members"])
+    shares = shares.repeat(model.num_members // len(shares))
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=largest)
+    batches = training_batches(model.num_members, settings)
+    step = 0
+    for stop in settings["stops"]:
+        while step < stop:
+            x, y = next(batches)
+            optimizer.zero_grad(set_to_none=True)
+            (model(x) - y).square().mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
+            before = [parameter.detach().clone() for parameter in parameters]
+            optimizer.step()
+            with torch.no_grad():
+                for parameter, old in zip(parameters, before, strict=True):
+                    parameter.copy_(torch.lerp(old, parameter, shares.view(-1, *[1] * (parameter.ndim - 1))))
+            step += 1
+        yield step
+
+
+def training_batches(members: int, settings: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of all members, blocks ``(M, N, b)`` and targets ``(M, N)``; every seed has a stream of its own."""
+    rows, seeds = settings["batch"], settings["seeds"]
+    streams = [
+        CLTDataModule(
+            block_size=settings["block_size"],
+            train_laws=settings["law"],
+            held_out_laws=[],
+            batch_size=rows * DRAWN,
+            seed=settings["seed"] * seeds + number,
+            map=settings["map"],
+        )
+        for number in range(seeds)
+    ]
+    member_seed = torch.arange(seeds).repeat_interleave(settings["members"])
+    member_seed = member_seed.repeat(members // len(member_seed))
+    epoch = 0
+    while True:
+        drawn = [stream.batch("train", epoch, 0) for stream in streams]
+        x = seen(torch.stack([blocks.x for blocks in drawn]), settings)
+        y = torch.stack([blocks.y for blocks in drawn])
+        for part in range(0, rows * DRAWN, rows):
+            yield x[member_seed, part : part + rows], y[member_seed, part : part + rows]
+        epoch += 1
+
+
+def test_blocks(law: str, settings: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Blocks of a law or a source and their targets, the same for all members, shapes ``(N, b)`` and ``(N,)``."""
+    data = CLTDataModule(block_size=settings["block_size"], map=settings["map"], seed=settings["seed"])
+    x = data.probe(parse_source(law), settings["rows"]).x
+    if settings["mirrored"]:
+        x = torch.cat([x, -x])
+    return x, data.map(x)
+
+
+def seen(x: Tensor, settings: Mapping[str, Any]) -> Tensor:
+    """Blocks as the networks see them: where they are ``reflected``, the first variable has changed its sign."""
+    if not settings.get("reflected"):
+        return x
+    signs = torch.ones(x.shape[-1])
+    signs[0] = -1
+    return x * signs
+
+
+@torch.no_grad()
+def relative_errors(model: StackedModel, x: Tensor, y: Tensor) -> Tensor:
+    """Mean squared error of every member over the variance of the target, shape ``(M,)``, float64."""
+    total = torch.zeros(model.num_members, dtype=torch.float64)
+    for blocks, targets in zip(torch.split(x, ROWS), torch.split(y, ROWS), strict=True):
+        total += (model(blocks).double() - targets.double()).square().sum(dim=-1)
+    return total / len(y) / y.double().var(unbiased=False)
