@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..bootstrap import LEVEL
+from ..member_bootstrap import LEVEL
 
 RESAMPLES = 400
 LEAST, MOST = -14.0, 6.0  # decades: rounding of float32, squared, and members that have diverged
