@@ -112,6 +112,11 @@ class GNN(StackedModel):
         """Values of hidden units that one step computes: every node has units of its own."""
         return super().work(rows) * self.block_size
 
+    @property
+    def fuses(self) -> bool:
+        """Not through a maximum over nodes, which takes a compiler minutes."""
+        return super().fuses and "max" not in (self.hparams["aggregation"], self.readout_kind)
+
     # ---- what the members compute --------------------------------------------------------------------------------
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:

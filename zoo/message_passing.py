@@ -224,7 +224,7 @@ class GINConv(NeighbourConv):
 
     def hop_matrices(self) -> Tensor:
         """The adjacency with ``1 + epsilon`` added to its diagonal."""
-        neighbours, identity = super().hop_matrices()[0]
+        neighbours, identity = super().hop_matrices()[0].unbind()
         own = identity if self.epsilon is None else (1 + self.epsilon).view(-1, 1, 1, 1) * identity
         return neighbours + own.reshape(-1, 1, *identity.shape)
 

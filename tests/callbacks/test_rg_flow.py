@@ -82,10 +82,14 @@ def test_larger_blocks_have_a_flow_and_small_ones_a_spectrum(tmp_path: Path) -> 
     [
         ({"steps": 0}, "steps=0 is out of range; allowed: whole numbers >= 1"),
         ({"samples": 2}, "samples=2 is out of range"),
-        ({"laws": ["cauchy()"]}, "cauchy"),
         ({"laws": "nonsense"}, "nonsense"),
     ],
 )
 def test_refuses_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RGFlow(**arguments)
+
+
+def test_laws_without_a_variance_are_refused_where_the_fixed_point_is_a_gaussian(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cauchy"):
+        fit(RGFlow(laws=["cauchy()"], steps=2, samples=64), tmp_path)

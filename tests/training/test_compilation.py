@@ -29,17 +29,7 @@ SAME: list[Any] = [
             (MLP, {"activation": "tanh", "block_size": 3, "loss": "energy"}),
             (GNN, {"activation": "relu", "layer": "gin"}),
             (GNN, {"activation": "relu", "layer": "edge_conv"}),
-            (
-                GNN,
-                {
-                    "layer": "sage",
-                    "aggregation": "max",
-                    "readout": "max",
-                    "graph": "complete",
-                    "block_size": 4,
-                    "depth": 2,
-                },
-            ),
+            (GNN, {"activation": "relu", "aggregation": "max", "readout": "max", "graph": "path", "block_size": 3}),
             (GNN, {"activation": "linear", "layer": "gat", "graph": "path", "block_size": 3}),
         )
     ),
@@ -99,7 +89,10 @@ def test_auto_compiles_where_it_pays() -> None:
     assert not is_worth(large, steps=10, rows=256)
     assert not is_worth(MLP(replicas=1), steps=3000, rows=256)
     assert not is_worth(MLP(replicas=1024, activation="tanh"), steps=3000, rows=256)
-    assert is_worth(GNN(replicas=256, graph="ring", block_size=8), steps=3000, rows=256)
+    ring: dict[str, Any] = {"replicas": 256, "graph": "ring", "block_size": 8}
+    assert is_worth(GNN(**ring), steps=3000, rows=256)
+    assert not is_worth(GNN(**ring, aggregation="max"), steps=3000, rows=256)
+    assert not is_worth(GNN(**ring, readout="max"), steps=3000, rows=256)
 
 
 def test_auto_falls_back_with_one_line(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
