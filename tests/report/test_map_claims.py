@@ -14,14 +14,14 @@ import pytest
 import torch
 from scipy import integrate
 
+from renorm import create_model
 from renorm.datamodules import CLTDataModule
 from renorm.report.claim import read_claim
 from renorm.report.claims import d1, d5, d6, find_judge
 from renorm.report.experiments import Experiments
 from renorm.report.finding import plain
 from renorm.report.seed_statistics import mean_log
-from renorm.report.seeded import make_stack, relative_errors, fresh_blocks, train_seeds, train_stack
-from renorm import create_model
+from renorm.report.seeded import fresh_blocks, make_stack, relative_errors, train_seeds, train_stack
 
 IDS = ("D1", "D2", "D3", "D4", "D5", "D6")
 SMALL: dict[str, Any] = {
