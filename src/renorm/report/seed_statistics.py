@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -42,12 +43,24 @@ def mean_log(errors: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Ve
     with np.errstate(divide="ignore"):
         logs = np.log10(np.where(np.isnan(values), np.inf, values)).clip(LEAST, MOST)
     seeds, members = logs.shape[-2:]
+    resampled = logs.reshape(*logs.shape[:-2], -1) @ resampling_weights(seeds, members, seed, resamples)
+    return np.stack([logs.mean(axis=(-2, -1)), *np.moveaxis(logs.mean(axis=-1), -1, 0), *np.moveaxis(resampled, -1, 0)])
+
+
+@functools.lru_cache
+def resampling_weights(seeds: int, members: int, seed: int, resamples: int) -> NDArray[np.float64]:
+    """Weight of every member in the mean of each resample of seeds, then members, shape ``(seeds * members, resamples)``.
+
+    Example:
+        >>> resampling_weights(2, 3, seed=0, resamples=4).sum(axis=0).round(12)
+        array([1., 1., 1., 1.])
+    """
     random = np.random.default_rng(seed)
-    found = [logs.mean(axis=(-2, -1)), *np.moveaxis(logs.mean(axis=-1), -1, 0)]
-    for _ in range(resamples):
-        chosen = random.integers(seeds, size=(seeds, 1))
-        found.append(logs[..., chosen, random.integers(members, size=(seeds, members))].mean(axis=(-2, -1)))
-    return np.stack(found)
+    chosen = random.integers(seeds, size=(resamples, seeds, 1))
+    drawn = chosen * members + random.integers(members, size=(resamples, seeds, members))
+    weights = np.zeros((seeds * members, resamples))
+    np.add.at(weights, (drawn.reshape(resamples, -1).T, np.arange(resamples)), 1 / (seeds * members))
+    return weights
 
 
 def best_rate(errors: ArrayLike, seed: int = 0) -> Versions:

@@ -44,7 +44,7 @@ def train_seeds(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     model = make_stack(settings)
     shape = (-1, len(settings["rates"]), settings["seeds"], settings["members"])
-    tests = {law: test_blocks(law, settings) for law in settings["tests"]}
+    tests = {law: fresh_blocks(law, settings) for law in settings["tests"]}
     found: dict[str, list[Any]] = {law: [] for law in tests}
     for _ in train_stack(model, settings):
         for law, (x, y) in tests.items():
@@ -65,7 +65,7 @@ def train_spectra(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     model = make_stack(settings)
     block_map, block_size = maps.parse(settings["map"]), settings["block_size"]
-    tests = {law: test_blocks(law, settings) for law in settings["tests"]}
+    tests = {law: fresh_blocks(law, settings) for law in settings["tests"]}
     list(train_stack(model, settings))  # to the last stop
     shape = (len(settings["rates"]), settings["seeds"], settings["members"])
     found = rg_spectrum(model.double_copy(), settings["order"], settings["nodes"], block_map.basis)  # type: ignore[arg-type]
@@ -142,7 +142,7 @@ def training_batches(members: int, settings: Mapping[str, Any]) -> Iterator[tupl
         epoch += 1
 
 
-def test_blocks(law: str, settings: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+def fresh_blocks(law: str, settings: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     """Blocks of a law or a source and their targets, the same for all members, shapes ``(N, b)`` and ``(N,)``."""
     data = CLTDataModule(block_size=settings["block_size"], map=settings["map"], seed=settings["seed"])
     x = data.probe(parse_source(law), settings["rows"]).x

@@ -85,7 +85,9 @@ def exact_eigenvalues(name: str, about: Mapping[str, Any], order: int) -> Versio
     block_map = maps.parse(name)
     highest = None if block_map.basis is None else block_map.basis.highest
     exact = block_map.spectrum(order if highest is None else min(order, highest), about["block_size"])
-    return np.sort(np.array(exact, dtype=float))[::-1]
+    assert exact is not None
+    values: Versions = exact.sort(descending=True).values.numpy()
+    return values
 
 
 def medians(found: Mapping[str, Any]) -> Versions:

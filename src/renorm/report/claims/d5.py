@@ -46,8 +46,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         found["high"],
     )
     caption = (
-        "Error on the other source over that on the source of training, in decades, with its 95% interval over seeds and members; the "
-        "band is what the rule calls no change."
+        "Error on the other source over that on the source of training, in decades, with its 95% interval over seeds and "
+        "members; the band is what the rule calls no change."
     )
     drawing = Drawing("changes", caption, draw(changes, own, claim.thresholds["changes"], seeds))
     remark = f"{share:.0%} of the seeds give the verdict by themselves."
