@@ -153,6 +153,10 @@ class Diagnostic(Callback):
 
     def _by_member(self, model: StackedModel) -> Iterable[tuple[str, Tensor]]:
         """The results of a diagnostic that overrides neither scalars nor columns, without diverged members."""
+        if not isinstance(self.results, Mapping):
+            raise InputError(
+                f"measure of {type(self).__name__} gives {described(self.results)}", "{quantity: one number per member}"
+            )
         for quantity, values in self.results.items():
             if not isinstance(values, Tensor) or values.shape != (model.num_members,):
                 raise InputError(

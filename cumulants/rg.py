@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..checks import check_at_least
 from ..datamodules.laws import Gaussian, Law
 from ..errors import InputError
-from ..maps import Basis, BlockMap, CentralLimit, Hermite
+from ..maps import Basis, BlockMap, CentralLimit, Hermite, parse
 from .kstatistics import check_order, kstat
 
 ORDER = 4
@@ -48,7 +48,7 @@ def rg_flow(
     x: Tensor,
     steps: int = 10,
     generator: torch.Generator | None = None,
-    block_map: BlockMap = CentralLimit(),  # noqa: B008  (frozen, without state)
+    block_map: BlockMap | str = CentralLimit(),  # noqa: B008  (frozen, without state)
 ) -> RGFlowResult:
     r"""Apply a learned map again and again to its own shuffled output, beside the exact map.
 
@@ -60,10 +60,10 @@ def rg_flow(
         x: a sample of the law at the start, shape ``(N,)``, of mean 0: the mean of another grows without end.
         steps: number of steps, 1 or more.
         generator: source of the shuffles.
-        block_map: the map that was learned.
+        block_map: the map that was learned, or its text.
 
     Raises:
-        ValueError: for a sample of another shape, or no steps.
+        InputError: for a sample of another shape, no steps, or blocks that the map does not act on.
 
     Source:
         Ashworth, Lio and Caso, arXiv 2510.16591.
@@ -77,6 +77,8 @@ def rg_flow(
     if x.ndim != 1 or len(x) < 2 * ORDER:
         raise InputError(f"x has shape {tuple(x.shape)}", f"(N,) with N >= {2 * ORDER}")
     check_at_least("steps", steps, 1)
+    block_map = parse(block_map) if isinstance(block_map, str) else block_map
+    block_map.check_block_size(model.block_size)
     x = x.to(next(model.parameters()))
     fixed_law = block_map.fixed_point(model.block_size)
     fixed = _fixed_quantiles(x.double(), fixed_law)
@@ -221,6 +223,7 @@ def map_spectrum(block_map: BlockMap, block_size: int, order: int = 6, nodes: in
         >>> map_spectrum(Maximum(), block_size=2, order=3).diagonal()
         tensor([2.0000, 1.0000, 0.5000, 0.2500], dtype=torch.float64)
     """
+    block_map.check_block_size(block_size)
     if block_map.basis is None:
         raise InputError(f"map={str(block_map)!r} has no basis", "maps with one, such as central_limit() and maximum()")
     return rg_spectrum(_AsStack(block_map, block_size), order, nodes, block_map.basis)[0]

@@ -27,11 +27,13 @@ class Basis(ABC):
 
     Attributes:
         name: how figures call it.
+        most_of_rule: how many nodes there may be.
         highest: the last order that there is, where the fixed point has few values; None without end.
     """
 
     name: ClassVar[str]
     highest: ClassVar[int | None] = None
+    most_of_rule: ClassVar[int] = 400  # nodes for which numpy's rules are finite
 
     @abstractmethod
     def polynomials(self, x: Tensor, order: int) -> Tensor:
@@ -52,7 +54,7 @@ class Basis(ABC):
             InputError: for more than 131072 blocks.
         """
         check_at_least("block_size", block_size, 2)
-        if nodes < 1 or self.points(block_size, nodes) > MOST_POINTS:
+        if not 1 <= nodes <= self.most_nodes(block_size):
             raise InputError(
                 f"nodes={nodes} is out of range; allowed for block_size={block_size}: 1 to {self.most_nodes(block_size)}"
             )
@@ -74,7 +76,7 @@ class Basis(ABC):
     def most_nodes(self, block_size: int, limit: int = MOST_POINTS) -> int:
         """The largest number of nodes for at most ``limit`` blocks; 0 where one node is too many."""
         most = 0
-        while most < limit and self.points(block_size, most + 1) <= limit:
+        while most < self.most_of_rule and self.points(block_size, most + 1) <= limit:
             most += 1
         return most
 
@@ -130,7 +132,7 @@ class Laguerre(Basis):
         tensor([ 1.0000,  0.0000, -0.5000])
     """
 
-    name = "laguerre"
+    name, most_of_rule = "laguerre", 180
     xi: float = 0.0
 
     def to_u(self, x: Tensor) -> Tensor:

@@ -142,8 +142,15 @@ def checked(block_map: BlockMap) -> BlockMap:
     """
     if type(block_map).__module__.startswith(f"{OURS}."):
         return block_map
-    who = f"map class {type(block_map).__name__}"
     x = torch.linspace(-1.0, 1.0, 3 * ROWS, dtype=torch.float64).reshape(ROWS, 3)
+    for blocks in (x, x.float()):
+        _try(block_map, blocks)
+    _try_exact(block_map, x)
+    return block_map
+
+
+def _try(block_map: BlockMap, x: Tensor) -> Tensor:
+    who = f"map class {type(block_map).__name__}"
     try:
         y: Any = block_map(x.clone())
     except InputError:
@@ -156,6 +163,24 @@ def checked(block_map: BlockMap) -> BlockMap:
         raise InputError(f"{who} returned a {type(y).__name__}", "a tensor")
     if y.shape != x.shape[:-1] or y.dtype != x.dtype:
         raise InputError(
-            f"{who} takes shape {tuple(x.shape)} to {tuple(y.shape)}, {y.dtype}", "(..., b) to (...), same dtype"
+            f"{who} takes {x.dtype} of shape {tuple(x.shape)} to {y.dtype} of shape {tuple(y.shape)}",
+            "(..., b) to (...), same dtype",
         )
-    return block_map
+    return y
+
+
+def _try_exact(block_map: BlockMap, x: Tensor) -> None:
+    """What is to be exact must have the right form, and weights must be those of the map."""
+    who, b = f"map class {type(block_map).__name__}", x.shape[-1]
+    weights, y = block_map.weights(b), _try(block_map, x)
+    if weights is not None and (weights.shape != (b,) or not torch.allclose(x @ weights.double(), y)):
+        raise InputError(
+            f"{who} has weights={weights.tolist()} for block_size={b}, which are not the map",
+            "y = x @ weights, or None",
+        )
+    kappa = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+    cumulants = block_map.cumulants(kappa, b)
+    if cumulants is not None and cumulants.shape != kappa.shape:
+        raise InputError(
+            f"{who} takes {len(kappa)} cumulants to shape {tuple(cumulants.shape)}", "as many cumulants, or None"
+        )

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from ..datamodules import laws
-from ..expressions.fields import positive
+from ..expressions.fields import number
 from .basis import Hermite
 from .block_map import TAIL_METRICS, BlockMap
+
+LEAST_INDEX = 0.1  # below it, b^(-1/alpha) is lost in single precision for blocks that are not small
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Stable(BlockMap):
     perturbation :math:`|k|^s` of :math:`\ln\varphi` is multiplied by :math:`b^{1 - s/\alpha}`.
 
     Args:
-        alpha: index of stability, above 0, up to 2; 2 is the central-limit map, 1 the mean, whose fixed point is Cauchy's law.
+        alpha: index of stability, 0.1 to 2; 2 is the central-limit map, 1 the mean, whose fixed point is Cauchy's law.
 
     Raises:
         InputError: for an index out of range.
@@ -50,7 +52,7 @@ class Stable(BlockMap):
         """Distances that do not need a variance, for indices below 2."""
         return TAIL_METRICS if self.alpha < 2 else ()
 
-    alpha: float = positive(1.5, 2)
+    alpha: float = number(1.5, LEAST_INDEX, 2)
 
     def __call__(self, x: Tensor) -> Tensor:
         """The normalised sum."""

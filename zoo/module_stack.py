@@ -115,6 +115,8 @@ class ModuleStack(StackedModel):
             del self.hparams[name]  # the base's, of activations and the like
         self._make = builder
         networks = [_built(builder, number) for number in self._seeds()]
+        if len(set(map(id, networks))) < len(networks):
+            raise InputError(f"make={make!r} returns the same network each time", "a function that makes a new one")
         self.draws_random, problem = _trial(networks[0], self.block_size)
         if problem:
             raise InputError(f"make={make!r} {problem}")

@@ -261,3 +261,8 @@ def test_a_map_of_ones_own() -> None:
 def test_blocks_that_the_map_does_not_act_on() -> None:
     with pytest.raises(ValueError, match="block_size"):
         certify(MLP(block_size=4), "majority()")
+
+
+def test_a_map_of_few_values_says_so() -> None:
+    found = certify(MLP(block_size=3), "majority()")
+    assert found.architecture.endswith("for majority() of variables in {-1, 1}")

@@ -14,8 +14,9 @@ from scipy import special
 from torch import Tensor
 
 from renorm import maps
-from renorm.cumulants import eigenvalues, rg_spectrum
+from renorm.cumulants import eigenvalues, map_spectrum, rg_flow, rg_spectrum
 from renorm.maps import Basis, BlockMap, Hermite, Laguerre, Maximum, Signs
+from renorm.zoo import MLP
 
 
 class AsStack(torch.nn.Module):
@@ -114,10 +115,22 @@ def test_outputs_beyond_the_support_have_no_spectrum() -> None:
 
 
 def test_too_many_nodes_are_refused() -> None:
-    with pytest.raises(ValueError, match="nodes=300 is out of range; allowed for block_size=2: 1 to 256"):
+    with pytest.raises(ValueError, match="nodes=300 is out of range; allowed for block_size=2: 1 to 180"):
         Laguerre().quadrature(2, 300)
     with pytest.raises(ValueError, match="block_size=1 is out of range"):
         Hermite().quadrature(1, 3)
+
+
+def test_every_number_of_nodes_that_is_allowed_is_finite() -> None:
+    for basis in (Hermite(), Laguerre()):
+        assert all(bool(part.isfinite().all()) for part in basis.quadrature(2, basis.most_nodes(2)))
+
+
+def test_blocks_that_a_map_does_not_act_on() -> None:
+    with pytest.raises(ValueError, match="block_size=4 is even"):
+        map_spectrum(maps.parse("majority()"), 4)
+    with pytest.raises(ValueError, match="block_size=2 is even"):
+        rg_flow(MLP(), torch.randn(50, generator=torch.Generator().manual_seed(0)), 1, block_map="majority()")
 
 
 def test_maps_without_a_basis_have_none() -> None:

@@ -117,8 +117,8 @@ def test_the_maximum_has_no_recursion_of_cumulants() -> None:
     ("text", "message"),
     [
         ("maxmum()", "map 'maxmum' is unknown (did you mean 'maximum'?); allowed: central_limit, "),
-        ("stable(alpha=3)", "stable: alpha=3.0 is out of range; allowed: 1e-30 to 2"),
-        ("stable(alpha=0)", "stable: alpha=0.0 is out of range; allowed: 1e-30 to 2"),
+        ("stable(alpha=3)", "stable: alpha=3.0 is out of range; allowed: 0.1 to 2"),
+        ("stable(alpha=0)", "stable: alpha=0.0 is out of range; allowed: 0.1 to 2"),
         ("maximum(xi=nan)", "maximum: xi=nan is out of range; allowed: -10 to 10"),
         ("central_limit(2)", "central_limit: more than 0 arguments; allowed: central_limit()"),
         ("maximum(", "map='maximum(' has the end at position 8; allowed: "),
@@ -148,10 +148,41 @@ def test_a_name_is_taken_once_and_a_contract_is_tried() -> None:
             def __call__(self, x: Tensor) -> Tensor:
                 return x
 
-        with pytest.raises(ValueError, match=r"map class Whole takes shape \(3, 3\) to \(3, 3\).*; allowed: "):
+        with pytest.raises(
+            ValueError, match=r"map class Whole takes torch.float64 of shape \(3, 3\) to .*\(3, 3\); allowed: "
+        ):
             maps.parse("whole_of_a_test")
     finally:
         BlockMap.registry.pop("whole_of_a_test", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "weights",
+            lambda self, b: torch.ones(b + 1),
+            r"has weights=\[1.0, .*\] for block_size=3, which are not the map",
+        ),
+        ("weights", lambda self, b: torch.ones(b), "which are not the map; allowed: y = x @ weights, or None"),
+        ("cumulants", lambda self, kappa, b: kappa[:2], r"takes 4 cumulants to shape \(2,\)"),
+        ("__call__", lambda self, x: x[..., 0].double(), r"takes torch.float32 of shape \(3, 3\) to torch.float64"),
+    ],
+)
+def test_what_an_own_map_calls_exact_is_tried(name: str, value: object, message: str) -> None:
+    """Without the trial, wrong weights would give wrong cumulants under the name of exact ones."""
+    body = {"name": "square_of_a_test", "__call__": lambda self, x: x[..., 0] ** 2, "__module__": __name__, name: value}
+    try:
+        dataclass(frozen=True)(type("Square", (BlockMap,), body))
+        with pytest.raises(ValueError, match=message):
+            maps.parse("square_of_a_test")
+    finally:
+        BlockMap.registry.pop("square_of_a_test", None)
+
+
+def test_the_contract_asks_for_a_block_that_the_map_acts_on() -> None:
+    with pytest.raises(AssertionError, match="acts on none of block_sizes"):
+        check_map(Majority(), block_sizes=(2, 4))
 
 
 def test_the_contract_finds_what_is_wrong() -> None:

@@ -266,3 +266,11 @@ def test_metrics_figures_and_tables_take_a_stack() -> None:
     figure, _ = renorm.plot_map(model)
     assert "Perceptron" in figure.get_suptitle()
     assert repr(model).startswith("ModuleStack(block_size=2, replicas=2, make='")
+
+
+def test_a_function_that_returns_one_network_again_and_again() -> None:
+    network = Perceptron()
+    with pytest.raises(
+        ValueError, match="returns the same network each time; allowed: a function that makes a new one"
+    ):
+        renorm.stack(lambda: network, 3, 2)

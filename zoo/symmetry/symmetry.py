@@ -147,7 +147,7 @@ def check_group(name: str, group: Any, sizes: list[int]) -> list[GroupElement]:
                     f"symmetry={name!r} takes axis {axis} to image={image.tolist()}",
                     f"a permutation of 0 to {sizes[axis] - 1}",
                 )
-            if moved.sign not in (1, -1):
+            if not isinstance(moved.sign, int | np.integer) or moved.sign not in (1, -1):
                 raise InputError(f"symmetry={name!r} has sign={moved.sign!r} on axis {axis}", "1, -1")
             if moved.sign == -1 or (image != np.arange(sizes[axis])).any():
                 kept[axis] = SignedPermutation(image.astype(np.int64), int(moved.sign))

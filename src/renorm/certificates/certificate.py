@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import maps
 from ..errors import InputError
 from ..maps import BlockMap, CentralLimit, Decimation, Majority, Maximum, Stable
-from ..training.recipe import BEFORE_MAPS
+from ..training.recipe import known_map
 from ..training.stack import StackedModel
 from ..zoo.architectures import find_architecture, known_names
 from ..zoo.gnn import GNN
@@ -90,7 +89,7 @@ def _short(value: Tensor, most: int = 12) -> str:
     return f"[{', '.join(numbers[:most])}{', …' if len(numbers) > most else ''}]"
 
 
-def certify(model: StackedModel | str | Path, map: str | None = None) -> Certificate:
+def certify(model: StackedModel | str | Path, map: BlockMap | str | None = None) -> Certificate:
     r"""Can an architecture represent an RG map for every law?
 
     Polynomial activations are settled by elimination, piecewise-linear ones by the cancellation of kinks and by ranges and
@@ -117,7 +116,7 @@ def certify(model: StackedModel | str | Path, map: str | None = None) -> Certifi
     return next(iter(certificates.values()))
 
 
-def certify_grid(model: StackedModel | str | Path, map: str | None = None) -> dict[str, Certificate]:
+def certify_grid(model: StackedModel | str | Path, map: BlockMap | str | None = None) -> dict[str, Certificate]:
     """One certificate for each grid point of a stack, by the point's label; ``all`` without a grid.
 
     Example:
@@ -125,7 +124,7 @@ def certify_grid(model: StackedModel | str | Path, map: str | None = None) -> di
         ['not representable', 'representable']
     """
     stack = model if isinstance(model, StackedModel) else read_model(model)
-    block_map = maps.parse(map or stack.learned_map or BEFORE_MAPS)
+    block_map = known_map(stack, map)
     block_map.check_block_size(stack.block_size)
     groups = stack.grid_groups()
     return {label: _certify_member(stack, positions[0], block_map) for label, positions in groups.items()}
@@ -186,6 +185,8 @@ def _certify_member(stack: StackedModel, position: int, block_map: BlockMap) -> 
             raise AssertionError(f"{architecture}: the weights that were found are wrong by {check}")
     weights = {n: p.detach()[0].clone() for n, p in single.named_parameters()} if check is not None else None
     line = architecture if isinstance(block_map, CentralLimit) else f"{architecture}, for {block_map}"
+    if block_map.values is not None:
+        line += f" of variables in {{{', '.join(f'{value:g}' for value in block_map.values)}}}"
     return Certificate(finding.verdict, line, finding.derivation, finding.infimum, weights, check, bounded)
 
 

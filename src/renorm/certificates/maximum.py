@@ -111,7 +111,8 @@ def _tournament(architecture: Architecture, model: MLP, block_map: BlockMap) -> 
         return _no_argument(architecture.symmetry)
     lines = (
         "max(p, q) = q + relu(p - q), where "
-        f"relu(z) = (phi(z) {-slope:+g} z) / {1 - slope:g} and z = (phi(z) - phi(-z)) / {1 + slope:g}:",
+        f"relu(z) = {f'(phi(z) {-slope:+g} z) / {1 - slope:g}' if slope else 'phi(z)'} and "
+        f"z = {f'(phi(z) - phi(-z)) / {1 + slope:g}' if slope else 'phi(z) - phi(-z)'}:",
         "three units hold the larger of two numbers, two units hand a number on, and pairs play until one is left.",
     )
     return Finding("representable", lines, "attained")

@@ -15,6 +15,7 @@ from ..console import whole_text
 from ..datamodules import CLTDataModule
 from ..datamodules.clt import parse_laws
 from ..errors import InputError
+from ..maps import BlockMap
 from ..training.metrics import law_metrics, metrics_of
 from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
@@ -56,7 +57,7 @@ def evaluate(
     laws: list[str] | str | None = None,
     samples: int = 16384,
     seed: int = 0,
-    map: str | None = None,
+    map: BlockMap | str | None = None,
 ) -> Evaluation:
     """Measure every member's error under chosen laws, on the blocks that ``renorm test`` draws from laws.
 

@@ -57,10 +57,11 @@ def check_settings(asked: Any, model: StackedModel, data: CLTDataModule) -> None
                 f"them; {ALLOWED}, or one member"
             )
     batches = asked["accumulate_grad_batches"] or 1
-    if data.steps_per_epoch % batches:
+    steps = getattr(data, "steps_per_epoch", None)  # which data modules of one's own need not have
+    if steps is not None and steps % batches:
         raise InputError(
             f"trainer.accumulate_grad_batches={batches} leaves a smaller step at the end of an epoch",
-            f"divisors of data.steps_per_epoch={data.steps_per_epoch}",
+            f"divisors of data.steps_per_epoch={steps}",
         )
 
 

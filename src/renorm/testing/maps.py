@@ -36,11 +36,13 @@ def check_map(
         >>> check_map(CentralLimit())
     """
     assert parse_map(str(block_map)) == block_map, f"{block_map} is not read back from its text"
+    tried = 0
     for block_size in block_sizes:
         try:
             block_map.check_block_size(block_size)
         except InputError:
             continue
+        tried += 1
         x = torch.randn(ROWS, block_size, dtype=torch.float64, generator=torch.Generator().manual_seed(block_size))
         _check_values(block_map, x)
         for law in map(parse, laws):
@@ -50,6 +52,7 @@ def check_map(
         fixed = block_map.fixed_point(block_size)
         if fixed is not None:
             _check_fixed_point(block_map, fixed, block_size)
+    assert tried, f"{block_map} acts on none of block_sizes={list(block_sizes)}"
 
 
 def _check_values(block_map: BlockMap, x: Tensor) -> None:
@@ -61,6 +64,10 @@ def _check_values(block_map: BlockMap, x: Tensor) -> None:
     if block_map.parity is not None:
         sign = {"odd": -1, "even": 1}[block_map.parity]
         torch.testing.assert_close(block_map(-x), sign * y, msg=f"{block_map} is not {block_map.parity}")
+    assert block_map(x.float()).dtype == torch.float32, f"{block_map} takes torch.float32 to another type"
+    weights = block_map.weights(x.shape[-1])
+    if weights is not None:
+        torch.testing.assert_close(x @ weights.double(), y, msg=f"{block_map}.weights are not those of the map")
     swapped = x.clone()
     swapped[:, :2] = x[:, :2].flip(-1)  # with a turn of all variables, this generates every permutation
     turned = torch.allclose(block_map(x.roll(1, dims=-1)), y) and torch.allclose(block_map(swapped), y)

@@ -49,21 +49,21 @@ def own_data_class(data: Any) -> Recipe:
     return {} if data is None or type(data) is CLTDataModule else {DATA_CLASS: class_path(type(data))}
 
 
-def known_map(model: StackedModel, text: str | None = None) -> BlockMap:
+def known_map(model: StackedModel, asked: BlockMap | str | None = None) -> BlockMap:
     """The map to compare a model with: the one asked for, else the one that it learned, else the central-limit map.
 
     Args:
         model: the stack.
-        text: of a map.
+        asked: a map, or its text.
 
     Raises:
         InputError: for a text that is not a map, and for a model whose data brought their own targets.
     """
-    if text is None and model.learned_map == OWN_TARGETS:
+    if asked is None and model.learned_map == OWN_TARGETS:
         raise InputError(
             "model learned targets that come with its data, not those of a map", "map='central_limit()' or another one"
         )
-    return _parsed(text or model.learned_map or BEFORE_MAPS)
+    return _parsed(model.learned_map or BEFORE_MAPS if asked is None else str(asked))
 
 
 # asked at every step where loaders give blocks alone
