@@ -261,7 +261,7 @@ def test_files_and_names(tmp_path: Path) -> None:
         ("model: {class_path: renorm.zoo.MLP, init_args: {wdth: 2}}", "do not fit MLP"),
     ):
         file.write_text(content)
-        with pytest.raises(ValueError, match=r"allowed|do not fit|no valid") as caught:
+        with pytest.raises(ValueError, match=r"allowed|do not fit|not valid") as caught:
             certify(file)
         assert message in str(caught.value)
     with pytest.raises(ValueError, match="is not a file"):

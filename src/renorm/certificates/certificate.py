@@ -232,7 +232,7 @@ def graph_line(model: GNN) -> str:
 
 
 @torch.no_grad()
-def largest_error(model: StackedModel, block_map: BlockMap) -> float:
+def largest_error(model: StackedModel, block_map: BlockMap = CentralLimit()) -> float:  # noqa: B008  (frozen, without state)
     r"""Largest :math:`|f(x) - y| / \max_j |x_j|` over random blocks of many sizes, of the first member.
 
     Of a map whose variables take few values, the largest error over such blocks.
