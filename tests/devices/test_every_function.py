@@ -38,6 +38,7 @@ WITHOUT_TENSORS = {
     "renorm.zoo.list_activations",
     "renorm.zoo.list_symmetries",
     "renorm.zoo.Symmetry",
+    "renorm.cumulants.map_spectrum",
     "renorm.maps.names",
     "renorm.maps.number",
     "renorm.maps.positive",
@@ -233,6 +234,15 @@ def renormalisation(device: torch.device) -> Any:
     flow = cumulants.rg_flow(model, sample(64), 2, torch.Generator().manual_seed(0))
     again = cumulants.rg_flow(model, sample(64).to(device), 2, torch.Generator().manual_seed(0))
     return flow, again, cumulants.rg_spectrum(model, 3, 8), cumulants.rg_spectrum(model.double_copy(), 3, 8)
+
+
+@case(*(f"renorm.maps.{name}" for name in ("Basis", "Hermite", "Laguerre", "Signs")))
+def bases(device: torch.device) -> Any:
+    model = mlp(device).double_copy()
+    return [
+        (basis.polynomials(sample(16).double().to(device), 1), cumulants.rg_spectrum(model, 3, 8, basis))
+        for basis in (maps.Hermite(), maps.Laguerre(), maps.Signs())
+    ]
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
