@@ -1,4 +1,7 @@
-"""Generalisation to every law, trained on or held out, measured at each validation and in the test."""
+"""Generalisation to every law, training and held-out, measured on each validation and in the test.
+
+The metrics, and the worst law, are defined in ``training/metrics.py``.
+"""
 
 from __future__ import annotations
 

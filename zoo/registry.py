@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import importlib
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -49,19 +48,29 @@ def _variants() -> dict[str, Variant]:
             found += _with_fixed_parts(
                 f"mlp_{activation}_{symmetry}", "MLP", arguments, f"{summary}; {describe(symmetry)}"
             )
-    for layer, activation in itertools.product(HOPS, list_activations()):
-        summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
-        for symmetry in symmetries_of(layer):
-            arguments = {"layer": layer, "activation": activation, "symmetry": symmetry}
-            meaning = f"{layer} on a pair of nodes; {summary}; {GRAPH_SYMMETRIES[symmetry].meaning}"
-            found += _with_fixed_parts(f"gnn_{layer}_{activation}_{symmetry}", "GNN", arguments, meaning)
+    for layer in HOPS:
+        for activation in list_activations():
+            summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
+            for symmetry in symmetries_of(layer):
+                arguments = {"layer": layer, "activation": activation, "symmetry": symmetry}
+                meaning = f"{layer} on a pair of nodes; {summary}; {GRAPH_SYMMETRIES[symmetry].meaning}"
+                found += _with_fixed_parts(f"gnn_{layer}_{activation}_{symmetry}", "GNN", arguments, meaning)
+        if layer == "sage":
+            found += _of_the_largest()
+    return {variant.name: variant for variant in found}
+
+
+def _of_the_largest() -> list[Variant]:
+    """Graph networks that take the largest message: one layer stands for graph_conv and sage, which are the same then."""
+    from .activations import find, list_activations
+
+    variants = []
     for activation in list_activations():
-        # one layer stands for those that take the largest, for which graph_conv and sage are the same
         summary = (find(activation).__doc__ or activation).strip().partition("\n")[0].rstrip(".")
         arguments = {"layer": "sage", "aggregation": "max", "activation": activation, "symmetry": "free"}
         meaning = f"sage on a pair of nodes, max in place of mean; {summary}; {GRAPH_SYMMETRIES['free'].meaning}"
-        found += _with_fixed_parts(f"gnn_sage_max_{activation}_free", "GNN", arguments, meaning)
-    return {variant.name: variant for variant in found}
+        variants += _with_fixed_parts(f"gnn_sage_max_{activation}_free", "GNN", arguments, meaning)
+    return variants
 
 
 def _with_fixed_parts(name: str, model: str, arguments: dict[str, Any], meaning: str) -> list[Variant]:

@@ -1,1 +1,1 @@
-"""The pretrained zoo: how its entries are trained, verified, shown and exported."""
+"""The pretrained zoo: how its entries are loaded (``hub.py``), trained, verified, shown and exported."""
