@@ -14,7 +14,7 @@ from torch.nn import functional
 from renorm.callbacks import Generalization
 from renorm.datamodules import CLTDataModule
 from renorm.testing import check_metric
-from renorm.training.losses import LOSSES, Loss
+from renorm.training.losses import LOSSES, Loss, find_loss
 from renorm.training.metrics import OWN_METRICS, MemberMetric
 from renorm.zoo import MLP
 
@@ -96,3 +96,20 @@ def test_unknown_names() -> None:
         MLP(loss="hubert")
     with pytest.raises(ValueError, match="metrics='largest' is unknown; allowed: "):
         Generalization(metrics=["largest"])
+
+
+def test_a_loss_is_tried_with_gradients_wherever_a_model_is_made() -> None:
+    """Diagnostics copy the model where gradients are off."""
+
+    class Fourth(Loss):
+        name = "fourth_of_a_test"
+
+        def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+            return (prediction - target).pow(4).mean(dim=-1)
+
+    try:
+        for context in (torch.no_grad(), torch.inference_mode()):
+            with context:
+                assert find_loss("fourth_of_a_test") is LOSSES["fourth_of_a_test"]
+    finally:
+        del LOSSES["fourth_of_a_test"]

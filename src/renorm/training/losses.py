@@ -64,9 +64,11 @@ def find_loss(name: str) -> LossFunction:
     loss = LOSSES[name]
     if not isinstance(loss, Loss):
         return loss
-    prediction = torch.linspace(-1, 1, 2 * ROWS).view(2, ROWS).requires_grad_()
     try:
-        losses = loss(prediction, torch.linspace(1, 2, ROWS))
+        # a copy of a model may be made where gradients are off
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            prediction = torch.linspace(-1, 1, 2 * ROWS).view(2, ROWS).requires_grad_()
+            losses = loss(prediction, torch.linspace(1, 2, ROWS))
     except Exception as error:  # whatever the user's own code raises
         problem = in_one_line(error)
         raise InputError(
