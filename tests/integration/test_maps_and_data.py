@@ -296,7 +296,7 @@ def test_rows_of_a_file_are_blocks(files: Path) -> None:
             ["--data.map", "majority()"],
             "block_size=2 is even, and majority() may have a tie; allowed: odd numbers from 3 on",
         ),
-        (["--data.map", "stable(alpha=3)"], "stable: alpha=3.0 is out of range; allowed: 1e-30 to 2"),
+        (["--data.map", "stable(alpha=3)"], "stable: alpha=3.0 is out of range; allowed: 0.1 to 2"),
         (
             ["--data.train_laws", "blocks(path=line.npy)"],
             "has shape (500,) of float64; allowed: numbers of shape (N, b)",
