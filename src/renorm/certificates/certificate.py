@@ -24,11 +24,12 @@ from ..zoo.gnn import GNN
 from ..zoo.mlp import MLP
 from ..zoo.registry import create_model
 from .bounded_norm import best_errors
+from .finding import Finding, undecided
 from .graph import examine_graph
 from .linear_maps import examine_decimation, examine_stable
 from .majority import examine_majority
 from .maximum import examine_maximum, is_smooth, not_smooth
-from .mlp import Architecture, Finding, Nonlinear, examine
+from .mlp import Architecture, Nonlinear, examine
 from .witnesses import any_map, simple_blocks
 
 TOLERANCE = 1e-9  # of the map, relative to the size of the block
@@ -197,11 +198,7 @@ def _examine(shape: Architecture, model: MLP, block_map: BlockMap) -> Finding:
     if (finding := any_map(model, block_map)) is not None:
         return finding
     own = next((argument for kind, argument in ARGUMENTS.items() if isinstance(block_map, kind)), None)
-    return (
-        Finding("undecided", (f"no argument is known for {block_map}",), "unknown")
-        if own is None
-        else own(model, block_map)
-    )
+    return undecided(str(block_map)) if own is None else own(model, block_map)
 
 
 def _examine_graph(model: GNN, block_map: BlockMap) -> Finding:
@@ -211,7 +208,7 @@ def _examine_graph(model: GNN, block_map: BlockMap) -> Finding:
     phi = Nonlinear.of(model)
     if isinstance(block_map, Maximum) and model.not_affine is None and is_smooth(phi):
         return not_smooth(phi)
-    return Finding("undecided", (f"no argument is known for graph networks and {block_map}",), "unknown")
+    return undecided(f"graph networks and {block_map}")
 
 
 def _computes_as(model: StackedModel, cls: type[StackedModel]) -> bool:

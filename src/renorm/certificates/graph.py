@@ -19,7 +19,8 @@ from ..zoo.activations.spline import Spline
 from ..zoo.gnn import GNN
 from ..zoo.symmetry.graphs import ConvOrbits, generators, graph_orbits
 from ..zoo.symmetry.symmetry import is_odd
-from .mlp import Finding, Nonlinear, count_channels
+from .finding import Finding, undecided
+from .mlp import Nonlinear, count_channels
 
 STARTS = 20
 RESIDUAL = 1e-12
@@ -37,9 +38,9 @@ def examine_graph(model: GNN) -> Finding:
             "not representable", (*lines, "so f does not depend on its variable, while the map does."), "positive"
         )
     if model.not_affine is not None:
-        return Finding("undecided", (f"no argument is known for {model.not_affine}, which is not affine",), "unknown")
+        return undecided(f"{model.not_affine}, which is not affine")
     if model.hparams["weights"] == "fixed":
-        return Finding("undecided", ("no argument is known for these fixed weights",), "unknown")
+        return undecided("these fixed weights")
     if phi.bounded:
         lines = (f"|phi| is bounded for {phi.name}, and with it f, while S/sqrt(b) is not.",)
         return Finding("not representable", lines, "unknown")
@@ -55,7 +56,7 @@ def examine_graph(model: GNN) -> Finding:
     if one_channel and not straight:
         return _one_feature(model, phi)
     if not straight and phi.odd_slope is None:
-        return Finding("undecided", (f"no argument is known for {phi.name} on graphs",), "unknown")
+        return undecided(f"{phi.name} on graphs")
     scalars = hop_weights(model, ties)
     if scalars is None:
         return Finding("undecided", ("no weights of the hops were found that give (1, ..., 1)/sqrt(b)",), "unknown")
@@ -76,7 +77,7 @@ def _one_feature(model: GNN, phi: Nonlinear) -> Finding:
     """All features of a node are one: the kinks or squares of all nodes have one sign."""
     curved = phi.slope is not None or (phi.polynomial is not None and len(phi.polynomial) == 3)
     if len(model.hidden) > 1 or not curved:
-        return Finding("undecided", (f"no argument is known for {phi.name} with one feature a node",), "unknown")
+        return undecided(f"{phi.name} with one feature a node")
     what = "The kinks of all nodes bend" if phi.slope is not None else "The squares of all nodes curve"
     lines = (
         "All features of a node are one: f = A sum_i rho_i phi(z_i) + d, with rho_i >= 0 and z_i affine in x.",

@@ -16,7 +16,8 @@ from ..errors import InputError
 from ..maps import BlockMap, Stable
 from ..zoo.mlp import MLP
 from ..zoo.symmetry.symmetry import moves, network_group
-from .mlp import Architecture, Finding, examine
+from .finding import Finding, undecided
+from .mlp import Architecture, examine
 from .witnesses import axis_sizes
 
 
@@ -66,4 +67,4 @@ def _read_one(model: MLP, block_map: BlockMap) -> bool:
 
 
 def _no_argument() -> Finding:
-    return Finding("undecided", ("no argument is known for this symmetry and decimation",), "unknown")
+    return undecided("this symmetry and decimation")

@@ -11,8 +11,9 @@ from torch import Tensor
 from ..errors import InputError
 from ..maps import BlockMap
 from ..zoo.mlp import MLP
-from .mlp import Architecture, Finding
-from .witnesses import axis_sizes, impossible, simple_blocks
+from .finding import Finding, impossible, undecided
+from .mlp import Architecture
+from .witnesses import axis_sizes, simple_blocks
 
 MONOTONE = ("tanh",)  # strictly, beside straight lines and leaky relus of positive slope
 Weights = list[tuple[Tensor, Tensor]]
@@ -48,7 +49,7 @@ def examine_majority(model: MLP, block_map: BlockMap) -> Finding:
                 "phi(S + 1) - phi(S - 1) is flat on both sides, for every slope of phi but 1.",
             )
             return Finding("representable", lines, "attained")
-    return Finding("undecided", (f"no argument is known for {architecture} and the majority",), "unknown")
+    return undecided(f"{architecture} and the majority")
 
 
 def _one_kink(architecture: Architecture) -> bool:

@@ -15,8 +15,9 @@ from ..errors import InputError
 from ..maps import BlockMap
 from ..zoo.mlp import MLP
 from ..zoo.symmetry.symmetry import network_group
-from .mlp import Architecture, Finding, Nonlinear
-from .witnesses import axis_sizes, impossible
+from .finding import Finding, impossible, undecided
+from .mlp import Architecture, Nonlinear, set_weights
+from .witnesses import axis_sizes
 
 SMOOTH = ("tanh", "gelu")  # beside polynomials
 
@@ -41,7 +42,7 @@ def examine_maximum(model: MLP, block_map: BlockMap) -> Finding:
             "The maximum of t u and of -t u does not grow alike: t and 0 for u = (1, 0, ..., 0).",
         )
     if phi.slope is None or architecture.fixed_weights:
-        return Finding("undecided", (f"no argument is known for {phi.name} and the maximum",), "unknown")
+        return undecided(f"{phi.name} and the maximum")
     if architecture.depth == 1 and b > 2:
         return impossible(
             "With one hidden layer f bends along whole hyperplanes only: the units that bend on one of them either cancel",
@@ -101,12 +102,10 @@ def _tournament(architecture: Architecture, model: MLP, block_map: BlockMap) -> 
     scale, shift = _scale_and_shift(block_map, model.block_size)
     matrices.append((reads[0] * scale)[None])
     try:
-        for linear, matrix in zip(model.affine_layers(), matrices, strict=True):
-            linear.weight.fill(matrix)
-            if linear.bias is not None:
-                linear.bias.fill(torch.zeros(linear.bias.shape, dtype=torch.float64))
-        assert linear.bias is not None  # without one, f is 0 at 0, which was seen before
-        linear.bias.fill(torch.full(linear.bias.shape, shift, dtype=torch.float64))
+        set_weights(model, matrices)
+        *_, last = model.affine_layers()
+        assert last.bias is not None  # without one, f is 0 at 0, which was seen before
+        last.bias.fill(torch.full(last.bias.shape, shift, dtype=torch.float64))
     except InputError:  # the symmetry ties these weights otherwise
         return _no_argument(architecture.symmetry)
     lines = (
@@ -157,4 +156,4 @@ def _scale_and_shift(block_map: BlockMap, block_size: int) -> tuple[float, float
 
 
 def _no_argument(what: str) -> Finding:
-    return Finding("undecided", (f"no argument is known for {what} and the maximum",), "unknown")
+    return undecided(f"{what} and the maximum")

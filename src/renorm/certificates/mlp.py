@@ -21,6 +21,7 @@ from ..zoo.activations.spline import Spline
 from ..zoo.mlp import MLP
 from ..zoo.symmetry.orbits import GroupElement, Orbits, SignedPermutation, orbits
 from ..zoo.symmetry.symmetry import moves, network_group, orbits_of
+from .finding import Finding, undecided
 
 SMALL = 2.0**-10
 
@@ -215,15 +216,6 @@ class Architecture:
         return ", ".join([f"MLP {shape}", phi.name + detail, self.symmetry, *notes])
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Outcome of the arguments: verdict, derivation and infimum, see :class:`renorm.certificates.certificate.Certificate`."""
-
-    verdict: str
-    derivation: tuple[str, ...]
-    infimum: str
-
-
 def examine(architecture: Architecture, model: MLP) -> Finding:
     """Find weights, which are stored in ``model``, or a reason why there are none, or neither."""
     phi = architecture.nonlinear
@@ -250,7 +242,7 @@ def _no_argument(architecture: Architecture) -> Finding:
     what = f"{architecture.nonlinear.name} with {architecture.width} units"
     if any(carriers.pair is None for carriers in architecture.carriers):
         what += f" under {architecture.symmetry}"
-    return Finding("undecided", (f"no argument is known for {what}",), "unknown")
+    return undecided(what)
 
 
 # ---- representable ---------------------------------------------------------------------------------------------------
@@ -270,7 +262,7 @@ def _through_identity(architecture: Architecture, model: MLP) -> Finding:
         assert architecture.nonlinear.polynomial is not None
         constant, gain = architecture.nonlinear.polynomial
     if constant:
-        return Finding("undecided", ("no argument is known for activations that are not 0 at 0",), "unknown")
+        return undecided("activations that are not 0 at 0")
     # where the symmetry takes a unit to another with the opposite sign, they carry opposite numbers
     signs = [torch.from_numpy(carriers.sign).double() for carriers in architecture.carriers]
     counts = [int(sign.abs().sum()) for sign in signs]
@@ -365,7 +357,7 @@ def _fixed_weights(architecture: Architecture, model: MLP) -> Finding:
     """Splines on random directions: straight lines of the right slopes, where the directions span that of the sum."""
     first = model.activations[0]
     if architecture.depth > 1 or architecture.nonlinear.trained_spline != "affine" or not isinstance(first, Spline):
-        return Finding("undecided", ("no argument is known for these fixed weights",), "unknown")
+        return undecided("these fixed weights")
     (weight, bias), (out, out_bias) = ((w[0].detach(), None if c is None else c[0].detach()) for w, c in model.dense())
     orbits = first.units
     count = first.theta.shape[1]
@@ -434,7 +426,7 @@ def _one_channel(architecture: Architecture) -> Finding:
             degree = (len(phi.polynomial) - 1) ** architecture.depth
             lines.append(f"f is a polynomial of degree {degree} in w.x, or constant: never linear.")
             return Finding("not representable", tuple(lines), _infimum(architecture))
-        return Finding("undecided", (f"no argument is known for {phi.name} with one channel",), "unknown")
+        return undecided(f"{phi.name} with one channel")
     if phi.slope is not None and architecture.is_single_channel and architecture.depth == 1:
         lines += _one_kink(phi.slope)
     elif not lines:

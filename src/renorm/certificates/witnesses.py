@@ -16,16 +16,11 @@ from ..maps import BlockMap
 from ..zoo.mlp import MLP
 from ..zoo.symmetry.orbits import Orbits
 from ..zoo.symmetry.symmetry import moves, network_group, orbits_of
-from .mlp import Finding
+from .finding import Finding, impossible
 
 SIMPLE = (0.0, 1.0, -1.0, 2.0)  # values of variables, of which a witness is easily read
 MOST_BLOCKS = 4096
 DIFFERENT = 1e-9
-
-
-def impossible(*lines: str, infimum: str = "unknown") -> Finding:
-    """The finding that there are no weights."""
-    return Finding("not representable", lines, infimum)
 
 
 def axis_sizes(model: MLP) -> list[int]:

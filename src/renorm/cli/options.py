@@ -122,7 +122,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a ValueError, which the command line prints as its one line."""
-        raise InputError(f"{message}", f"see '{self.prog} --help'")
+        raise InputError(message, f"see '{self.prog} --help'")
 
 
 def joined(words: Sequence[str]) -> list[str]:

@@ -126,7 +126,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     """``renorm zoo train``."""
     if arguments.all == bool(arguments.names):
         given = f"names={' '.join(arguments.names)!r} beside --all" if arguments.all else "neither names nor --all"
-        raise InputError(f"{given}", "renorm zoo train NAME ..., or renorm zoo train --all")
+        raise InputError(given, "renorm zoo train NAME ..., or renorm zoo train --all")
     if arguments.in_place and arguments.out is not None:
         raise InputError(f"out={arguments.out!r} contradicts --in_place", "one of the two")
     from ..pretrained.retrain import retrain
