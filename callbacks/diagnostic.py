@@ -175,11 +175,6 @@ def read_laws(texts: list[str] | str | None) -> list[laws.Law] | None:
     return None if texts is None else [laws.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
 
 
-def has_variance(law: laws.Law) -> bool:
-    """Whether the variance of a law is finite."""
-    return bool(law.cumulants(2).isfinite().all())
-
-
 def trained_with_variance(data: BlockData) -> list[laws.Law]:
     """Those laws trained on that have a variance."""
-    return [law for law in data.train_laws if isinstance(law, laws.Law) and has_variance(law)]
+    return [law for law in data.train_laws if isinstance(law, laws.Law) and law.has_variance]

@@ -211,9 +211,7 @@ def flow_scalars(tag: str, flow: RGFlowResult, suffix: str, distances: list[str]
 
 def how_measured(data: BlockData) -> tuple[Basis, int] | None:
     """The map's basis, and how many nodes the spectrum is measured with; None for a map without one, or large blocks."""
-    basis = None if data.map is None else data.map.basis
-    nodes = None if basis is None else basis.nodes_for(data.block_size)
-    return None if basis is None or nodes is None else (basis, nodes)
+    return None if data.map is None else data.map.measured_in(data.block_size)
 
 
 def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:

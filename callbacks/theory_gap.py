@@ -18,7 +18,7 @@ from ..datamodules.blocks import BlockData
 from ..errors import InputError
 from ..limits import check_samples
 from ..training.stack import StackedModel
-from .diagnostic import Diagnostic, has_variance, read_laws, trained_with_variance
+from .diagnostic import Diagnostic, read_laws, trained_with_variance
 from .figures import shorten, verbatim
 from .layer_cumulants import ORDER, sampled_cumulants
 from .tables import mean_and_quantiles
@@ -76,7 +76,7 @@ class TheoryGap(Diagnostic):
             raise InputError(f"closure={closure} is out of range", "2 to 4")
         self.laws = read_laws(laws)
         for law in self.laws or []:
-            if not has_variance(law):
+            if not law.has_variance:
                 raise InputError(f"laws={str(law)!r} has no variance", "laws with one")
         self.method = method
         self.closure = closure

@@ -94,7 +94,7 @@ def rg_flow(
     (wasserstein, middles), (exact_wasserstein, exact_middles) = (
         torch.stack(found, dim=1) for found in (gaps, exact_gaps)
     )
-    if not _has_variance(fixed_law):
+    if fixed_law is None or not fixed_law.has_variance:
         wasserstein, exact_wasserstein = (
             torch.full_like(found, torch.nan) for found in (wasserstein, exact_wasserstein)
         )
@@ -136,10 +136,6 @@ def flow_samples(
 def middle_of(n: int) -> slice:
     """The ordered values of a sample between the levels of 1% and 99%."""
     return slice(math.floor(MIDDLE[0] * n), math.ceil(MIDDLE[1] * n))
-
-
-def _has_variance(law: Law | None) -> bool:
-    return law is not None and bool(law.cumulants(2)[1].isfinite())
 
 
 def _fixed_quantiles(sample: Tensor, law: Law | None) -> Tensor:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checks import check_at_least
 from ..errors import InputError
+
+Rule = Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 MOST_POINTS = 2**17
 MEASURED_NODES, FEWEST_NODES = 32, 8  # of a learned map, in small blocks and in larger ones
@@ -39,9 +43,9 @@ class Basis(ABC):
     def polynomials(self, x: Tensor, order: int) -> Tensor:
         """The polynomials of orders 0 to ``order`` at ``x``, shape ``(order + 1, ...)``."""
 
-    @abstractmethod
     def norms(self, order: int) -> Tensor:
-        """Means of their squares under the fixed point, shape ``(order + 1,)``, float64."""
+        """Means of their squares under the fixed point, shape ``(order + 1,)``, float64; 1 for orthonormal polynomials."""
+        return torch.ones(order + 1, dtype=torch.float64)
 
     @abstractmethod
     def rule(self, nodes: int) -> tuple[Tensor, Tensor]:
@@ -54,15 +58,13 @@ class Basis(ABC):
             InputError: for more than 131072 blocks.
         """
         check_at_least("block_size", block_size, 2)
-        if not 1 <= nodes <= self.most_nodes(block_size):
-            raise InputError(
-                f"nodes={nodes} is out of range; allowed for block_size={block_size}: 1 to {self.most_nodes(block_size)}"
-            )
+        most = self.most_nodes(block_size)
+        if not 1 <= nodes <= most:
+            raise InputError(f"nodes={nodes} is out of range; allowed for block_size={block_size}: 1 to {most}")
         return self._blocks(block_size, nodes)
 
     def _blocks(self, block_size: int, nodes: int) -> tuple[Tensor, Tensor]:
-        x, weight = self.rule(nodes)
-        return torch.cartesian_prod(*[x] * block_size), torch.cartesian_prod(*[weight] * block_size).prod(dim=1)
+        return _product(*self.rule(nodes), block_size)
 
     def points(self, block_size: int, nodes: int) -> int:
         """How many blocks :meth:`quadrature` has."""
@@ -73,12 +75,22 @@ class Basis(ABC):
         nodes = self.most_nodes(block_size)
         return None if nodes < FEWEST_NODES else min(nodes, MEASURED_NODES if block_size < 4 else FEWEST_NODES)
 
-    def most_nodes(self, block_size: int, limit: int = MOST_POINTS) -> int:
-        """The largest number of nodes for at most ``limit`` blocks; 0 where one node is too many."""
+    def most_nodes(self, block_size: int) -> int:
+        """The largest number of nodes for at most 131072 blocks; 0 where one node is too many."""
         most = 0
-        while most < self.most_of_rule and self.points(block_size, most + 1) <= limit:
+        while most < self.most_of_rule and self.points(block_size, most + 1) <= MOST_POINTS:
             most += 1
         return most
+
+
+def _gauss(rule: Rule, nodes: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of one of numpy's rules, of which the weights are made to sum to 1."""
+    x, weight = map(torch.from_numpy, rule(nodes))
+    return x, weight / weight.sum()
+
+
+def _product(x: Tensor, weight: Tensor, block_size: int) -> tuple[Tensor, Tensor]:
+    return torch.cartesian_prod(*[x] * block_size), torch.cartesian_prod(*[weight] * block_size).prod(dim=1)
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,7 @@ class Hermite(Basis):
 
     def rule(self, nodes: int) -> tuple[Tensor, Tensor]:
         """Gauss and Hermite's."""
-        x, weight = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(nodes))
-        return x, weight / weight.sum()
+        return _gauss(np.polynomial.hermite_e.hermegauss, nodes)
 
 
 @dataclass(frozen=True)
@@ -153,20 +164,14 @@ class Laguerre(Basis):
             values.append(((2 * n + 1 - u) * values[-1] - n * values[-2]) / (n + 1))
         return torch.stack(values[: order + 1])
 
-    def norms(self, order: int) -> Tensor:
-        """All 1."""
-        return torch.ones(order + 1, dtype=torch.float64)
-
     def rule(self, nodes: int) -> tuple[Tensor, Tensor]:
         """Gauss and Laguerre's, in x."""
-        u, weight = map(torch.from_numpy, np.polynomial.laguerre.laggauss(nodes))
-        return self.from_u(u), weight / weight.sum()
+        u, weight = _gauss(np.polynomial.laguerre.laggauss, nodes)
+        return self.from_u(u), weight
 
     def _blocks(self, block_size: int, nodes: int) -> tuple[Tensor, Tensor]:
-        u, weight = map(torch.from_numpy, np.polynomial.laguerre.laggauss(nodes))
-        gaps = torch.cartesian_prod(*[u] * block_size) / torch.arange(block_size, 0, -1)
-        ordered = self.from_u(gaps.cumsum(dim=1))
-        weights = torch.cartesian_prod(*[weight / weight.sum()] * block_size).prod(dim=1)
+        exponentials, weights = _product(*_gauss(np.polynomial.laguerre.laggauss, nodes), block_size)
+        ordered = self.from_u((exponentials / torch.arange(block_size, 0, -1)).cumsum(dim=1))
         orders = list(itertools.permutations(range(block_size)))
         return torch.cat([ordered[:, order] for order in orders]), weights.repeat(len(orders)) / len(orders)
 

@@ -99,6 +99,11 @@ class BlockMap(Expression):
         """Exact eigenvalues of the linearised step at its fixed point, orders 0 to ``order``, float64; None where unknown."""
         return None
 
+    def measured_in(self, block_size: int) -> tuple[Basis, int] | None:
+        """The basis of a learned map's spectrum, and how many nodes; None without a basis, or where blocks are too large."""
+        nodes = None if self.basis is None else self.basis.nodes_for(block_size)
+        return None if self.basis is None or nodes is None else (self.basis, nodes)
+
     def fixed_point(self, block_size: int) -> Law | None:
         """A law that the step reproduces; None where none is known."""
         return None

@@ -227,6 +227,17 @@ class Law(Source):
         known = [to_float(kappa) for kappa in self.exact_cumulants(order)]
         return torch.tensor(known + [math.nan] * (order - len(known)), dtype=torch.float64)
 
+    @property
+    def has_variance(self) -> bool:
+        """Whether the variance, and with it the mean, is finite.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("student_t(df=3)").has_variance, laws.parse("cauchy()").has_variance
+            (True, False)
+        """
+        return bool(self.cumulants(2).isfinite().all())
+
     def standardised(self) -> Law:
         r"""The law of :math:`(X - \kappa_1) / \sqrt{\kappa_2}`.
 

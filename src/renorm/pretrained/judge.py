@@ -126,10 +126,10 @@ def spectrum_of(model: StackedModel, block_map: BlockMap) -> dict[str, Any] | No
     They are measured in the map's basis: None for a map without one, and for blocks too large for it. Normalisation makes the
     row of order 0 :math:`(b, 0, \dots, 0)`: its eigenvalue ``b`` is everyone's, and left out.
     """
-    nodes = None if block_map.basis is None else block_map.basis.nodes_for(model.block_size)
-    if block_map.basis is None or nodes is None:
+    if (measured := block_map.measured_in(model.block_size)) is None:
         return None
-    spectrum = rg_spectrum(model.double_copy(), SPECTRUM_ORDER, nodes, block_map.basis)[:, 1:, 1:]
+    basis, nodes = measured
+    spectrum = rg_spectrum(model.double_copy(), SPECTRUM_ORDER, nodes, basis)[:, 1:, 1:]
     exact = block_map.spectrum(SPECTRUM_ORDER, model.block_size)
     known = {} if exact is None else {"exact": exact[1 : 1 + spectrum.shape[1]].tolist()}
     return {"eigenvalues": eigenvalues(spectrum).tolist()} | known
