@@ -341,3 +341,18 @@ def test_a_data_module_that_lacks_what_callbacks_ask() -> None:
 
     with pytest.raises(ValueError, match=r"Generalization has datamodule Bare without .*laws"):
         quiet_trainer(3, callbacks=[Generalization()], limit_val_batches=1.0).validate(MLP(), datamodule=Bare())
+
+
+def test_the_command_says_what_a_data_module_lacks(tmp_path: Path, renorm: Run) -> None:
+    """One line, also where it has no settings and no number of steps, which the trainer's are held against."""
+    (tmp_path / "bare_of_a_test.py").write_text(
+        "from lightning.pytorch import LightningDataModule\n\n\n"
+        "class Bare(LightningDataModule):\n    def val_dataloader(self):\n        return []\n"
+    )
+    words = ["fit", "--config", "mlp_relu_free", "--data", "Bare", "--import", "bare_of_a_test.py"]
+    done = renorm(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "datamodule Bare without block_size, " in line
+    assert "laws" in line
+    assert not (tmp_path / "runs").exists()

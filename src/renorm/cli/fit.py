@@ -399,9 +399,10 @@ class RenormCLI(LightningCLI):
     def _settings(self) -> dict[str, Any]:
         """Model and data as plain settings."""
         config = self.config[self.command]
-        sections = Namespace(model=config.model, data=config.data)  # type: ignore[no-untyped-call]
+        # a data module of one's own may have no settings, and then no section
+        sections = Namespace(**{key: config[key] for key in ("model", "data") if key in config})  # type: ignore[no-untyped-call]
         dumped = self._parser(self.command).dump(sections, format="json", skip_unset=False, skip_validation=True)
-        settings: dict[str, Any] = json.loads(dumped)
+        settings: dict[str, Any] = {"data": {}} | json.loads(dumped)
         return settings
 
     def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
