@@ -14,9 +14,11 @@ from ..kstatistics import check_order
 from .closure import MAX_ORDER, ActivatedLaw
 from .edgeworth_law import EdgeworthLaw
 from .exact import exact, in_fractions
+from .grid import NODES
+from .memory import check_tensors
 from .network import Network, read_network
 from .plane import has_straight_kinks, quadrature
-from .tensors import BlockLaw, TensorLaw, VectorLaw, law_of_block
+from .tensors import BlockLaw, VectorLaw, WithinNodes, law_of_block
 
 CLOSURES = ("edgeworth", "gaussian", "independent_nodes")
 PLACES = ("auto", "layers", "input")
@@ -216,40 +218,52 @@ def _layers(
         if method == "independent_nodes":
             raise InputError("closed_at='input' keeps nodes dependent; allowed with 'independent_nodes': layers")
         return quadrature(network, EdgeworthLaw.of(law, kept), order)
-    return layerwise(network, law, kept, method == "independent_nodes")
+    return layerwise(network, law, kept, method == "independent_nodes", order)
 
 
-def layerwise(network: Network, law: Any, closure: int, independent: bool = False) -> dict[str, VectorLaw]:
+def layerwise(
+    network: Network, law: Any, closure: int, independent: bool = False, order: int = MAX_ORDER
+) -> dict[str, VectorLaw]:
     """Close the law of the pre-activations at every layer.
+
+    Tensors are computed to the order that is asked for, and above it when they are asked for after all.
 
     Args:
         network: the members.
         law: law of the variables.
         closure: highest order that is kept.
         independent: whether nodes of a graph are taken to be independent of each other, too.
+        order: highest order that is computed here.
+
+    Raises:
+        InputError: where the tensors do not fit into memory, before anything is computed.
     """
+    check_tensors(_tensors_kept(network, closure, order), network.members)
     kappas = law_of_block(law, network.block_size, MAX_ORDER).kappas.to(network.device)
     pre: VectorLaw = BlockLaw(kappas, *network.affine[0])
     found: dict[str, VectorLaw] = {}
     for layer, nonlinearity in enumerate(network.nonlinear):
         # what is within a node follows from what is within a node: to part the nodes after the activation is enough
-        act: ActivatedLaw | TensorLaw = ActivatedLaw(pre, nonlinearity, closure)
+        act: VectorLaw = ActivatedLaw(pre, nonlinearity, closure)
         if independent:
-            pre, act = without_cross_nodes(pre, network.nodes), without_cross_nodes(act, network.nodes)
+            pre, act = WithinNodes(pre, network.nodes), WithinNodes(act, network.nodes)
         found |= {f"pre{layer}": pre, f"act{layer}": act}
         pre = act.affine(*network.affine[layer + 1])
+        for n in range(1, order + 1):
+            pre.cumulants(n)  # now, with the weights as they are now
     return found | {"out": pre}
 
 
-def without_cross_nodes(layer: VectorLaw, nodes: int) -> TensorLaw:
-    """The same cumulants within every node, and none between nodes; units are ``(feature, node)`` pairs."""
-    tensors = [layer.cumulants(1)]
-    for n in range(2, MAX_ORDER + 1):
-        tensor = layer.cumulants(n)
-        node = torch.arange(layer.units, device=tensor.device) % nodes
-        same = torch.ones([1] * n, dtype=torch.bool, device=tensor.device)
-        for axis in range(1, n):
-            one, other = (node.view([-1 if a == at else 1 for a in range(n)]) for at in (0, axis))
-            same = same & (one == other)
-        tensors.append(torch.where(same, tensor, 0.0))
-    return TensorLaw(tensors)
+def _tensors_kept(network: Network, closure: int, order: int) -> list[tuple[int, int]]:
+    """Units and order of the largest tensor of every layer that :func:`layerwise` computes and keeps."""
+    before_last = max(order, closure)
+    kept = [(network.affine[-1][0].shape[1], order)]
+    for layer, nonlinearity in enumerate(network.nonlinear):
+        units = network.affine[layer][0].shape[1]
+        highest = order if layer == network.depth - 1 else before_last
+        # a grid goes to the next layer's units at once
+        on_grid = layer == 0 and network.block_size in NODES and nonlinearity.polynomial() is None
+        kept.append((units, min(highest, 2) if on_grid else highest))
+        if layer:
+            kept.append((units, before_last))
+    return kept
