@@ -9,16 +9,18 @@ from .joint import JointSums, joint_kstat, joint_sums, merge_joint
 from .kstatistics import kstat, kstat_stderr
 from .metrics import CumulantResult, Cumulants, JointCumulants
 from .moments import cumulants_to_moments, moments_to_cumulants
-from .propagation import Propagation, law_of_block, law_of_data, propagate
+from .propagation import GaussianInput, MixtureInput, Propagation, law_of_block, law_of_data, propagate
 from .rg import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
 from .summaries import PowerSums, merge, power_sums
 
 __all__ = [
     "CumulantResult",
     "Cumulants",
+    "GaussianInput",
     "Interval",
     "JointCumulants",
     "JointSums",
+    "MixtureInput",
     "PowerSums",
     "Propagation",
     "RGFlowResult",
