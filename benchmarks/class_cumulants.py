@@ -250,10 +250,12 @@ def draw_xor(task: Task, found: Mapping[str, Any]) -> Figure:
     orders = found["orders"]
     right.bar(range(len(orders)), [one["cross_entropy"] for one in orders.values()], color="0.7")
     for kind in ("Gaussian", "data"):
-        right.axhline(
-            found["scores"][kind]["cross_entropy"], color=COLOURS[kind], label=f"measured, {kind} inputs"
-        )
-    right.set_xticks(range(len(orders)), [name.replace("order", "to order").replace("its two ", "its two\n") for name in orders], fontsize="small")
+        right.axhline(found["scores"][kind]["cross_entropy"], color=COLOURS[kind], label=f"measured, {kind} inputs")
+    right.set_xticks(
+        range(len(orders)),
+        [name.replace("order", "to order").replace("its two ", "its two\n") for name in orders],
+        fontsize="small",
+    )
     right.set(ylabel="cross-entropy", title="predicted from the inputs' cumulants")
     right.legend(fontsize="small")
     return figure

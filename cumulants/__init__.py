@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from .kstatistics import kstat, kstat_stderr
     from .metrics import CumulantResult, Cumulants, JointCumulants
     from .moments import cumulants_to_moments, moments_to_cumulants
-    from .propagation import Propagation, law_of_block, law_of_data, propagate
+    from .propagation import GaussianInput, MixtureInput, Propagation, law_of_block, law_of_data, propagate
     from .rg import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
     from .summaries import PowerSums, merge, power_sums
 
 __all__ = [
     "CumulantResult",
     "Cumulants",
+    "GaussianInput",
     "Interval",
     "JointCumulants",
     "JointSums",
+    "MixtureInput",
     "PowerSums",
     "Propagation",
     "RGFlowResult",
@@ -62,7 +64,7 @@ _MODULES = {
     "kstatistics": ("kstat", "kstat_stderr"),
     "metrics": ("CumulantResult", "Cumulants", "JointCumulants"),
     "moments": ("cumulants_to_moments", "moments_to_cumulants"),
-    "propagation": ("Propagation", "law_of_block", "law_of_data", "propagate"),
+    "propagation": ("GaussianInput", "MixtureInput", "Propagation", "law_of_block", "law_of_data", "propagate"),
     "rg": ("RGFlowResult", "eigenvalues", "map_spectrum", "rg_flow", "rg_spectrum"),
     "summaries": ("PowerSums", "merge", "power_sums"),
 }
