@@ -8,12 +8,35 @@ from collections.abc import Sequence
 from ...errors import InputError
 from ...limits import memory, readable
 from ..joint import check_entries
+from .grid import NODES
+from .network import Network
 
 NUMBER = 8  # bytes of float64
 WORKING = 4  # copies of the largest tensor while its diagrams are summed
 WORTH_SAYING = 2.0**30  # bytes
 
 log = logging.getLogger("renorm")
+
+
+def tensors_kept(network: Network, closure: int, order: int) -> list[tuple[int, int]]:
+    """Units and order of the largest tensors that a closure at every layer computes and keeps.
+
+    Args:
+        network: the members.
+        closure: highest order of the pre-activations that is used.
+        order: highest order that is asked for.
+    """
+    before_last = max(order, closure)
+    kept = [(network.affine[-1][0].shape[1], order)]
+    for layer, nonlinearity in enumerate(network.nonlinear):
+        units = network.affine[layer][0].shape[1]
+        highest = order if layer == network.depth - 1 else before_last
+        # a grid goes to the next layer's units at once
+        on_grid = layer == 0 and network.block_size in NODES and nonlinearity.polynomial() is None
+        kept.append((units, min(highest, 2) if on_grid else highest))
+        if layer:
+            kept.append((units, before_last))
+    return kept
 
 
 def tensor_memory(tensors: Sequence[tuple[int, int]], members: int = 1) -> float:

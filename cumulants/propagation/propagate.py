@@ -14,10 +14,9 @@ from ..kstatistics import check_order
 from .closure import MAX_ORDER, ActivatedLaw
 from .edgeworth_law import EdgeworthLaw
 from .exact import exact, in_fractions
-from .grid import NODES
 from .inputs import GaussianInput, IdenticalInput, InputLaw, MixtureInput, VectorInput, read_input
 from .layout import View
-from .memory import check_tensors
+from .memory import check_tensors, tensors_kept
 from .mixtures import MixtureLaw
 from .network import Network, read_network
 from .own_module import OwnNetwork, input_shape, read_module
@@ -317,7 +316,7 @@ def layerwise(
     Raises:
         InputError: where the tensors do not fit into memory, before anything is computed.
     """
-    check_tensors(_tensors_kept(network, closure, order), network.members)
+    check_tensors(tensors_kept(network, closure, order), network.members)
     pre = given.through(*network.affine[0], MAX_ORDER)
     found: dict[str, VectorLaw] = {}
     for layer, nonlinearity in enumerate(network.nonlinear):
@@ -330,18 +329,3 @@ def layerwise(
         for n in range(1, order + 1):
             pre.cumulants(n)  # now, with the weights as they are now
     return found | {"out": pre}
-
-
-def _tensors_kept(network: Network, closure: int, order: int) -> list[tuple[int, int]]:
-    """Units and order of the largest tensor of every layer that :func:`layerwise` computes and keeps."""
-    before_last = max(order, closure)
-    kept = [(network.affine[-1][0].shape[1], order)]
-    for layer, nonlinearity in enumerate(network.nonlinear):
-        units = network.affine[layer][0].shape[1]
-        highest = order if layer == network.depth - 1 else before_last
-        # a grid goes to the next layer's units at once
-        on_grid = layer == 0 and network.block_size in NODES and nonlinearity.polynomial() is None
-        kept.append((units, min(highest, 2) if on_grid else highest))
-        if layer:
-            kept.append((units, before_last))
-    return kept

@@ -7,11 +7,15 @@ import logging
 import pytest
 import torch
 
+from renorm.bench.memory import step_memory
 from renorm.cumulants import propagate
 from renorm.cumulants.propagation import gaussian, memory
 from renorm.cumulants.propagation.memory import check_tensors, tensor_memory
+from renorm.cumulants.propagation.network import Network, Nonlinearity
+from renorm.cumulants.propagation.propagate import layerwise
 from renorm.cumulants.propagation.tensors import BlockLaw
-from renorm.zoo import GNN, MLP
+from renorm.datamodules import laws
+from renorm.zoo import GNN, MLP, activations
 
 WIDE = 120  # whose fourth cumulants are more than a tensor may have
 
@@ -34,6 +38,19 @@ def test_two_orders_need_no_tensor_of_four() -> None:
         found = propagate(model, "gaussian()", order=2, closure=2, method=method)
         assert found["act1"].marginal(2).shape == (1, WIDE)
         assert (found["out"].marginal(2) > 0).all()
+
+
+def test_an_image_classifier_holds_little() -> None:
+    """784-100-100-10: what the tensors hold at once is counted to the byte, and is the same at each call."""
+    generator = torch.Generator().manual_seed(0)
+    affine = [
+        (torch.randn(1, out, into, generator=generator, dtype=torch.float64) / into**0.5, torch.zeros(1, out).double())
+        for into, out in ((784, 100), (100, 100), (100, 10))
+    ]
+    relu = Nonlinearity(activations.find("relu")(1, torch.zeros(1, dtype=torch.long)))
+    network, law = Network(affine, [relu, relu]), laws.parse("uniform()")
+    assert step_memory(lambda: layerwise(network, law, 2, order=2)) < 50 * 2**20
+    assert layerwise(network, law, 2, order=2)["out"].cumulants(2).shape == (1, 10, 10)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
