@@ -9,7 +9,7 @@ from .joint import JointSums, joint_kstat, joint_sums, merge_joint
 from .kstatistics import kstat, kstat_stderr
 from .metrics import CumulantResult, Cumulants, JointCumulants
 from .moments import cumulants_to_moments, moments_to_cumulants
-from .propagation import GaussianInput, MixtureInput, Propagation, law_of_block, law_of_data, propagate
+from .propagation import GaussianInput, MixtureInput, Propagation, Residual, law_of_block, law_of_data, propagate
 from .rg import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
 from .summaries import PowerSums, merge, power_sums
 
@@ -24,6 +24,7 @@ __all__ = [
     "PowerSums",
     "Propagation",
     "RGFlowResult",
+    "Residual",
     "clt_eigenvalues",
     "clt_fixed_point",
     "clt_flow",
