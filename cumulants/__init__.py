@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .kstatistics import kstat, kstat_stderr
     from .metrics import CumulantResult, Cumulants, JointCumulants
     from .moments import cumulants_to_moments, moments_to_cumulants
-    from .propagation import GaussianInput, MixtureInput, Propagation, law_of_block, law_of_data, propagate
+    from .propagation import GaussianInput, MixtureInput, Propagation, Residual, law_of_block, law_of_data, propagate
     from .rg import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
     from .summaries import PowerSums, merge, power_sums
 
@@ -32,6 +32,7 @@ __all__ = [
     "PowerSums",
     "Propagation",
     "RGFlowResult",
+    "Residual",
     "clt_eigenvalues",
     "clt_fixed_point",
     "clt_flow",
@@ -64,7 +65,15 @@ _MODULES = {
     "kstatistics": ("kstat", "kstat_stderr"),
     "metrics": ("CumulantResult", "Cumulants", "JointCumulants"),
     "moments": ("cumulants_to_moments", "moments_to_cumulants"),
-    "propagation": ("GaussianInput", "MixtureInput", "Propagation", "law_of_block", "law_of_data", "propagate"),
+    "propagation": (
+        "GaussianInput",
+        "MixtureInput",
+        "Propagation",
+        "Residual",
+        "law_of_block",
+        "law_of_data",
+        "propagate",
+    ),
     "rg": ("RGFlowResult", "eigenvalues", "map_spectrum", "rg_flow", "rg_spectrum"),
     "summaries": ("PowerSums", "merge", "power_sums"),
 }

@@ -2,6 +2,7 @@
 
 from .inputs import GaussianInput, MixtureInput
 from .propagate import Gap, Propagation, propagate
+from .residual import Residual
 from .tensors import VectorLaw, law_of_block, law_of_data
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "GaussianInput",
     "MixtureInput",
     "Propagation",
+    "Residual",
     "VectorLaw",
     "law_of_block",
     "law_of_data",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -21,8 +21,9 @@ SMOOTH = 1e-12  # of the function's size: what a smooth function may miss it by
 ROUNDING = 2.0**-48  # of an argument, with what interpolation makes of it
 NARROW = 2.0**-12  # an interval narrower than this is not smooth because of a break
 NARROWEST = 2.0**-47
+PARTS = 16  # that an interval is split into
 MOST_BREAKS = 64
-MOST_INTERVALS = 2**13
+MOST_INTERVALS = 2**15
 PLACED = 1e-9  # a break is found to this many of its size, or better
 MAX_DEGREE = 4  # of polynomials that are recognised
 EXACT = 1e-13  # of the function's size: what a polynomial may miss it by
@@ -45,8 +46,8 @@ class Pieces(NamedTuple):
 def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
     """Where a function is not smooth: jumps, kinks, and jumps of the second derivative.
 
-    Intervals are halved until a polynomial of degree 11 meets the function on them. Those that remain narrow hold a break,
-    which is taken to be the shortest decimal number among them.
+    Intervals are split until a polynomial of degree 11 meets the function on them. Narrow ones on which none does hold a break,
+    which is taken to be the shortest decimal number on the narrowest.
 
     Args:
         function: numbers ``(P,)`` -> values of one or more units, ``(units, P)``.
@@ -84,9 +85,11 @@ def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
         rough_half = half[rough, 0]
         finer = rough_half > NARROWEST * np.maximum(1.0, np.abs(middle[rough, 0]))
         m, h = middle[rough, 0][finer], rough_half[finer]
-        # the two halves, and one about the middle: no break hides between two intervals
-        parts = [np.stack([m - h, m], 1), np.stack([m, m + h], 1), np.stack([m - h / 2, m + h / 2], 1)]
-        intervals = np.unique(np.concatenate(parts), axis=0)
+        # parts side by side, and others about the points where they meet: no break hides between two
+        places = (np.arange(2 * PARTS - 1) + 1) / PARTS - 1
+        centres = m[:, None] + h[:, None] * places
+        parts = np.stack([centres - h[:, None] / PARTS, centres + h[:, None] / PARTS], axis=-1)
+        intervals = np.unique(parts.reshape(-1, 2), axis=0)
         if len(intervals) > MOST_INTERVALS:
             raise InputError("the function varies too fast to be integrated", "smoother functions")
     return _clusters(suspects)
@@ -176,7 +179,9 @@ def _polynomial(function: Callable[[Tensor], Tensor], low: float, high: float) -
     for degree in range(1, MAX_DEGREE + 1):
         chosen = points[: degree + 1]
         values = function(chosen)
-        exact = [_interpolated(chosen.tolist(), row) for row in values.tolist()]
+        rows = list(map(tuple, values.tolist()))
+        by_row = {row: _interpolated(chosen.tolist(), row) for row in set(rows)}
+        exact = [by_row[row] for row in rows]
         vandermonde = torch.vander(chosen, increasing=True).to(values)
         powers = tests.to(values) ** torch.arange(degree + 1).to(values).unsqueeze(1)
         # as short decimals, where rounding has spoiled them, or with all digits
@@ -203,7 +208,7 @@ def _dyadic(low: float, high: float) -> Tensor:
     return first + step * torch.arange(MAX_DEGREE + 1, dtype=torch.float64)
 
 
-def _interpolated(points: list[float], values: list[float]) -> list[Fraction]:
+def _interpolated(points: Sequence[float], values: Sequence[float]) -> list[Fraction]:
     """Coefficients of the polynomial through the points in fractions, lowest power first, by Newton's formula."""
     x, differences = [Fraction(p) for p in points], [Fraction(v) for v in values]
     for k in range(1, len(x)):

@@ -139,7 +139,12 @@ class Tracer:
             ValueError: for a part that is neither affine nor element-wise, or code that fails.
         """
         with self._watched(), torch.random.fork_rng(devices=[]):
-            found = functional_call(self.model, self.tensors, (Symbol.of(self.input, self),), dict(arguments))
+            try:
+                found = functional_call(self.model, self.tensors, (Symbol.of(self.input, self),), dict(arguments))
+            except InputError:
+                raise
+            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
+                raise UnreadableError(f"{self._where()} cannot be read: {first_line(error)}", ALLOWED) from error
         outputs = [leaf for leaf in tree_flatten(found)[0] if leaf is not None]
         for leaf in outputs:
             if not isinstance(leaf, Symbol):
@@ -219,13 +224,13 @@ class Tracer:
             if to_float:
                 func, args, kwargs = Tensor.double, args[:1], {}
         in_place = name.endswith("_") and not name.endswith("__")
-        if name in ("__setitem__", "copy_") or (in_place and not isinstance(args[0], Symbol)):
+        if name in ("__setitem__", "copy_"):
             raise UnreadableError(f"{where}, which writes into a tensor", "functions that return what they make")
         before = len(self.values)
         found = self.tried(_on_copies(func) if in_place else func, args, kwargs)
         if found is None:
             raise UnreadableError(f"{where}, which is neither affine nor element-wise", ALLOWED)
-        if in_place:
+        if in_place and isinstance(args[0], Symbol) and isinstance(found, Symbol):
             args[0].value = found.value
             return args[0]
         if isinstance(found, Symbol) and found.value.kind == "unit" and len(self.values) > before:
@@ -254,6 +259,8 @@ class Tracer:
             raise UnreadableError(
                 f"{self._where()} makes a decision that depends on the numbers", "one that depends on shapes"
             )
+        if all(example.dtype != torch.bool for example in examples) and self._is_constant(outcome, inputs, examples):
+            return tree_unflatten(examples, outer)
         functions = [functools.partial(_output, outcome, position) for position in range(len(examples))]
         values = [self._classified(inputs, f, e) for f, e in zip(functions, examples, strict=True)]
         if any(value is None for value in values):
@@ -269,6 +276,13 @@ class Tracer:
             raise UnreadableError(
                 f"{self._where()} fails on shape {shapes}: {first_line(error)}", "another shape"
             ) from error
+
+    def _is_constant(self, outcome: Callable[..., Any], inputs: list[Value], examples: list[Tensor]) -> bool:
+        for _ in range(TRIALS):
+            again = tree_flatten(outcome(*self._consistent(inputs)))[0]
+            if not all(torch.equal(a, b) for a, b in zip(examples, again, strict=True)):
+                return False
+        return True
 
     def _consistent(self, inputs: list[Value]) -> list[Tensor]:
         """Numbers that values may have together."""

@@ -43,9 +43,13 @@ class Group:
         return by_row(self.function, z.reshape(len(z), *self.shape)).reshape(len(z), -1)
 
     def on_numbers(self, z: Tensor) -> Tensor:
-        """All units at the same numbers, ``(P,) -> (units, P)``; one row where all units are alike."""
+        """All units at the same numbers, ``(P,) -> (units, P)``."""
+        return self(z.unsqueeze(1).expand(-1, self.units)).mT
+
+    def _on_many(self, z: Tensor) -> Tensor:
+        """The same without derivatives, in one row where all units are alike."""
         if not self._are_alike:
-            return self(z.unsqueeze(1).expand(-1, self.units)).mT
+            return self.on_numbers(z)
         rows = -(-len(z) // self.units)
         filled = torch.nn.functional.pad(z, (0, rows * self.units - len(z)))
         return self(filled.view(rows, self.units)).flatten()[: len(z)].unsqueeze(0)
@@ -59,9 +63,9 @@ class Group:
     @functools.cached_property
     def breaks(self) -> list[float]:
         """Where the function is not smooth, in increasing order."""
-        found = find_breaks(self.on_numbers)
+        found = find_breaks(self._on_many)
         # polynomials on both sides say better where they meet
-        pieces = find_pieces(self.on_numbers, found)
+        pieces = find_pieces(self._on_many, found)
         return found if pieces is None else pieces.breaks.tolist()
 
     @functools.cached_property
