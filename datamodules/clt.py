@@ -112,6 +112,7 @@ class CLTDataModule(LightningDataModule):
         self.eval_samples: dict[Split, int] = {"val": val_samples, "test": test_samples, "predict": test_samples}
         self.eval_batch_size = eval_batch_size
         self.seed = seed
+        self._texts: dict[int, tuple[Source, str]] = {}  # by the law's identity
         # strings in canonical form: what the checkpoint remembers is what the tags say
         # for checkpoints; loggers get them with a prefix: model and data may have seeds that differ
         self.save_hyperparameters(logger=False)
@@ -231,7 +232,7 @@ class CLTDataModule(LightningDataModule):
 
     def _blocks(self, laws: list[Source], rows: int, split: Split, epoch: int, step: int, part: slice) -> Blocks:
         """One batch; row ``i`` comes from law ``i % len(laws)``."""
-        texts = [str(law) for law in laws]
+        texts = [self._text(law) for law in laws]
         drawn = [
             self._drawn(law, len(range(i, rows, len(laws))), stream(self.seed, split, text, epoch, step))
             for i, (law, text) in enumerate(zip(laws, texts, strict=True))
@@ -242,6 +243,14 @@ class CLTDataModule(LightningDataModule):
         else:
             y = interleave([self.map(found) if own is None else own for found, own in drawn], rows)[part]
         return Blocks(x, y, " | ".join(texts))
+
+    def _text(self, law: Source) -> str:
+        """A law's text, written once: at each step that would take as long as drawing."""
+        known, text = self._texts.get(id(law), (None, ""))
+        if known is not law:
+            text = str(law)
+            self._texts[id(law)] = law, text
+        return text
 
     def _drawn(self, law: Source, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """What :meth:`draw` gives, checked: a subclass may have written it."""
