@@ -40,7 +40,9 @@ def error_by_grid_point(
         results: law -> metric -> one number per member.
         metric: the metric to draw.
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.5))
+    # a layout engine takes longer than all the drawing; without a grid the laws stand slanted below
+    figure.subplots_adjust(*((0.11, 0.12) if model.grid_axes else (0.24, 0.3)), 0.97, 0.97)
     axes = figure.add_subplot()
     if model.grid_axes:
         draw_error_lines(axes, model, results, metric)
