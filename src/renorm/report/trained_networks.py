@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from .axes import Setting
 from .experiments import Experiments
+from .figures import FLOOR
 from .held_out import held_out
 from .samples import Sample
-from .seed_statistics import Versions, mean_log, worst
+from .seed_statistics import Versions, mean_log, summary, worst
 from .seeded import SHARED, train_seeds
 
 Over: TypeAlias = Literal["trained", "interpolation", "extrapolation"]
@@ -64,6 +65,18 @@ class TrainedNetworks:
         rate = best if place.rate is None else rates.index(place.rate)
         chosen: Sample = self._raw(name, place, over, step, grid)[rate].ravel()
         return chosen
+
+    def described(self, name: str, place: Setting, over: Over | str) -> dict[str, float]:
+        """Mean log10 of the error with its interval and what seeds say by themselves, and quantiles over members."""
+        logs = np.log10(np.maximum(self.members(name, place, over), FLOOR))
+        low, high = np.quantile(logs, [0.1, 0.9], method="nearest")
+        found = summary(self.log_error(name, place, over), self._settings["seeds"])
+        return found | {"members_q10": float(low), "members_q90": float(high)}
+
+    def by_law(self, name: str, place: Setting) -> dict[str, float]:
+        """Mean log10 of the error on the law of training and on every held-out law."""
+        laws = (place.law, *held_out(place.law).laws)
+        return {law: float(self.log_error(name, place, law)[0]) for law in laws}
 
     def _by_rate(self, name: str, place: Setting, over: str, step: int, grid: int) -> Versions:
         key = (name, place.law, place.scale, over, step, grid)
