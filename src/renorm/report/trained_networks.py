@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -130,3 +130,20 @@ def one_hidden_layer(activation: str, symmetry: str, width: int, reflected: bool
     """
     arguments = {"width": width}
     return {"model": f"mlp_{activation}_{symmetry}", "arguments": arguments, "reflected": reflected}
+
+
+def perceptrons(
+    activations: Sequence[str], symmetries: Sequence[str], widths: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """Perceptrons of one hidden layer by name, as in ``relu full, 8``.
+
+    Example:
+        >>> [*perceptrons(["relu"], ["free", "full"], [8])]
+        ['relu free, 8', 'relu full, 8']
+    """
+    return {
+        f"{activation} {symmetry}, {width}": one_hidden_layer(activation, symmetry, width)
+        for activation in activations
+        for width in widths
+        for symmetry in symmetries
+    }

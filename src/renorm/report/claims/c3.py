@@ -14,7 +14,7 @@ from ..experiments import Experiments
 from ..figures import COLOURS, draw_networks, mark_threshold, panels
 from ..finding import Drawing, Effect, Finding
 from ..seed_statistics import Versions, summary
-from ..trained_networks import TrainedNetworks, one_hidden_layer, train_networks
+from ..trained_networks import TrainedNetworks, perceptrons, train_networks
 
 ACTIVATIONS = ("relu", "quadratic")
 SYMMETRIES = ("free", "input", "hidden", "full")
@@ -24,7 +24,8 @@ DEAD = 0.5  # relative MSE on the training law from which a network does no bett
 def judge(claim: Claim, experiments: Experiments) -> Finding:
     """See ``configs/claims/C3.yaml``."""
     own, widths = claim.settings, claim.settings["widths"]
-    networks = train_networks(networks_of(widths), own, experiments)
+    asked = perceptrons(ACTIVATIONS, SYMMETRIES, widths) | perceptrons(ACTIVATIONS, ["free"], [1])
+    networks = train_networks(asked, own, experiments)
     judged, inside = (
         judge_along_axes(verdict, lambda place, v, over=over: at(networks, widths, place, over, v), claim.thresholds, own)  # type: ignore[misc]
         for over in ("extrapolation", "interpolation")
@@ -66,16 +67,6 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 
 
 TRIED = "Two training laws, two initial scales, three learning rates, three widths; each law by itself is in claims.json."
-
-
-def networks_of(widths: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Networks by name: activation, symmetry, width; and one free unit."""
-    sizes = [(symmetry, width) for width in widths for symmetry in SYMMETRIES] + [("free", 1)]
-    return {
-        f"{activation} {symmetry}, {width}": one_hidden_layer(activation, symmetry, width)
-        for activation in ACTIVATIONS
-        for symmetry, width in sizes
-    }
 
 
 def to_quadratic(networks: TrainedNetworks, width: int, place: Setting, over: str) -> Versions:
