@@ -47,9 +47,14 @@ def draw_members(axes: Axes, samples: Mapping[str, Sample], colours: Sequence[st
 
 
 def draw_networks(
-    axes: Axes, networks: TrainedNetworks, names: Sequence[str], place: Setting, over: str, colours: Sequence[str] = COLOURS
+    axes: Axes,
+    networks: TrainedNetworks,
+    names: Sequence[str],
+    place: Setting,
+    over: str,
+    colours: Sequence[str] = COLOURS,
 ) -> None:
-    """Each member a point, each network a column; a bar at ten to the mean log error, with its interval over seeds and members."""
+    """Each member a point, each network a column; a bar at ten to the mean log error, with its interval."""
     spread = np.random.default_rng(0)
     for position, (name, colour) in enumerate(zip(names, _cycled(colours, len(names)), strict=True)):
         values = networks.members(name, place, over)

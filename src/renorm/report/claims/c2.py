@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ...certificates.certificate import certify
 from ...zoo.mlp import MLP
-from ..axes import Setting, judge_along_axes, places
+from ..axes import Setting, places
 from ..claim import Claim
 from ..experiments import Experiments
 from ..figures import COLOURS, draw_networks, mark_threshold, panels, set_log
@@ -18,7 +18,7 @@ from ..finding import Drawing, Effect, Finding
 from ..quadratic import RECURSION, tied_recursion
 from ..samples import format_error
 from ..seed_statistics import Versions, summary
-from ..trained_networks import TrainedNetworks, perceptrons, train_networks
+from ..trained_networks import TrainedNetworks, judge_on_both_sets, perceptrons, train_networks
 
 SYMMETRIES = ("free", "input", "hidden", "full")
 
@@ -29,20 +29,16 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     asked = perceptrons(["quadratic"], SYMMETRIES, widths) | perceptrons(["quadratic"], ["free"], [1])
     networks = train_networks(asked, own, experiments)
     certificates = {name: experiments.compute("certificate", {"symmetry": name}, examine) for name in SYMMETRIES}
-    judged, inside = (
-        judge_along_axes(
-            verdict,
-            lambda place, v, over=over: at(networks, widths, place, over, v) | {"certificates": certificates},  # type: ignore[misc]
-            claim.thresholds,
-            own,
-        )
-        for over in ("extrapolation", "interpolation")
+    judged = judge_on_both_sets(
+        verdict,
+        lambda over, place, v: at(networks, widths, place, over, v) | {"certificates": certificates},
+        claim.thresholds,
+        own,
     )
     reference = places(own)["reference"]
     least = np.min([to_free(networks, width, reference, "extrapolation") for width in widths], axis=0)
     found = summary(least, own["seeds"])
     numbers: dict[str, Any] = judged.numbers() | {
-        "within_the_training_law": inside.numbers(),
         "certificates": certificates,
         "mean_log_error": {name: networks.described(name, reference, "extrapolation") for name in networks.names},
         "law_by_law": {name: networks.by_law(name, reference) for name in networks.names},
@@ -59,16 +55,25 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         *(found[key] for key in ("value", "low", "high")),
     )
     members = (
-        "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; bars: ten to the "
+        "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; "
+        "bars: ten to the "
         "mean log error, with the 95% interval over seeds and members."
     )
     drawings = [
         Drawing("errors", members, draw(claim, networks, widths, reference)),
-        Drawing("budgets", "Ten to the mean log error over the training budget, with 95% intervals.", draw_budgets(numbers["mean_log_error_by_steps"])),
+        Drawing(
+            "budgets",
+            "Ten to the mean log error over the training budget, with 95% intervals.",
+            draw_budgets(numbers["mean_log_error_by_steps"]),
+        ),
     ]
-    tried = "" if judged.verdict == "reproduced" else "Widths, training budgets, two training laws, two initial scales, three rates."
-    stable = [f"Beyond the training law: {judged.sentence()}", f"Within it: {inside.sentence()}"]
-    return Finding(judged.verdict, effect, numbers, drawings, tried, stable + remarks(networks, widths, reference, numbers))
+    tried = (
+        ""
+        if judged.beyond.verdict == "reproduced"
+        else "Widths, training budgets, two training laws, two initial scales, three rates."
+    )
+    about = remarks(networks, widths, reference, numbers)
+    return Finding(judged.beyond.verdict, effect, numbers, drawings, tried, [*judged.sentences(), *about])
 
 
 def examine(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,9 +88,7 @@ def to_free(networks: TrainedNetworks, width: int, place: Setting, over: str) ->
     return full - free
 
 
-def at(
-    networks: TrainedNetworks, widths: Sequence[int], place: Setting, over: str, version: int
-) -> dict[str, Any]:
+def at(networks: TrainedNetworks, widths: Sequence[int], place: Setting, over: str, version: int) -> dict[str, Any]:
     """The errors that the rule speaks of, a number a width, for one version."""
     return {
         "full": [float(networks.log_error(f"quadratic full, {width}", place, over)[version]) for width in widths],
@@ -154,12 +157,15 @@ def remarks(
     )
     return [
         *RECURSION,
-        f"Which ties matter, mean log10 error (symmetry, width): {errors}. A fully tied layer is one unit with a larger outer weight, "
+        f"Which ties matter, mean log10 error (symmetry, width): {errors}. A fully tied layer is one unit with a larger "
+        f"outer weight, "
         "whatever its width; tying the inputs alone does no harm, as the squares of different units can still cancel.",
         f"The trained networks (medians): B = {tied['B']:.4f} (1/√2 = 0.7071), C = {tied['C']:.4f}, largest outer weight "
         f"{tied['largest_outer_weight']:.2g}.",
-        f"Least relative error that any fully tied quadratic network can have, Gaussian inputs, weights and output bias bounded: {found}.",
-        "Free networks reach the rounding of float32, so that decades over them are a lower bound that counts digits, not a size of "
+        f"Least relative error that any fully tied quadratic network can have, Gaussian inputs, weights and output bias "
+        f"bounded: {found}.",
+        "Free networks reach the rounding of float32, so that decades over them are a lower bound that counts digits, "
+        "not a size of "
         "the effect.",
     ]
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..axes import Setting, judge_along_axes, places
+from ..axes import Setting, places
 from ..claim import Claim
 from ..experiments import Experiments
 from ..figures import COLOURS, draw_networks, mark_threshold, panels
 from ..finding import Drawing, Effect, Finding
 from ..seed_statistics import Versions, summary
-from ..trained_networks import TrainedNetworks, perceptrons, train_networks
+from ..trained_networks import TrainedNetworks, judge_on_both_sets, perceptrons, train_networks
 
 ACTIVATIONS = ("relu", "quadratic")
 SYMMETRIES = ("free", "input", "hidden", "full")
@@ -26,14 +26,13 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     own, widths = claim.settings, claim.settings["widths"]
     asked = perceptrons(ACTIVATIONS, SYMMETRIES, widths) | perceptrons(ACTIVATIONS, ["free"], [1])
     networks = train_networks(asked, own, experiments)
-    judged, inside = (
-        judge_along_axes(verdict, lambda place, v, over=over: at(networks, widths, place, over, v), claim.thresholds, own)  # type: ignore[misc]
-        for over in ("extrapolation", "interpolation")
+    judged = judge_on_both_sets(
+        verdict, lambda over, place, v: at(networks, widths, place, over, v), claim.thresholds, own
     )
     reference = places(own)["reference"]
     least = np.min([to_quadratic(networks, width, reference, "extrapolation") for width in widths], axis=0)
     found = summary(least, own["seeds"])
-    numbers: dict[str, Any] = judged.numbers() | {"within_the_training_law": inside.numbers()}
+    numbers: dict[str, Any] = judged.numbers()
     for name, place in places(own).items():
         numbers[f"decades, {name}"] = {
             f"{what}, width {width}": summary(ratio(networks, width, place, "extrapolation"), own["seeds"])
@@ -52,21 +51,26 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         *(found[key] for key in ("value", "low", "high")),
     )
     caption = (
-        "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; bars: ten to the "
+        "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; "
+        "bars: ten to the "
         "mean log error, with the 95% interval over seeds and members."
     )
     return Finding(
-        judged.verdict,
+        judged.beyond.verdict,
         effect,
         numbers,
         [Drawing("errors", caption, draw(networks, widths, reference))],
-        "" if judged.verdict == "reproduced" else TRIED,
-        [f"Beyond the training law: {judged.sentence()}", f"Within it: {inside.sentence()}"]
-        + remarks(networks, widths, reference, numbers),
+        "" if judged.beyond.verdict == "reproduced" else TRIED,
+        [
+            *judged.sentences(),
+            *remarks(networks, widths, reference, numbers),
+        ],
     )
 
 
-TRIED = "Two training laws, two initial scales, three learning rates, three widths; each law by itself is in claims.json."
+TRIED = (
+    "Two training laws, two initial scales, three learning rates, three widths; each law by itself is in claims.json."
+)
 
 
 def to_quadratic(networks: TrainedNetworks, width: int, place: Setting, over: str) -> Versions:
@@ -87,7 +91,8 @@ def at(
     """What the rule speaks of, a number a width, for one version."""
     ratios = {"over_tied_quadratic": to_quadratic, "over_free_relu": to_free}
     return {
-        name: [float(ratio(networks, width, place, over)[version]) for width in widths] for name, ratio in ratios.items()
+        name: [float(ratio(networks, width, place, over)[version]) for width in widths]
+        for name, ratio in ratios.items()
     }
 
 
@@ -115,15 +120,21 @@ def remarks(
     laws = {name: networks.by_law(f"{name} full, {width}", reference) for name in ACTIVATIONS}
     worse = [law for law in laws["relu"] if laws["relu"][law] > laws["quadratic"][law]]
     return [
-        "A fully tied ReLU network is one kink, max(0, w S + c) with S the sum of the block. Its only way to the map is to push the "
-        "kink out of the training law's bulk, to one side or the other; there it works, and it fails as soon as a law reaches beyond. "
-        "The errors have two modes on a law that is skewed, one for either side: so the held-out laws come with their mirror images.",
-        f"It is one unit, whatever its width. Mean log10 error: fully tied {tied} at widths {', '.join(map(str, widths))}, one free unit "
+        "A fully tied ReLU network is one kink, max(0, w S + c) with S the sum of the block. Its only way to the map "
+        "is to push the "
+        "kink out of the training law's bulk, to one side or the other; there it works, and it fails as soon as a law "
+        "reaches beyond. "
+        "The errors have two modes on a law that is skewed, one for either side: so the held-out laws come with their "
+        "mirror images.",
+        f"It is one unit, whatever its width. Mean log10 error: fully tied {tied} at widths "
+        f"{', '.join(map(str, widths))}, one free unit "
         f"{unit:.2f}: what has to be broken is the tie between units.",
-        f"Law by law at width {width}, tied ReLU networks are worse than tied quadratic ones under {len(worse)} of {len(laws['relu'])} "
+        f"Law by law at width {width}, tied ReLU networks are worse than tied quadratic ones under {len(worse)} of "
+        f"{len(laws['relu'])} "
         "laws" + (f": {', '.join(worse)}." if worse else "."),
         f"Up to {max(dead.values()):.0%} of the members of a network learn nothing: all units are off on the whole law.",
-        "That two-layer networks of ReLU without biases express, of odd functions, only linear ones, is in Zhang, Saxe and Latham "
+        "That two-layer networks of ReLU without biases express, of odd functions, only linear ones, is in Zhang, Saxe "
+        "and Latham "
         "(arXiv 2406.12615).",
     ]
 
