@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from renorm import create_model
 from renorm.cli.sweep import check_points
 from renorm.report.claim import FOLDER, ORDER, claim_ids, laid_over, parse_claim, read_claim
-from renorm.report.claims import find_judge
+from renorm.report.claims import c7, find_judge
 from renorm.sweep.config import parse_sweep
-from renorm.zoo import GNN, MLP
 
 from .tiny import NAMES
 
@@ -47,6 +47,14 @@ def test_a_preview_is_smaller_and_another_experiment(name: str) -> None:
     assert (full.rule, full.thresholds, full.protocol) == (quick.rule, quick.thresholds, quick.protocol)
 
 
+def test_a_rule_may_have_a_verdict_for_what_depends_on_an_axis() -> None:
+    own = content()
+    own["rule"] = own["rule"] | {"depends": "The verdict changes along an axis."}
+    assert [*parse_claim(own, "C1").rule][-1] == "depends"
+    with pytest.raises(ValueError, match="has verdicts"):
+        parse_claim(own | {"rule": {"depends": "Always."}}, "C1")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rule_names_its_thresholds(name: str) -> None:
     claim = read_claim(name)
@@ -57,32 +65,30 @@ def test_the_rule_names_its_thresholds(name: str) -> None:
 
 
 def test_claims_share_their_fits() -> None:
-    keys = {
-        name: {point.key for sweep in read_claim(name).sweeps.values() for point in parse_sweep(dict(sweep)).points}
-        for name in ("C1", "C2", "C3", "C9", "B1")
-    }
-    assert keys["C1"] < keys["C9"]
-    assert keys["B1"] < keys["C9"]
-    assert keys["C3"] < keys["C9"]
-    assert len(keys["C2"] - keys["C9"]) <= 8
+    """What their networks are trained with is the same, so that a network that two of them name is trained once."""
+    for names, more in (
+        (("C1", "C2", "C3", "C9", "B1"), ("stops", "rows")),
+        (("C5", "B1"), ("curves", "width", "slopes")),
+    ):
+        own = [read_claim(name).settings for name in names]
+        for key in ("rates", "scales", "seeds", "members", "batch", "laws", *more):
+            assert all(one[key] == own[0][key] for one in own), key
 
 
 def test_graph_networks_are_no_larger_than_their_perceptron() -> None:
-    sweeps = read_claim("C7").sweeps
-    sizes = {}
-    for point in parse_sweep(dict(sweeps["mlp"])).points:
-        model = MLP(width=point.settings["width"], block_size=point.settings["block_size"])
-        sizes[point.settings["block_size"]] = sum(p.numel() for p in model.parameters())
-    points = [point for name in ("pair", "complete") for point in parse_sweep(dict(sweeps[name])).points]
-    assert len(points) == 6 * 4
-    for point in points:
-        names = ("graph", "readout", "layer", "block_size")
-        own = {name: point.settings[name] for name in names}
-        most = sizes[own["block_size"]]
-        counts = [
-            sum(p.numel() for p in GNN(**own, width=point.settings["width"] + more).parameters()) for more in (0, 1)
-        ]
-        assert counts[0] <= most < counts[1], point.axes
+    blocks, networks = c7.networks_of(read_claim("C7").settings["blocks"])
+
+    def parameters(name: str, more: int = 0) -> int:
+        own = networks[name]
+        arguments = own["arguments"] | {"width": own["arguments"]["width"] + more, "block_size": own["block_size"]}
+        return sum(p.numel() for p in create_model(own["model"], **arguments).parameters())
+
+    assert [len(group) for group in blocks.values()] == [8, 8, 7]
+    for group in blocks.values():
+        most = parameters(group["MLP"])
+        for layer, name in group.items():
+            if not layer.startswith("MLP"):
+                assert parameters(name) <= most < parameters(name, 1), name
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -42,9 +42,21 @@ def mean_log(errors: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Ve
     values = np.asarray(errors, dtype=float)
     with np.errstate(divide="ignore"):
         logs = np.log10(np.where(np.isnan(values), np.inf, values)).clip(LEAST, MOST)
-    seeds, members = logs.shape[-2:]
-    resampled = logs.reshape(*logs.shape[:-2], -1) @ resampling_weights(seeds, members, seed, resamples)
-    return np.stack([logs.mean(axis=(-2, -1)), *np.moveaxis(logs.mean(axis=-1), -1, 0), *np.moveaxis(resampled, -1, 0)])
+    return mean(logs, seed, resamples)
+
+
+def mean(values: NDArray[np.float64], seed: int = 0, resamples: int = RESAMPLES) -> Versions:
+    """Mean over seeds and members of any finite number, in versions, as :func:`mean_log` of errors.
+
+    Example:
+        >>> mean(np.array([[1.0, 1.0], [0.0, 1.0]]), resamples=5)[:3]
+        array([0.75, 1.  , 0.5 ])
+    """
+    seeds, members = values.shape[-2:]
+    resampled = values.reshape(*values.shape[:-2], -1) @ resampling_weights(seeds, members, seed, resamples)
+    return np.stack(
+        [values.mean(axis=(-2, -1)), *np.moveaxis(values.mean(axis=-1), -1, 0), *np.moveaxis(resampled, -1, 0)]
+    )
 
 
 @functools.lru_cache
