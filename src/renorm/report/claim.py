@@ -31,6 +31,7 @@ ORDER = (
     "B3",
     "B4",
     *(f"D{n}" for n in range(1, 7)),
+    *(f"S{n}" for n in range(1, 6)),
 )
 VERDICTS = (("reproduced", "partly", "not reproduced"), ("yes", "partly", "no"))  # of the paper's claims, of questions
 PROTOCOL_LINES = 3

@@ -42,9 +42,21 @@ def mean_log(errors: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Ve
     values = np.asarray(errors, dtype=float)
     with np.errstate(divide="ignore"):
         logs = np.log10(np.where(np.isnan(values), np.inf, values)).clip(LEAST, MOST)
-    seeds, members = logs.shape[-2:]
-    resampled = logs.reshape(*logs.shape[:-2], -1) @ resampling_weights(seeds, members, seed, resamples)
-    return np.stack([logs.mean(axis=(-2, -1)), *np.moveaxis(logs.mean(axis=-1), -1, 0), *np.moveaxis(resampled, -1, 0)])
+    return mean_of(logs, seed, resamples)
+
+
+def mean_of(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Versions:
+    """Mean of finite numbers over seeds and members, in versions: all, each seed alone, and resamples; see :func:`mean_log`.
+
+    Example:
+        >>> mean_of([[1.0, 3.0], [5.0, 7.0]], resamples=5)[:3]
+        array([4., 2., 6.])
+    """
+    numbers = np.asarray(values, dtype=float)
+    seeds, members = numbers.shape[-2:]
+    resampled = numbers.reshape(*numbers.shape[:-2], -1) @ resampling_weights(seeds, members, seed, resamples)
+    by_seed = np.moveaxis(numbers.mean(axis=-1), -1, 0)
+    return np.stack([numbers.mean(axis=(-2, -1)), *by_seed, *np.moveaxis(resampled, -1, 0)])
 
 
 @functools.lru_cache
