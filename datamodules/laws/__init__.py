@@ -14,6 +14,7 @@ from .extreme_values import GEV, Pareto
 from .half_line import Beta, Exponential, Gamma, Lognormal
 from .heavy_tails import Cauchy, Stable, StudentT
 from .location_scale import Gaussian, Gumbel, Laplace, Logistic, Triangular, Uniform
+from .mirrored import Mirrored
 from .parser import names, parse
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "LawError",
     "Logistic",
     "Lognormal",
+    "Mirrored",
     "Mixture",
     "Pareto",
     "Poisson",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...errors import InputError
-from . import Law, LawError, Mixture, Standardised
+from . import Law, LawError, Mirrored, Mixture, Standardised
 
 Rule = tuple[NDArray[np.float64], NDArray[np.float64]]
 REACH = 5.3  # of the variable t: the double exponential has run into the limits of floating point beyond it
@@ -50,6 +50,9 @@ def law_rule(law: Law, least: int = 64) -> Rule:
         parts = [law_rule(component, least) for component in law.laws]
         nodes = np.concatenate([x for x, _ in parts])
         return nodes, np.concatenate([float(p) * w for p, (_, w) in zip(law.weights, parts, strict=True)])
+    if isinstance(law, Mirrored):
+        nodes, weights = law_rule(law.law, least)
+        return -nodes[::-1], weights[::-1]
     mean, variance = law.cumulants(2).tolist()
     if not math.isfinite(variance):
         raise LawError(f"law={str(law)!r} has no variance", "laws with one, or sampling")

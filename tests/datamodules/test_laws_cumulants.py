@@ -342,6 +342,7 @@ def test_narrow_component_keeps_mixture_a_law_when_it_cannot_be_rescaled() -> No
         ("mixture(1*rademacher() + 2*bernoulli())", [(-1, Fraction(1, 6)), (0, Fraction(1, 3)), (1, Fraction(1, 2))]),
         ("standardised(bernoulli())", [(-1, Fraction(1, 2)), (1, Fraction(1, 2))]),
         ("standardised(bernoulli(p=0.25))", [(-1 / math.sqrt(3), Fraction(3, 4)), (math.sqrt(3), Fraction(1, 4))]),
+        ("mirrored(bernoulli(p=0.25))", [(-1, Fraction(1, 4)), (0, Fraction(3, 4))]),
         ("poisson()", None),
         ("mixture(1*gaussian() + 1*rademacher())", None),
         ("standardised(gamma())", None),
@@ -359,7 +360,11 @@ def test_atoms(text: str, atoms: list[tuple[float, Fraction]] | None) -> None:
 
 CONTINUOUS = ["gaussian(1, 3)", "uniform()", "laplace(1, 2)", "logistic()", "gumbel()", "exponential(2)", "gamma(3, 2)"]
 CONTINUOUS += ["beta(2, 3)", "student_t(12)", "lognormal()", "triangular(-1, 0.5, 2)", "standardised(gamma(5, 3))"]
-CONTINUOUS += ["mixture(1*uniform(0, 1) + 2*laplace(3) + 1*triangular())", "standardised(beta(2, 7))"]
+CONTINUOUS += [
+    "mixture(1*uniform(0, 1) + 2*laplace(3) + 1*triangular())",
+    "standardised(beta(2, 7))",
+    "mirrored(exponential(2))",
+]
 
 
 @pytest.mark.parametrize("text", CONTINUOUS)
@@ -400,6 +405,8 @@ def test_density_integrates_to_the_moments_between_breakpoints(text: str) -> Non
         ("mixture(1*uniform(0, 2) + 1*laplace(1))", (-math.inf, math.inf), (0, 1, 2)),
         ("standardised(exponential())", (-1, math.inf), (-1,)),
         ("standardised(gamma(shape=4))", (-2, math.inf), (-2,)),
+        ("mirrored(exponential())", (-math.inf, 0), (0,)),
+        ("mirrored(triangular(low=-1, mode=0.5, high=2))", (-2, 1), (-2, -0.5, 1)),
     ],
 )
 def test_support_and_breakpoints(text: str, support: tuple[float, float], breakpoints: tuple[float, ...]) -> None:
@@ -412,6 +419,32 @@ def test_support_and_breakpoints(text: str, support: tuple[float, float], breakp
 def test_laws_with_atoms_have_no_density(text: str) -> None:
     with pytest.raises(laws.LawError, match="has no density"):
         laws.parse(text).pdf(0.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["gaussian(mean=1, std=3)", "gamma(shape=3)", "poisson()", "student_t(df=3.5)", "pareto()"]
+)
+def test_a_mirror_image_has_odd_cumulants_of_the_other_sign(text: str) -> None:
+    law = laws.parse(text)
+    signs = torch.tensor([-1.0, 1.0] * 4)
+    mirror = laws.Mirrored(law)
+    torch.testing.assert_close(mirror.cumulants(8), law.cumulants(8) * signs, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(laws.Mirrored(mirror).cumulants(8), law.cumulants(8), rtol=0, atol=0, equal_nan=True)
+    assert laws.parse(str(mirror)) == mirror
+
+
+def test_a_mirror_image_is_standardised_in_the_family_of_the_law() -> None:
+    standard = laws.parse("mirrored(uniform(low=1, high=4))").standardised()
+    assert str(standard) == "mirrored(uniform(low=-1.7320508075688772, high=1.7320508075688772))"
+    assert standard.cumulants(4).tolist() == laws.parse("uniform()").cumulants(4).tolist()
+
+
+def test_quantiles_of_a_mirror_image() -> None:
+    levels = [0.1, 0.5, 0.7]
+    mirror = laws.parse("mirrored(exponential())")
+    assert mirror.quantiles(levels) == pytest.approx(np.log(levels))
+    assert laws.parse("mirrored(bernoulli(p=0.25))").quantiles([0.2, 0.3]).tolist() == [-1, 0]
+    assert laws.parse("mirrored(standardised(gamma()))").quantiles(levels) is None
 
 
 @pytest.mark.parametrize("order", [0, 9, -1, 2.0, True, None])

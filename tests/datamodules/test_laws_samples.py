@@ -50,6 +50,8 @@ CONTINUOUS = [
     "mixture(1*mixture(1*laplace() + 3*gumbel()) + 2*student_t(df=3))",
     "standardised(gamma(shape=3, scale=5))",
     "standardised(mixture(1*exponential() + 1*beta()))",
+    "mirrored(gamma(shape=3, scale=5))",
+    "standardised(mirrored(lognormal()))",
 ]
 # scipy's distribution function of stable laws is slow: fewer samples
 STABLE = ["alpha=1.5", "alpha=1.5, beta=1", "alpha=0.8, beta=-0.6", "alpha=1, beta=0", "alpha=1, beta=0.7", "alpha=2"]
@@ -58,6 +60,7 @@ DISCRETE = [
     "bernoulli(p=0.3)",
     "mixture(0.25*rademacher() + 0.75*bernoulli(p=0.9))",
     "standardised(bernoulli(p=0.2))",
+    "mirrored(mixture(1*rademacher() + 1*bernoulli(p=0.2)))",
 ]
 WITH_MOMENTS = [
     text
@@ -93,8 +96,9 @@ AWKWARD = [
     "standardised(lognormal(std=10))",
     "standardised(gamma(shape=1e-30))",
     "mixture(1e-30*cauchy() + 1e30*stable(alpha=0.1))",
+    "mirrored(pareto(shape=1e-30))",
 ]
-SIMPLE = [f"{name}()" for name in laws.names() if name not in ("empirical", "mixture", "standardised")]
+SIMPLE = [f"{name}()" for name in laws.names() if name not in ("empirical", "mirrored", "mixture", "standardised")]
 DTYPES = [torch.float32, torch.float64]
 
 
@@ -110,6 +114,8 @@ def cdf(law: laws.Law, x: Array) -> Array:
     if isinstance(law, laws.Standardised):
         mean, variance = law.law.cumulants(2).tolist()
         return cdf(law.law, mean + math.sqrt(variance) * x)
+    if isinstance(law, laws.Mirrored):
+        return np.asarray(1 - cdf(law.law, -x))
     return np.asarray(law.scipy().cdf(x))
 
 

@@ -34,6 +34,7 @@ LAWS = [
     "gaussian(mean=100, std=0.01)",
     "mixture(0.3*gaussian(mean=-3, std=0.1) + 0.7*exponential())",
     "standardised(gamma(shape=2))",
+    "mirrored(gamma(shape=2))",
 ]
 
 
