@@ -83,7 +83,8 @@ def gain_curve(start: ArrayLike, size: ArrayLike, factor: ArrayLike, times: Arra
     c = np.sqrt(np.maximum(s0**2 - 4 * g0**2, NEARLY**2))
     root = np.sqrt(4 + c**2)
     high, low = (2 + root) / c, -c / (2 + root)  # their product is -1
-    u = (s0 + 2 * g0) / c  # e^theta, as S = C cosh(theta) and 2 g = C sinh(theta)
+    s0 = np.sqrt(c**2 + 4 * g0**2)
+    u = np.where(g0 < 0, c / (s0 - 2 * g0), (s0 + 2 * g0) / c)  # e^theta, as S = C cosh(theta) and 2 g = C sinh(theta)
     decayed = (high - u) / (u - low) * np.exp(-root * m * t)
     u = (high + decayed * low) / (1 + decayed)
     found: NDArray[np.float64] = c / 4 * (u - 1 / u)

@@ -231,7 +231,6 @@ def draw_members(own: Mapping[str, Any], runs: Runs, place: Setting, seed: int) 
         for x, y, colour in zip(distances, errors, COLOURS, strict=False):
             axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.7)
         axes.set_title(name, fontsize="small")
-        axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("distance to odd_input")
         axes.grid(alpha=0.3, linewidth=0.5)

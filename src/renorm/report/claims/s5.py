@@ -24,8 +24,9 @@ from ..seeded import SHARED, axes_of, fresh_blocks, make_stack, relative_errors,
 
 TRIED = "Four networks, two training laws, two initial scales, three learning rates, ensembles of 256."
 SIDE = 16  # blocks on each side of a square
-LEVEL = 0.95
+LEVELS = {"coverage": 0.95, "coverage_of_half": 0.5}  # of the central members
 
+BY_DISTANCE = (*LEVELS, "error_over_spread")
 Runs = Mapping[tuple[str, str], Mapping[str, Any]]  # (network, training law) -> result of spread_and_error
 
 
@@ -46,7 +47,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         name: {
             network: {"knows": summary(one["knows"], seeds)}
             | {
-                f"distance {distance:g}": {what: summary(one[what][:, i], seeds) for what in ("coverage", "error_over_spread")}
+                f"distance {distance:g}": {what: summary(one[what][:, i], seeds) for what in BY_DISTANCE}
                 for i, distance in enumerate(own["distances"])
             }
             for network, one in found[place].items()
@@ -63,7 +64,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     ]
     drawing = Drawing(
         "coverage",
-        "Left: share of the blocks where the exact answer is within the central 95% of the members' answers, against the distance, in units "
+        "Share of the blocks where the exact answer is within the central 95%, and the central half, of the members' answers, against the distance, in units "
         "of the uniform law's support. Right: error of the ensemble's mean over its spread. Mean over seeds with its 95% interval, reference.",
         draw(own, found[reference], seeds),
     )
@@ -87,7 +88,7 @@ def spread_and_error(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: those of :func:`renorm.report.seeded.train_seeds`, and ``distances`` of the squares.
 
     Returns:
-        ``coverage`` and ``error_over_spread``, distance x scale x rate x seed; ``knows``, the rank correlation of spread and error over
+        ``coverage``, ``coverage_of_half`` and ``error_over_spread``, distance x scale x rate x seed; ``knows``, the rank correlation of spread and error over
         all blocks, scale x rate x seed; ``trained``, errors on the training law, scale x rate x seed x member.
     """
     model = make_stack(settings)
@@ -98,14 +99,14 @@ def spread_and_error(settings: Mapping[str, Any]) -> dict[str, Any]:
         out = model(blocks.flatten(0, 1).float()).double().nan_to_num(nan=math.inf)
     outputs = out.view(*shape, len(settings["distances"]), -1).numpy()
     target = (blocks.sum(dim=-1) / math.sqrt(2)).numpy()
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(outputs, [tail, 1 - tail], axis=-3)
-    within = ((target >= low) & (target <= high)).mean(axis=-1)
+    found: dict[str, Any] = {}
+    for name, level in LEVELS.items():
+        low, high = np.quantile(outputs, [(1 - level) / 2, (1 + level) / 2], axis=-3)
+        found[name] = np.moveaxis(((target >= low) & (target <= high)).mean(axis=-1), -1, 0).tolist()
     error, spread = np.abs(outputs.mean(axis=-3) - target), outputs.std(axis=-3, ddof=1)
     ratio = np.sqrt((error**2).mean(axis=-1) / (spread**2).mean(axis=-1))
     trained = relative_errors(model, *fresh_blocks(settings["law"], settings)).nan_to_num(nan=torch.inf)
-    return {
-        "coverage": np.moveaxis(within, -1, 0).tolist(),
+    return found | {
         "error_over_spread": np.moveaxis(ratio, -1, 0).tolist(),
         "knows": rank_correlation(*(values.reshape(*shape[:-1], -1) for values in (error, spread))).tolist(),
         "trained": trained.view(shape).tolist(),
@@ -139,7 +140,7 @@ def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[
 
 
 def measure(run: Mapping[str, Any], own: Mapping[str, Any], place: Setting, seed: int) -> dict[str, Versions]:
-    """Numbers of one network at one place, in versions: ``coverage`` and ``error_over_spread`` by distance, and ``knows``.
+    """Numbers of one network at one place, in versions: those of :data:`BY_DISTANCE`, and ``knows``.
 
     Where the place has no rate, it is the best on the training law, chosen in each version.
     """
@@ -147,17 +148,21 @@ def measure(run: Mapping[str, Any], own: Mapping[str, Any], place: Setting, seed
     logs = mean_log(np.asarray(run["trained"])[scale], seed)
     rates = np.full(len(logs), own["rates"].index(place.rate)) if place.rate is not None else logs.argmin(axis=-1)
     found = {}
-    for what in ("coverage", "error_over_spread", "knows"):
+    for what in (*BY_DISTANCE, "knows"):
         values = np.asarray(run[what], dtype=float)[..., scale, :, :, None]  # each seed is one ensemble
         found[what] = mean_of(np.nan_to_num(values, nan=np.inf).clip(max=1e6), seed)[np.arange(len(logs)), ..., rates]
     return found
 
 
 def at(found: Mapping[str, Mapping[str, Versions]], distances: Sequence[float], version: int) -> dict[str, dict[str, float]]:
-    """What the rule speaks of, for one version: the least coverage beyond the support, and the rank correlation."""
+    """What the rule speaks of, for one version: least coverages beyond the support, and the rank correlation."""
     beyond = np.array(distances) > 1
     return {
-        name: {"covers": float(one["coverage"][version, beyond].min()), "knows": float(one["knows"][version])}
+        name: {
+            "covers": float(one["coverage"][version, beyond].min()),
+            "half": float(one["coverage_of_half"][version, beyond].min()),
+            "knows": float(one["knows"][version]),
+        }
         for name, one in found.items()
     }
 
@@ -166,33 +171,34 @@ def verdict(numbers: Mapping[str, Mapping[str, float]], thresholds: Mapping[str,
     """The verdict, by the rule of the question.
 
     Args:
-        numbers: network -> ``covers``, the least coverage beyond the support, and ``knows``.
-        thresholds: ``covers`` and ``knows``.
+        numbers: network -> ``covers`` and ``half``, the least coverages beyond the support, and ``knows``.
+        thresholds: ``covers``, ``half`` and ``knows``.
 
     Example:
-        >>> verdict({"free": {"covers": 0.95, "knows": 0.9}}, {"covers": 0.9, "knows": 0.7})
+        >>> verdict({"free": {"covers": 0.95, "half": 0.6, "knows": 0.9}}, {"covers": 0.9, "half": 0.4, "knows": 0.7})
         'yes'
     """
-    covers = [one["covers"] >= thresholds["covers"] for one in numbers.values()]
+    covers = [one["covers"] >= thresholds["covers"] and one["half"] >= thresholds["half"] for one in numbers.values()]
     knows = all(one["knows"] >= thresholds["knows"] for one in numbers.values())
     return "yes" if all(covers) else "partly" if any(covers) or knows else "no"
 
 
 def draw(own: Mapping[str, Any], found: Mapping[str, Mapping[str, Versions]], seeds: int) -> Figure:
     """Coverage, and error over spread, against the distance."""
-    figure, panels = panel_grid(1, 2, height=3.4)
-    for axes, what in zip(panels[0], ("coverage", "error_over_spread"), strict=True):
+    figure, panels = panel_grid(1, 3, height=3.4)
+    for axes, what in zip(panels[0], BY_DISTANCE, strict=True):
         for (name, one), colour in zip(found.items(), COLOURS, strict=False):
             low, high = np.quantile(one[what][1 + seeds :], [0.025, 0.975], axis=0)
             axes.plot(own["distances"], one[what][0], marker=".", color=colour, label=name)
             axes.fill_between(own["distances"], low, high, color=colour, alpha=0.2, linewidth=0)
         axes.axvline(1, color="#808080", linestyle=":", linewidth=0.8)
-        axes.axhline(LEVEL if what == "coverage" else 1, color="#808080", linestyle="--", linewidth=0.8)
+        axes.axhline(LEVELS.get(what, 1.0), color="#808080", linestyle="--", linewidth=0.8)
         axes.set_xlabel("distance from the origin")
         axes.grid(alpha=0.3, linewidth=0.5)
-    panels[0, 0].set_ylim(-0.03, 1.03)
-    panels[0, 0].set_ylabel("coverage")
-    panels[0, 1].set_yscale("log")
-    panels[0, 1].set_ylabel("error of the mean over spread")
-    panels[0, 1].legend(fontsize="x-small")
+    for axes, name in zip(panels[0], ("coverage of the central 95%", "coverage of the central half"), strict=False):
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_ylabel(name)
+    panels[0, 2].set_yscale("log")
+    panels[0, 2].set_ylabel("error of the mean over spread")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize="x-small")
     return figure
