@@ -47,6 +47,14 @@ def test_a_preview_is_smaller_and_another_experiment(name: str) -> None:
     assert (full.rule, full.thresholds, full.protocol) == (quick.rule, quick.thresholds, quick.protocol)
 
 
+def test_a_rule_may_have_a_verdict_for_what_depends_on_an_axis() -> None:
+    own = content()
+    own["rule"] = own["rule"] | {"depends": "The verdict changes along an axis."}
+    assert [*parse_claim(own, "C1").rule][-1] == "depends"
+    with pytest.raises(ValueError, match="has verdicts"):
+        parse_claim(own | {"rule": {"depends": "Always."}}, "C1")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rule_names_its_thresholds(name: str) -> None:
     claim = read_claim(name)

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..files.untrusted import read_yaml
 from ..runs.configs import CONFIGS
 from ..sweep.config import digest
+from .axes import DEPENDS
 
 FOLDER = CONFIGS / "claims"
 ORDER = (
@@ -33,7 +34,8 @@ ORDER = (
     *(f"D{n}" for n in range(1, 7)),
     *(f"S{n}" for n in range(1, 6)),
 )
-VERDICTS = (("reproduced", "partly", "not reproduced"), ("yes", "partly", "no"))  # of the paper's claims, of questions
+# of the paper's claims, of questions; any of them may have DEPENDS as well
+VERDICTS = (("reproduced", "partly", "not reproduced"), ("yes", "partly", "no"))
 PROTOCOL_LINES = 3
 
 
@@ -112,7 +114,7 @@ def parse_claim(content: Any, name: str, quick: bool = False) -> Claim:
             raise InputError(f"claim {name!r} has {key}={content[key]!r}", "text")
     if len(claim.protocol) != PROTOCOL_LINES:
         raise InputError(f"claim {name!r} has {len(claim.protocol)} lines of protocol", str(PROTOCOL_LINES))
-    if tuple(claim.rule) not in VERDICTS:
+    if tuple(verdict for verdict in claim.rule if verdict != DEPENDS) not in VERDICTS:
         raise InputError(f"claim {name!r} has verdicts {list(claim.rule)}", " or ".join(map(str, VERDICTS)))
     for key, value in claim.thresholds.items():
         if isinstance(value, bool) or not isinstance(value, int | float):

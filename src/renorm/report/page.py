@@ -19,6 +19,7 @@ COLOURS_OF_VERDICTS = {
     "reproduced": "good",
     "yes": "good",
     "partly": "mixed",
+    "depends": "mixed",
     "not reproduced": "bad",
     "no": "bad",
 }

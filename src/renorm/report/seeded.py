@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ..cumulants import eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
 from ..datamodules.block_sources import parse_source
 from ..training.stack import StackedModel
+from ..zoo.layers import TiedTensor
 from ..zoo.registry import create_model
 
 DRAWN = 50  # batches that are drawn at once
@@ -37,13 +39,14 @@ def train_seeds(settings: Mapping[str, Any]) -> dict[str, Any]:
             Adam; ``seed``, the first of ``seeds``; ``members`` of each seed; ``batch``, its blocks; ``stops``, numbers of steps;
             ``tests``, laws or sources of blocks; ``rows``, how many blocks of each. With ``reflected`` the network sees the first
             variable with its sign changed, which turns its symmetry group into a conjugate one of equal size. With ``mirrored``
-            the tests hold the mirror image of every block, too.
+            the tests hold the mirror image of every block, too. ``scales``, of initial weights and biases, are one more axis.
 
     Returns:
-        ``errors``: law -> mean squared error over the variance of the target, step x grid x rate x seed x member.
+        ``errors``: law -> mean squared error over the variance of the target, step x grid x rate x seed x member; with
+        ``scales`` step x grid x scale x rate x seed x member.
     """
     model = make_stack(settings)
-    shape = (-1, len(settings["rates"]), settings["seeds"], settings["members"])
+    shape = (-1, *axes_of(settings))
     tests = {law: fresh_blocks(law, settings) for law in settings["tests"]}
     found: dict[str, list[Any]] = {law: [] for law in tests}
     for _ in train_stack(model, settings):
@@ -82,10 +85,28 @@ def train_spectra(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_stack(settings: Mapping[str, Any]) -> StackedModel:
-    """All members, those of a grid point together, then those of a learning rate, then those of a seed."""
-    replicas = len(settings["rates"]) * settings["seeds"] * settings["members"]
+    """All members, those of a grid point together, then those of a scale, of a learning rate, and of a seed."""
+    replicas = math.prod(axes_of(settings))
     arguments = {"block_size": settings["block_size"], "replicas": replicas, "seed": settings["seed"]}
-    return create_model(settings["model"], **arguments | settings["arguments"], compile=False)
+    model = create_model(settings["model"], **arguments | settings["arguments"], compile=False)
+    if "scales" in settings:
+        scale_weights(model, settings["scales"], replicas)
+    return model
+
+
+def axes_of(settings: Mapping[str, Any]) -> tuple[int, ...]:
+    """How many scales, where they are an axis, learning rates, seeds, and members of each there are."""
+    scales = [len(settings["scales"])] if "scales" in settings else []
+    return (*scales, len(settings["rates"]), settings["seeds"], settings["members"])
+
+
+@torch.no_grad()
+def scale_weights(model: StackedModel, scales: Sequence[float], replicas: int) -> None:
+    """Multiply the initial weights and biases of the replicas of each grid point, of an equal share of them by each number."""
+    factors = torch.tensor(scales).repeat_interleave(replicas // len(scales)).repeat(model.num_members // replicas)
+    for layer in model.modules():
+        if isinstance(layer, TiedTensor):
+            layer.theta.mul_(factors.unsqueeze(1))
 
 
 def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[int]:
