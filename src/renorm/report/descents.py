@@ -1,4 +1,4 @@
-"""Plain gradient descent, with fresh blocks at every step, from scaled initial weights: what theories of gradient flow are about."""
+"""Plain gradient descent, with fresh blocks at every step, from scaled initial weights: theories of gradient flow are about it."""
 
 from __future__ import annotations
 
@@ -60,9 +60,12 @@ def descend(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[float]
     decay = decay.repeat(model.num_members // len(decay))
     rate, stride = settings["rate"], max(1, round(settings["every"] / settings["rate"] / 2))
     batches = training_batches(model.num_members, settings)
-    for step in range(math.ceil(settings["time"] / rate / 2 / stride) * stride + 1):
+    last = math.ceil(settings["time"] / rate / 2 / stride) * stride
+    for step in range(last + 1):
         if step % stride == 0:
             yield 2 * rate * step
+        if step == last:
+            return
         x, y = next(batches)
         (model(x) - y).square().mean(dim=-1).sum().backward()
         with torch.no_grad():
@@ -128,19 +131,15 @@ def learning_times(settings: Mapping[str, Any]) -> dict[str, Any]:
             fresh blocks of the training law, and as many mirror images, the error is measured on.
 
     Returns:
-        ``times``: a list a threshold, grid x scale x seed x member, at most the time of the descent; ``curve``: look x (time, then mean log error by grid and
-        scale), at the first seed.
+        ``times``: a list a threshold, grid x scale x seed x member, at most the time of the descent.
     """
     model = scaled_stack(settings)
     shape = (-1, len(settings["scales"]), settings["seeds"], settings["members"])
     x, y = fresh_blocks(settings["law"], dict(settings) | {"mirrored": True})
     looks = [(time, relative_errors(model, x, y).view(shape).numpy()) for time in descend(model, settings)]
     times, errors = np.array([time for time, _ in looks]), np.stack([error for _, error in looks])
-    means = np.log10(errors[:, :, :, 0]).mean(axis=-1)
     return {
         "times": [
-            crossing_times(times, errors, threshold).clip(max=times[-1]).tolist()
-            for threshold in settings["thresholds"]
-        ],
-        "curve": {"times": times.tolist(), "errors": means.tolist()},
+            crossing_times(times, errors, threshold).clip(max=times[-1]).tolist() for threshold in settings["thresholds"]
+        ]
     }
