@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...callbacks.figures import shorten
 from ..axes import Setting, judge_along_axes, places
 from ..claim import Claim
 from ..experiments import Experiments
@@ -197,7 +198,7 @@ def draw_laws(networks: TrainedNetworks, place: Setting) -> Figure:
         fill = COLOURS[i // 2] if name.endswith("bent splines") else "none"
         axes.plot(range(len(laws)), list(errors.values()), "o", color=COLOURS[i // 2], markerfacecolor=fill, markersize=4, label=name)
     axes.axvline(len(held_out(place.law).interpolation) + 0.5, color="#808080", linestyle=":", linewidth=0.8)
-    axes.set_xticks(range(len(laws)), [law if len(law) < 30 else law[:28] + "…" for law in laws], rotation=35, ha="right", fontsize="x-small")
+    axes.set_xticks(range(len(laws)), [shorten(law, 26) for law in laws], rotation=35, ha="right", fontsize="x-small")
     axes.set_ylabel("mean log10 relative MSE")
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.legend(fontsize="xx-small")
