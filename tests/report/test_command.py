@@ -78,15 +78,15 @@ def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
 def test_started_again_a_report_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = report(tmp_path)
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").rglob("*")}
-    next(path for path in kept if path.suffix == ".parquet").unlink()
+    next(path for path in kept if path.suffix == ".json").unlink()
     assert report(tmp_path) == first
     more = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").rglob("*")}
     assert sum(more[path] != kept[path] for path in kept if path.is_file()) == 1
 
-    def refuse(point: object) -> None:
+    def refuse(settings: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("renorm.sweep.point.run_point", refuse)
+    monkeypatch.setattr("renorm.report.trained_networks.train_seeds", refuse)
     assert report(tmp_path) == first
 
 

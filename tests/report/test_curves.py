@@ -1,40 +1,12 @@
-"""Loss curves: recorded as training goes, and their marks of frustration found where they were put."""
+"""Marks of frustration in loss curves, found where they were put."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from renorm.datamodules import CLTDataModule
 from renorm.report.competition import gradient_alignment
-from renorm.report.curves import count_plateaus, loss_curves, recorded_steps, rises, times_to
-from renorm.zoo import MLP, clt_map
-
-SETTINGS = {"symmetry": "full", "depth": 2, "width": 3, "negative_slope": [0.5, 0.9], "replicas": 2, "steps": 40}
-SETTINGS |= {"records": 6, "samples": 256, "seed": 3}
-
-
-def test_curves_are_the_losses_of_a_plain_loop() -> None:
-    found = loss_curves(SETTINGS)
-    assert found["steps"] == recorded_steps(40, 6)
-    assert found["negative_slope"] == [0.5, 0.5, 0.9, 0.9]
-    data = CLTDataModule(seed=3, val_samples=256, eval_batch_size=256)
-    x = data.batch("val", 0, 0, law=data.train_laws[0]).x
-    model = MLP(width=3, depth=2, symmetry="full", negative_slope=[0.5, 0.9], replicas=2, seed=3)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for step in range(found["steps"][-1]):
-        if step in found["steps"]:
-            loss = (model(x) - clt_map(x)).square().mean(dim=1) / clt_map(x).var(unbiased=False)
-            recorded = [curve[found["steps"].index(step)] for curve in found["loss"]]
-            assert recorded == pytest.approx(loss.tolist(), rel=1e-3)
-        batch = data.batch("train", 0, step).x
-        optimizer.zero_grad()
-        (model(batch) - clt_map(batch)).square().mean(dim=1).sum().backward()
-        optimizer.step()
-    inner = model.dense()[1][0]
-    assert found["turned"] == (inner.detach()[:, 0, 0] < 0).tolist()
-    assert len(inner.detach()[0].unique()) == 1  # one number, whose sign is that of the whole layer
+from renorm.report.curves import count_plateaus, recorded_steps, rises, times_to
 
 
 def test_plateaus_are_counted_where_they_were_put() -> None:

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
     (out / "figures").mkdir()
     claims = [tiny(name) for name in NAMES]
-    broken = tiny("C1", sweeps={"table": {"settings": {"batch_size": 3}}})
+    broken = tiny("C1", members=0)
     outcomes = judge_claims([*claims, broken], out, workers=0, quick=True)
     assert [outcome.error for outcome in outcomes[:-1]] == [""] * len(NAMES)
     write_all(out, outcomes, True, 0, {"Versions": "<none>"})
@@ -50,7 +50,7 @@ def test_every_claim_is_judged_and_a_failing_one_stops_no_other(folder: Path) ->
         assert len(claim["protocol"]) == 3
         assert claim["tried"] or claim["verdict"] in ("reproduced", "yes")
     assert failed["verdict"] == UNDECIDED
-    assert "batch_size=3 is out of range" in failed["error"]
+    assert "replicas=0 is out of range" in failed["error"]
 
 
 @pytest.mark.slow

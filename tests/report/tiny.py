@@ -9,6 +9,7 @@ from renorm.report.claim import Claim, laid_over, read_claim
 
 NAMES = ("C1", "C2", "C3", "C5", "C7", "C9", "B1", "B4")
 SMALL: dict[str, Any] = {"replicas": 3, "steps": 6, "test_samples": 64, "records": 5, "samples": 64}
+SMALL |= {"seeds": 2, "members": 2, "batch": 4, "rows": 16}
 
 
 def tiny(name: str, **more: Any) -> Claim:
@@ -25,5 +26,5 @@ def shrunk(settings: Any) -> Any:
     if not isinstance(settings, dict):
         return settings
     small = {key: SMALL[key] for key in settings if key in SMALL and not isinstance(settings[key], list)}
-    small |= {"steps": [3, 6]} if isinstance(settings.get("steps"), list) else {}
+    small |= {key: [3, 6] for key in ("steps", "stops") if isinstance(settings.get(key), list)}
     return {key: shrunk(value) for key, value in settings.items()} | small

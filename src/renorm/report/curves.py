@@ -1,17 +1,11 @@
-"""Loss curves of members, and signs of frustrated dynamics in them: slow decay, rises, plateaus."""
+"""Signs of frustrated dynamics in loss curves: slow decay, rises, plateaus."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-from ..datamodules import CLTDataModule
-from ..training.losses import clt_map
-from .fits import make_model, train
 
 Curves = NDArray[np.float64]
 
@@ -20,35 +14,6 @@ FLAT = 0.15  # decades of loss within which a curve rests
 LONG = 0.3  # decades of time that a plateau lasts
 DIVERGED = 1e6  # relative loss from which a curve is taken for lost
 APART = 0.3  # decades of loss between distinct plateaus
-
-
-def loss_curves(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Train a stack of leaky-ReLU networks and record every member's loss on one fixed sample.
-
-    Args:
-        settings: ``symmetry``, ``depth``, ``width``, ``negative_slope`` (list), ``replicas``, ``steps``, ``records`` (how
-            many times the loss is taken, evenly in the logarithm of the step), ``samples``, ``seed``.
-
-    Returns:
-        ``steps``; ``loss``, MSE over the target's variance, a list for each member; ``negative_slope`` of each member;
-        ``turned``, for two hidden layers and tied weights, whether the second turns over what the first has bent.
-    """
-    names = ("symmetry", "depth", "width", "negative_slope", "replicas", "seed")
-    model = make_model("mlp_leaky_relu_free", **{name: settings[name] for name in names}, compile=False)
-    data = CLTDataModule(seed=settings["seed"], eval_batch_size=settings["samples"], val_samples=settings["samples"])
-    x = data.batch("val", 0, 0, law=data.train_laws[0]).x
-    target = clt_map(x)
-    steps = recorded_steps(settings["steps"], settings["records"])
-    curves = []
-    for _ in train(model, data, steps):
-        with torch.no_grad():
-            curves.append(model.losses(x, target) / target.var(unbiased=False))
-    loss = torch.stack(curves, dim=1).double().numpy()
-    found: dict[str, Any] = {"steps": steps, "loss": [[float(f"{v:.5g}") for v in row] for row in loss]}
-    found["negative_slope"] = [member["negative_slope"] for member in model.member_table]
-    if settings["depth"] == 2:
-        found["turned"] = (model.dense()[1][0][:, 0, 0] < 0).tolist()
-    return found
 
 
 def recorded_steps(steps: int, records: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +12,10 @@ from matplotlib.ticker import LogLocator
 
 from ..member_bootstrap import bootstrap
 from .samples import Sample
+
+if TYPE_CHECKING:
+    from .axes import Setting
+    from .trained_networks import TrainedNetworks
 
 # Okabe and Ito's, for all kinds of colour vision, without black and the yellow that vanishes on white
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#808080")
@@ -38,6 +43,29 @@ def draw_members(axes: Axes, samples: Mapping[str, Sample], colours: Sequence[st
                 axes.plot([position] * 2, [max(low, FLOOR), max(high, FLOOR)], color=colour, linewidth=2)
     axes.set_xticks(range(len(samples)), list(samples), rotation=30, ha="right", fontsize="small")
     axes.set_xlim(-0.6, len(samples) - 0.4)
+    set_log(axes)
+
+
+def draw_networks(
+    axes: Axes,
+    networks: TrainedNetworks,
+    names: Sequence[str],
+    place: Setting,
+    over: str,
+    colours: Sequence[str] = COLOURS,
+) -> None:
+    """Each member a point, each network a column; a bar at ten to the mean log error, with its interval."""
+    spread = np.random.default_rng(0)
+    for position, (name, colour) in enumerate(zip(names, _cycled(colours, len(names)), strict=True)):
+        values = networks.members(name, place, over)
+        finite = np.clip(values[np.isfinite(values)], FLOOR, None)
+        offsets = spread.uniform(-0.28, 0.28, len(finite))
+        axes.plot(position + offsets, finite, ".", color=colour, alpha=0.25, markersize=3, markeredgewidth=0)
+        found = networks.described(name, place, over)
+        axes.plot([position - 0.36, position + 0.36], [10 ** found["value"]] * 2, color=colour, linewidth=2)
+        axes.plot([position] * 2, [10 ** found["low"], 10 ** found["high"]], color=colour, linewidth=2)
+    axes.set_xticks(range(len(names)), list(names), rotation=90, fontsize="x-small")
+    axes.set_xlim(-0.6, len(names) - 0.4)
     set_log(axes)
 
 

@@ -42,21 +42,21 @@ def mean_log(errors: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Ve
     values = np.asarray(errors, dtype=float)
     with np.errstate(divide="ignore"):
         logs = np.log10(np.where(np.isnan(values), np.inf, values)).clip(LEAST, MOST)
-    return mean_of(logs, seed, resamples)
+    return mean(logs, seed, resamples)
 
 
-def mean_of(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Versions:
-    """Mean of finite numbers over seeds and members, in versions: all, each seed alone, and resamples; see :func:`mean_log`.
+def mean(values: NDArray[np.float64], seed: int = 0, resamples: int = RESAMPLES) -> Versions:
+    """Mean over seeds and members of any finite number, in versions, as :func:`mean_log` of errors.
 
     Example:
-        >>> mean_of([[1.0, 3.0], [5.0, 7.0]], resamples=5)[:3]
-        array([4., 2., 6.])
+        >>> mean(np.array([[1.0, 1.0], [0.0, 1.0]]), resamples=5)[:3]
+        array([0.75, 1.  , 0.5 ])
     """
-    numbers = np.asarray(values, dtype=float)
-    seeds, members = numbers.shape[-2:]
-    resampled = numbers.reshape(*numbers.shape[:-2], -1) @ resampling_weights(seeds, members, seed, resamples)
-    by_seed = np.moveaxis(numbers.mean(axis=-1), -1, 0)
-    return np.stack([numbers.mean(axis=(-2, -1)), *by_seed, *np.moveaxis(resampled, -1, 0)])
+    seeds, members = values.shape[-2:]
+    resampled = values.reshape(*values.shape[:-2], -1) @ resampling_weights(seeds, members, seed, resamples)
+    return np.stack(
+        [values.mean(axis=(-2, -1)), *np.moveaxis(values.mean(axis=-1), -1, 0), *np.moveaxis(resampled, -1, 0)]
+    )
 
 
 @functools.lru_cache

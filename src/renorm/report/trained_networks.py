@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .axes import Setting
+from .axes import Judged, Setting, judge_along_axes
 from .experiments import Experiments
+from .figures import FLOOR
 from .held_out import held_out
 from .samples import Sample
-from .seed_statistics import Versions, mean_log, worst
+from .seed_statistics import Versions, mean_log, summary, worst
 from .seeded import SHARED, train_seeds
 
 Over: TypeAlias = Literal["trained", "interpolation", "extrapolation"]
@@ -65,6 +67,18 @@ class TrainedNetworks:
         chosen: Sample = self._raw(name, place, over, step, grid)[rate].ravel()
         return chosen
 
+    def described(self, name: str, place: Setting, over: Over | str) -> dict[str, float]:
+        """Mean log10 of the error with its interval and what seeds say by themselves, and quantiles over members."""
+        logs = np.log10(np.maximum(self.members(name, place, over), FLOOR))
+        low, high = np.quantile(logs, [0.1, 0.9], method="nearest")
+        found = summary(self.log_error(name, place, over), self._settings["seeds"])
+        return found | {"members_q10": float(low), "members_q90": float(high)}
+
+    def by_law(self, name: str, place: Setting) -> dict[str, float]:
+        """Mean log10 of the error on the law of training and on every held-out law."""
+        laws = (place.law, *held_out(place.law).laws)
+        return {law: float(self.log_error(name, place, law)[0]) for law in laws}
+
     def _by_rate(self, name: str, place: Setting, over: str, step: int, grid: int) -> Versions:
         key = (name, place.law, place.scale, over, step, grid)
         if key not in self._known:
@@ -76,6 +90,36 @@ class TrainedNetworks:
         laws = laws_of(place.law, over)
         scale = self._settings["scales"].index(place.scale)
         return worst({law: np.asarray(errors[law])[step, grid, scale] for law in laws}, laws)
+
+
+class OnBothSets(NamedTuple):
+    """Verdicts on the laws beyond the training law, by which a claim is judged, and on those within it, beside it."""
+
+    beyond: Judged
+    within: Judged
+
+    def numbers(self) -> dict[str, Any]:
+        """As part of a finding's numbers."""
+        within = {"verdict": self.within.verdict} | self.within.numbers()
+        return self.beyond.numbers() | {"within_the_training_law": within}
+
+    def sentences(self) -> list[str]:
+        """How stable both are, for the page."""
+        return [
+            f"Beyond the training law: {self.beyond.sentence()}",
+            f"Within it the verdict is {self.within.verdict}: {self.within.sentence()}",
+        ]
+
+
+def judge_on_both_sets(
+    rule: Callable[[Any, Mapping[str, float]], str],
+    numbers: Callable[[str, Setting, int], Any],
+    thresholds: Mapping[str, float],
+    settings: Mapping[str, Any],
+) -> OnBothSets:
+    """Judge along the axes on either set; ``numbers`` gets the set before the place, see :func:`judge_along_axes`."""
+    sets = ("extrapolation", "interpolation")
+    return OnBothSets(*(judge_along_axes(rule, partial(numbers, over), thresholds, settings) for over in sets))
 
 
 def laws_of(trained: str, over: Over | str) -> tuple[str, ...]:
@@ -99,13 +143,22 @@ def train_networks(
         settings: of the claim: what all its conditions have in common, and ``laws``, of training.
         experiments: of the report.
     """
+    errors = compute_errors(networks, settings, experiments, lambda law: [law, *held_out(law).laws])
+    return TrainedNetworks(errors, settings, experiments.seed)
+
+
+def compute_errors(
+    networks: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    experiments: Experiments,
+    tests: Callable[[str], Sequence[str]],
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Errors by law of training and network, then by law of the test; ``tests`` are the laws, given that of training."""
     shared = MAP | {key: settings[key] for key in KEYS}
     keys = [(law, name) for law in settings["laws"] for name in networks]
-    conditions = [{**shared, "law": law, "tests": [law, *held_out(law).laws], **networks[name]} for law, name in keys]
+    conditions = [{**shared, "law": law, "tests": list(tests(law)), **networks[name]} for law, name in keys]
     found = experiments.compute_many("seeded", conditions, train_seeds)
-    return TrainedNetworks(
-        {key: one["errors"] for key, one in zip(keys, found, strict=True)}, settings, experiments.seed
-    )
+    return {key: one["errors"] for key, one in zip(keys, found, strict=True)}
 
 
 def one_hidden_layer(activation: str, symmetry: str, width: int, reflected: bool = False) -> dict[str, Any]:
@@ -117,3 +170,20 @@ def one_hidden_layer(activation: str, symmetry: str, width: int, reflected: bool
     """
     arguments = {"width": width}
     return {"model": f"mlp_{activation}_{symmetry}", "arguments": arguments, "reflected": reflected}
+
+
+def perceptrons(
+    activations: Sequence[str], symmetries: Sequence[str], widths: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """Perceptrons of one hidden layer by name, as in ``relu full, 8``.
+
+    Example:
+        >>> [*perceptrons(["relu"], ["free", "full"], [8])]
+        ['relu free, 8', 'relu full, 8']
+    """
+    return {
+        f"{activation} {symmetry}, {width}": one_hidden_layer(activation, symmetry, width)
+        for activation in activations
+        for width in widths
+        for symmetry in symmetries
+    }

@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..figures import COLOURS, FLOOR, mark_threshold, panels, set_log
-from ..samples import Sample
+from ..axes import Setting
+from ..figures import COLOURS, FLOOR, panels, set_log
+from ..training_curves import TrainingCurves
 
-SHOWN = 24  # curves in a panel
+SHOWN = 8  # curves of a slope in a panel
+LARGEST = 1e6  # what has diverged
 
 
-def draw_curves(curves: Mapping[tuple[str, int], Mapping[str, Any]], depth: int, floor: float) -> Figure:
-    """A panel a symmetry, a colour a slope, some members of each."""
-    chosen = {name: result for (name, layers), result in curves.items() if layers == depth}
-    figure, grid = panels(len(chosen))
-    for axes, (name, result) in zip(grid, chosen.items(), strict=True):
-        slopes = np.array(result["negative_slope"])
-        loss = np.array(result["loss"], dtype=float)
-        for colour, slope in zip(COLOURS, np.unique(slopes), strict=False):
-            rows = loss[slopes == slope]
-            for row in rows[: SHOWN // len(np.unique(slopes))]:
-                axes.plot(result["steps"], np.maximum(row, FLOOR), color=colour, linewidth=0.5, alpha=0.5)
-            axes.plot(result["steps"], np.median(rows, axis=0), color=colour, linewidth=1.8, label=f"{slope:g}")
+def draw_curves(curves: TrainingCurves, names: Sequence[str], slopes: Sequence[float], place: Setting) -> Figure:
+    """A panel a network, a colour a slope, some members of each."""
+    figure, grid = panels(len(names))
+    for axes, name in zip(grid, names, strict=True):
+        for position, (colour, slope) in enumerate(zip(COLOURS, slopes, strict=False)):
+            found = np.clip(curves.members(name, place, position), FLOOR, LARGEST)
+            for row in found[:: max(1, len(found) // SHOWN)]:
+                axes.plot(curves.steps, row, color=colour, linewidth=0.5, alpha=0.5)
+            bold = 10 ** np.log10(found).mean(axis=0)
+            axes.plot(curves.steps, bold, color=colour, linewidth=1.8, label=f"{slope:g}")
         set_log(axes)
         axes.set_xscale("log")
         axes.set_xlabel("training steps")
         axes.set_title(name, fontsize="medium")
-        mark_threshold(axes, floor, "learned")
-    grid[0].set_ylabel("relative loss")
+    grid[0].set_ylabel("relative MSE, training law")
     grid[0].legend(title="slope", fontsize="small")
     return figure
 
 
-def draw_times(
-    curves: Mapping[tuple[str, int], Mapping[str, Any]], found: Mapping[tuple[str, int], Mapping[str, Sample]]
-) -> Figure:
-    """Share of members above the threshold against time, a panel a depth, a line a symmetry; all slopes together."""
-    depths = list(dict.fromkeys(depth for _, depth in curves))
-    figure, grid = panels(len(depths), width=3.4 * len(depths) + 0.4)
-    for axes, depth in zip(grid, depths, strict=True):
-        for colour, (name, layers) in zip(COLOURS, [key for key in curves if key[1] == depth], strict=False):
-            steps = np.array(curves[name, layers]["steps"])
-            waiting = (found[name, layers]["time"] > steps[:, None]).mean(axis=1)
-            axes.plot(steps, waiting, color=colour, label=name)
+def draw_waiting(curves: TrainingCurves, slopes: Sequence[float], place: Setting) -> Figure:
+    """Share of members above the threshold against time, a panel a slope, a line a network."""
+    figure, grid = panels(len(slopes))
+    for position, (axes, slope) in enumerate(zip(grid, slopes, strict=True)):
+        for colour, name in zip(COLOURS, curves.names, strict=False):
+            axes.plot(curves.steps, curves.waiting(name, place, position), color=colour, label=name)
         axes.set_xscale("log")
         axes.set_xlabel("training steps")
-        axes.set_title(f"{depth} hidden layer{'s' if depth > 1 else ''}", fontsize="medium")
+        axes.set_title(f"slope {slope:g}", fontsize="medium")
         axes.grid(alpha=0.3, linewidth=0.5)
     grid[0].set_ylabel("share that has not learned")
-    grid[0].legend(fontsize="small")
+    grid[0].legend(fontsize="x-small")
     return figure
 
 

@@ -15,7 +15,7 @@ from ..figures import COLOURS, FLOOR
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
 from ..linear_theory import gain_curve, invariants, orbit_sizes, time_factor
-from ..seed_statistics import Versions, judged_by_seed, mean_log, mean_of, summary
+from ..seed_statistics import Versions, judged_by_seed, mean_log, mean, summary
 
 TRIED = "Six symmetries, three starts, three learning rates, two laws."
 
@@ -27,7 +27,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     own, seed, seeds = claim.settings, experiments.seed, claim.settings["seeds"]
     results = run_cells(claim, experiments)
     cells = {
-        key: {"time": 10 ** mean_log(one["ratio"], seed), "gap": mean_of(one["gap"], seed)}
+        key: {"time": 10 ** mean_log(one["ratio"], seed), "gap": mean(np.array(one["gap"]), seed)}
         for key, one in results.items()
     }
     answer, share = judged_by_seed(verdict, lambda v: at(cells, v), claim.thresholds, seeds)

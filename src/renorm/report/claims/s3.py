@@ -17,7 +17,7 @@ from ..figures import COLOURS
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
 from ..linear_theory import time_factor
-from ..seed_statistics import Versions, judged_by_seed, mean_log, mean_of, summary
+from ..seed_statistics import Versions, judged_by_seed, mean_log, mean, summary
 from ..seeded import fresh_blocks
 
 TRIED = "Seven networks, strengths on both sides of the collapse, two starts, three learning rates, two laws."
@@ -31,7 +31,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     """See ``configs/claims/S3.yaml``."""
     own, seed, seeds = claim.settings, experiments.seed, claim.settings["seeds"]
     cells = {
-        key: {"gain": mean_of(one["gain"], seed), "error": mean_log(one["error"], seed)}
+        key: {"gain": mean(np.array(one["gain"]), seed), "error": mean_log(one["error"], seed)}
         for key, one in run_cells(claim, experiments).items()
     }
     deviations = {key: deviate(cell, own["decays"], own["away"]) for key, cell in cells.items()}

@@ -19,7 +19,7 @@ from ..experiments import Experiments
 from ..figures import COLOURS
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
-from ..seed_statistics import Versions, mean_log, mean_of, summary
+from ..seed_statistics import Versions, mean_log, mean, summary
 from ..seeded import SHARED, axes_of, fresh_blocks, make_stack, relative_errors, train_stack
 
 TRIED = "Four networks, two training laws, two initial scales, three learning rates, ensembles of 256."
@@ -150,7 +150,7 @@ def measure(run: Mapping[str, Any], own: Mapping[str, Any], place: Setting, seed
     found = {}
     for what in (*BY_DISTANCE, "knows"):
         values = np.asarray(run[what], dtype=float)[..., scale, :, :, None]  # each seed is one ensemble
-        found[what] = mean_of(np.nan_to_num(values, nan=np.inf).clip(max=1e6), seed)[np.arange(len(logs)), ..., rates]
+        found[what] = mean(np.nan_to_num(values, nan=np.inf).clip(max=1e6), seed)[np.arange(len(logs)), ..., rates]
     return found
 
 
