@@ -10,7 +10,7 @@ import torch
 
 from renorm.datamodules import laws
 from renorm.datamodules.laws.quadrature import block_rule
-from renorm.report.fits import make_model, relative_errors
+from renorm.report.fits import make_model
 from renorm.report.nonlinearity import network_index, nonlinearity, unit_parts
 
 LAW = laws.parse("gamma(shape=2)")

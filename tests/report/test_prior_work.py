@@ -1,4 +1,4 @@
-"""S1 to S5: formulas against brute force and exact fractions, verdicts on both sides of every threshold, and the whole way through."""
+"""S1 to S5: formulas against brute force and fractions, verdicts on both sides of every threshold, and the whole way through."""
 
 from __future__ import annotations
 
@@ -292,7 +292,9 @@ def test_s2(time: list[float], gap: list[float], wanted: str) -> None:
     ],
 )
 def test_s3(everywhere: tuple[float, float], free: tuple[float, float], wanted: str) -> None:
-    numbers = {name: dict(zip(("gain", "error"), own, strict=True)) for name, own in (("all", everywhere), ("free", free))}
+    numbers = {
+        name: dict(zip(("gain", "error"), own, strict=True)) for name, own in (("all", everywhere), ("free", free))
+    }
     assert verdict("S3", numbers) == wanted
 
 
@@ -308,7 +310,9 @@ def test_s3(everywhere: tuple[float, float], free: tuple[float, float], wanted: 
 )
 def test_s4(first: tuple[float, float], second: tuple[float, float], wanted: str) -> None:
     names = ("restored", "predicts")
-    assert verdict("S4", {"a": dict(zip(names, first, strict=True)), "b": dict(zip(names, second, strict=True))}) == wanted
+    assert (
+        verdict("S4", {"a": dict(zip(names, first, strict=True)), "b": dict(zip(names, second, strict=True))}) == wanted
+    )
 
 
 @pytest.mark.parametrize(
@@ -322,7 +326,9 @@ def test_s4(first: tuple[float, float], second: tuple[float, float], wanted: str
 )
 def test_s5(first: tuple[float, ...], second: tuple[float, ...], wanted: str) -> None:
     names = ("covers", "half", "knows")
-    assert verdict("S5", {"a": dict(zip(names, first, strict=True)), "b": dict(zip(names, second, strict=True))}) == wanted
+    assert (
+        verdict("S5", {"a": dict(zip(names, first, strict=True)), "b": dict(zip(names, second, strict=True))}) == wanted
+    )
 
 
 def test_rules_name_their_thresholds() -> None:

@@ -1,7 +1,7 @@
 r"""How far networks of one hidden layer are from symmetric ones, over training: in their weights, and in what they compute.
 
-The symmetric weights :math:`\{\theta : \theta = P\theta\}` of a group are a subspace. Hidden units have no order, so that a symmetry which pairs them, as oddness does, has
-one subspace for each pairing, and the distance is that to the nearest.
+The symmetric weights :math:`\{\theta : \theta = P\theta\}` of a group are a subspace. Hidden units have no
+order, so that a symmetry which pairs them, as oddness does, has one subspace for each pairing, and the distance is that to the nearest.
 
 Source:
     Ziyin, Xu, Poggio and Chuang, arXiv 2502.05300.
@@ -72,7 +72,7 @@ def all_distances(model: StackedModel, x: Tensor) -> dict[str, Tensor]:
 
 
 def distances(units: Units) -> dict[str, Tensor]:
-    r"""Relative squared distance :math:`|\theta - P\theta|^2 / |\theta|^2` of all weights and biases to the nearest symmetric ones.
+    r"""Squared distance of all weights and biases to the nearest symmetric ones, :math:`|\theta - P\theta|^2 / |\theta|^2`.
 
     Args:
         units: the networks, an even number of units on blocks of two.

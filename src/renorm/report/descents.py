@@ -1,4 +1,4 @@
-"""Plain gradient descent, with fresh blocks at every step, from scaled initial weights: theories of gradient flow are about it."""
+"""Plain gradient descent from scaled initial weights, with fresh blocks at every step: what theories of the flow are about."""
 
 from __future__ import annotations
 
@@ -140,6 +140,7 @@ def learning_times(settings: Mapping[str, Any]) -> dict[str, Any]:
     times, errors = np.array([time for time, _ in looks]), np.stack([error for _, error in looks])
     return {
         "times": [
-            crossing_times(times, errors, threshold).clip(max=times[-1]).tolist() for threshold in settings["thresholds"]
+            crossing_times(times, errors, threshold).clip(max=times[-1]).tolist()
+            for threshold in settings["thresholds"]
         ]
     }

@@ -40,7 +40,9 @@ def train_splines(settings: Mapping[str, Any]) -> dict[str, Any]:
     for _ in train_stack(model, settings):
         for law, (x, y) in tests.items():
             found[law].append(relative_errors(model, x, y).nan_to_num(nan=torch.inf).view(shape).tolist())
-        indices = layer_indices(model.double_copy(), probes.double(), probes.new_full((len(probes),), 1 / len(probes)).double())
+        indices = layer_indices(
+            model.double_copy(), probes.double(), probes.new_full((len(probes),), 1 / len(probes)).double()
+        )
         for name, layer in ((INDEX, "act0"), (NETWORK, "out")):
             found[name].append(indices[layer].nan_to_num(nan=1.0).view(shape).tolist())
         drawn.append(shapes(model, probes))

@@ -32,7 +32,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     )
     drawing = Drawing(
         "methods",
-        "Gap at the readout against the order of the cumulant, mean over members of the logarithm with its 95% interval, first law. The methods "
+        "Gap at the readout against the order of the cumulant, mean over members of the logarithm with its 95% "
+        "interval, first law. The methods "
         "that leave nothing out show the noise of the measurement.",
         draw_methods(found, cases, own["laws"][0], seeds),
     )
@@ -42,7 +43,10 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         "share_of_seeds_on_the_pair": pair[1],
         "readout": readout_numbers(found, None, seeds),
     }
-    stable = f"{share:.0%} of the seeds give the verdict by themselves. On the paper's own graph, the pair, it is {pair[0]} ({pair[1]:.0%})."
+    stable = (
+        f"{share:.0%} of the seeds give the verdict by themselves. On the paper's own graph, the pair, it is {pair[0]} "
+        f"({pair[1]:.0%} of the seeds)."
+    )
     return Finding(answer, effect, numbers, [drawing], "" if answer == "yes" else TRIED, [stable, *remarks(found)])
 
 
@@ -67,12 +71,14 @@ def remarks(found: Gaps) -> list[str]:
     """Say how much of the gap each closure removes."""
     lines = []
     for method, name in (("joint2", "K = 2"), ("joint4", "K = 4")):
-        text = ", ".join(
-            f"k{n}: {10 ** np.mean([gaps['independent']['out'][0, n - 1] - gaps[method]['out'][0, n - 1] for gaps in found.values()]):.2g}"
+        shrunk = {
+            n: [gaps["independent"]["out"][0, n - 1] - gaps[method]["out"][0, n - 1] for gaps in found.values()]
             for n in ORDERS
-        )
+        }
+        text = ", ".join(f"k{n}: {10 ** np.mean(decades):.2g}" for n, decades in shrunk.items())
         lines.append(
-            f"Factor by which joint cumulants with {name} shrink the gap of independent nodes at the readout, geometric mean over graphs and laws: {text}."
+            f"Factor by which joint cumulants with {name} shrink the gap of independent nodes at the readout, "
+            f"geometric mean over graphs and laws: {text}."
         )
     return [
         *lines,

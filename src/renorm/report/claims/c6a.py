@@ -30,7 +30,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     """See ``configs/claims/C6a.yaml``."""
     own, seeds = claim.settings, claim.settings["seeds"]
     networks, _ = run_variants(claim, experiments)
-    judged = judge_along_axes(verdict, lambda place, v: at(networks, own["symmetries"], place, v), claim.thresholds, own)
+    judged = judge_along_axes(
+        verdict, lambda place, v: at(networks, own["symmetries"], place, v), claim.thresholds, own
+    )
     reference = next(iter(places(own).values()))
     first = own["symmetries"][0]
     contrast = networks.log_error(named(first, "fixed", "bent"), reference, "extrapolation") - networks.log_error(
@@ -55,7 +57,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     drawings = [
         Drawing(
             "errors",
-            "Mean log10 of the error with its 95% interval, on the training law and on the worst law of each held-out set; reference.",
+            "Mean log10 of the error with its 95% interval, on the training law and on the worst law of each "
+            "held-out set; reference.",
             draw_sets(networks, reference, seeds),
         ),
         Drawing(
@@ -67,7 +70,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     remarks = [
         judged.sentence(),
         in_words(networks, own["symmetries"], reference),
-        "Overfitting in the sense of statistics shows on laws within the training law's support; beyond it a spline is where it started, "
+        "Overfitting in the sense of statistics shows on laws within the training law's support; beyond it a spline "
+        "is where it started, "
         "so that a large error there is extrapolation.",
     ]
     tried = "" if judged.verdict == "reproduced" else TRIED
@@ -153,11 +157,16 @@ def verdict(numbers: Mapping[str, Mapping[str, float]], thresholds: Mapping[str,
 def in_words(networks: TrainedNetworks, symmetries: list[str], place: Setting) -> str:
     """Rise over the training law, and contrast to trained weights, of every set and start, as a sentence."""
     found = at(networks, symmetries, place, 0)
-    return "Fixed weights, the less favourable symmetry of each, reference: " + "; ".join(
-        f"{name}: error on the training law 10^{one['learned']:.1f}, {one['rises']:+.1f} decades on the set, of which trained weights "
-        f"spare {one['contrast']:+.1f}"
-        for name, one in found.items()
-    ) + "."
+    return (
+        "Fixed weights, the less favourable symmetry of each, reference: "
+        + "; ".join(
+            f"{name}: error on the training law 10^{one['learned']:.1f}, {one['rises']:+.1f} decades on the set, of "
+            "which trained weights "
+            f"spare {one['contrast']:+.1f}"
+            for name, one in found.items()
+        )
+        + "."
+    )
 
 
 def by_law(networks: TrainedNetworks, place: Setting) -> dict[str, dict[str, float]]:
@@ -196,7 +205,15 @@ def draw_laws(networks: TrainedNetworks, place: Setting) -> Figure:
     laws = list(next(iter(found.values())))
     for i, (name, errors) in enumerate(found.items()):
         fill = COLOURS[i // 2] if name.endswith("bent splines") else "none"
-        axes.plot(range(len(laws)), list(errors.values()), "o", color=COLOURS[i // 2], markerfacecolor=fill, markersize=4, label=name)
+        axes.plot(
+            range(len(laws)),
+            list(errors.values()),
+            "o",
+            color=COLOURS[i // 2],
+            markerfacecolor=fill,
+            markersize=4,
+            label=name,
+        )
     axes.axvline(len(held_out(place.law).interpolation) + 0.5, color="#808080", linestyle=":", linewidth=0.8)
     axes.set_xticks(range(len(laws)), [shorten(law, 26) for law in laws], rotation=35, ha="right", fontsize="x-small")
     axes.set_ylabel("mean log10 relative MSE")

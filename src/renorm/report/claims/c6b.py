@@ -26,11 +26,15 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     """See ``configs/claims/C6b.yaml``."""
     own, seeds = claim.settings, claim.settings["seeds"]
     networks, shapes = run_variants(claim, experiments)
-    judged = judge_along_axes(verdict, lambda place, v: at(networks, own["symmetries"], place, v), claim.thresholds, own)
+    judged = judge_along_axes(
+        verdict, lambda place, v: at(networks, own["symmetries"], place, v), claim.thresholds, own
+    )
     reference = next(iter(places(own).values()))
     first = named(own["symmetries"][0], "trained", "bent")
     found = {name: 10**value for name, value in summary(networks.log_error(first, reference, INDEX), seeds).items()}
-    effect = Effect(f"non-linearity index of the splines after training, {first}", found["value"], found["low"], found["high"])
+    effect = Effect(
+        f"non-linearity index of the splines after training, {first}", found["value"], found["low"], found["high"]
+    )
     numbers: dict[str, Any] = judged.numbers() | {
         where: {
             f"log10 {what}, {name}, {when}": summary(networks.log_error(name, place, what, step), seeds)
@@ -44,14 +48,18 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     drawings = [
         Drawing(
             "index",
-            "Non-linearity index of the splines (left) and of the whole network (middle), and error on the worst law beyond the training law "
+            "Non-linearity index of the splines (left) and of the whole network (middle), and error on the worst law "
+            "beyond the training law "
             "(right) over training: means over members of the logarithm; full: bent splines, dashed: straight ones; reference.",
             draw_series(own, networks, reference),
         ),
         Drawing(
             "splines",
-            "The splines of one member over training at the first of the learning rates, one colour a unit, thick where the training law uses them.",
-            draw_splines(own, {name: shapes[reference.law, name] for name in networks.names if "trained weights" in name}),
+            "The splines of one member over training at the first of the learning rates, one colour a unit, thick "
+            "where the training law uses them.",
+            draw_splines(
+                own, {name: shapes[reference.law, name] for name in networks.names if "trained weights" in name}
+            ),
         ),
     ]
     tried = "" if judged.verdict == "reproduced" else TRIED
@@ -108,9 +116,11 @@ def remarks(networks: TrainedNetworks, place: Setting) -> list[str]:
         )
 
     return [
-        f"Index of the splines, bent: at the start {listed(INDEX, 'bent', 0)}; at the end {listed(INDEX, 'bent', -1)}. Straight, at the end: "
+        f"Index of the splines, bent: at the start {listed(INDEX, 'bent', 0)}; at the end "
+        f"{listed(INDEX, 'bent', -1)}. Straight, at the end: "
         f"{listed(INDEX, 'straight', -1)}.",
-        f"Index of the whole networks at the end, bent: {listed(NETWORK, 'bent', -1)}: a network can be linear where its splines are not.",
+        f"Index of the whole networks at the end, bent: {listed(NETWORK, 'bent', -1)}: a network can be linear where "
+        "its splines are not.",
     ]
 
 

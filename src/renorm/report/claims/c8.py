@@ -35,7 +35,9 @@ NAMES = {
     "quadrature": "nothing left out",
 }
 
-Gaps = dict[tuple[str, str, str], dict[str, dict[str, Versions]]]  # (law, case, state) -> method -> layer -> (V, orders)
+Gaps = dict[
+    tuple[str, str, str], dict[str, dict[str, Versions]]
+]  # (law, case, state) -> method -> layer -> (V, orders)
 
 
 def judge(claim: Claim, experiments: Experiments) -> Finding:
@@ -61,7 +63,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         "readout": readout_numbers(found, ["independent"], seeds),
     }
     remarks = [
-        f"{share:.0%} of the seeds give the verdict by themselves. On the other graphs, which are this project's, it is {beside[0]} "
+        f"{share:.0%} of the seeds give the verdict by themselves. On the other graphs, which are this project's, it "
+        f"is {beside[0]} "
         f"({beside[1]:.0%} of the seeds).",
         "Gap of k2 by counting alone, of linear networks with equal weights and a mean readout, 1 - 1/d^2: "
         + ", ".join(f"{graph} of four {counting_gap(d, 2):.3f}" for graph, d in SENDERS.items())
@@ -75,7 +78,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     ]
     drawing = Drawing(
         "layers",
-        "Gap between predicted and measured cumulants with nodes taken as independent, layer by layer, mean over members of the logarithm, first "
+        "Gap between predicted and measured cumulants with nodes taken as independent, layer by layer, mean over "
+        "members of the logarithm, first "
         "law; 1 (dotted) is the gap of a prediction of 0.",
         draw_layers(found, list(own["cases"]), own["laws"][0]),
     )
@@ -129,7 +133,7 @@ def judge_laws(
     thresholds: Mapping[str, float],
     seeds: int,
 ) -> tuple[str, float]:
-    """The verdict on some graphs by one method, the same under every law or ``depends``, and the share of the seeds that give it."""
+    """The verdict on some graphs by one method, ``depends`` where laws differ, and the share of the seeds that give it."""
 
     def everywhere(version: int) -> str:
         return one_or_depends([rule(at(found, cases, method, law, version), thresholds) for law in laws])

@@ -19,7 +19,8 @@ from ..seed_statistics import Versions, judged_by_seed, mean_log, summary
 
 TRIED = "Slopes from 1 to 0, three starts, three learning rates, two symmetric laws and a skewed one."
 MEANING = (
-    "A leaky ReLU is the line (1+s)/2 z and the even (1-s)/2 |z|. Under a symmetric law an odd target does not see the even part, so a "
+    "A leaky ReLU is the line (1+s)/2 z and the even (1-s)/2 |z|. Under a symmetric law an odd target does not see "
+    "the even part, so a "
     "unit's weights grow at (1+s)/2 of the linear network's rate; a network whose units come in pairs stays odd, and such a "
     "network without biases is a linear map at every slope. This is why slopes alone change no more than the time here."
 )
@@ -61,7 +62,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         f"{judged['control']:.0%} at the slope where it misses it most: the test can tell.",
     ]
     caption = (
-        "Left: learning time over that of the linear network from the smallest start, at the smallest learning rate; line: 2/(1+s), "
+        "Left: learning time over that of the linear network from the smallest start, at the smallest learning rate; "
+        "line: 2/(1+s), "
         "crosses: the prediction from this start. Right: the factor times (1+s)/2 against the scale of the initial weights."
     )
     drawing = Drawing("factor", caption, draw(own, cells, seeds))

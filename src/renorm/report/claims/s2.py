@@ -15,7 +15,7 @@ from ..figures import COLOURS, FLOOR
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
 from ..linear_theory import gain_curve, invariants, orbit_sizes, time_factor
-from ..seed_statistics import Versions, judged_by_seed, mean_log, mean, summary
+from ..seed_statistics import Versions, judged_by_seed, mean, mean_log, summary
 
 TRIED = "Six symmetries, three starts, three learning rates, two laws."
 
@@ -57,7 +57,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             for scale, time, gap in zip(own["scales"], judged["time"], judged["gap"], strict=True)
         )
         + ".",
-        "Gradient flow makes a linear network faster by the root of the product of its orbits' sizes, whatever it learns: a statement on "
+        "Gradient flow makes a linear network faster by the root of the product of its orbits' sizes, whatever it "
+        "learns: a statement on "
         "plain gradient descent, whose steps add up over tied weights; Adam divides them out.",
     ]
     caption = (

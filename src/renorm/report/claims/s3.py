@@ -17,7 +17,7 @@ from ..figures import COLOURS
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
 from ..linear_theory import time_factor
-from ..seed_statistics import Versions, judged_by_seed, mean_log, mean, summary
+from ..seed_statistics import Versions, judged_by_seed, mean, mean_log, summary
 from ..seeded import fresh_blocks
 
 TRIED = "Seven networks, strengths on both sides of the collapse, two starts, three learning rates, two laws."
@@ -54,14 +54,18 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         for (name, law, rate), cell in cells.items()
     }
     remarks = [
-        f"{share:.0%} of the seeds give the verdict by themselves. Strengths nearer to collapse than {own['away']:g} are not judged: there "
+        f"{share:.0%} of the seeds give the verdict by themselves. Strengths nearer to collapse than {own['away']:g} "
+        "are not judged: there "
         "the relaxation is slow, and gains are still above the line.",
-        "The gain falls to zero continuously, and the weights' symmetry under a change of all signs, broken below collapse, is restored: a "
-        "transition of second order in the strength of the decay, at a place that a symmetry of the weights moves by its factor m.",
+        "The gain falls to zero continuously, and the weights' symmetry under a change of all signs, broken below "
+        "collapse, is restored: a "
+        "transition of second order in the strength of the decay, at a place that a symmetry of the weights moves by "
+        "its factor m.",
     ]
     drawing = Drawing(
         "gain",
-        "Gain (left) and relative error (right) at the end of training against the strength of the decay over the network's factor m, mean "
+        "Gain (left) and relative error (right) at the end of training against the strength of the decay over the "
+        "network's factor m, mean "
         "over members and starts, at the smallest learning rate on the first law; lines: prediction.",
         draw(own, cells),
     )

@@ -32,7 +32,10 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     """See ``configs/claims/S4.yaml``."""
     own, seed, seeds = claim.settings, experiments.seed, claim.settings["seeds"]
     runs = run_cells(claim, experiments)
-    found = {place: {name: measure(runs[name, place.law], own, place, seed) for name in own["activations"]} for place in places(own).values()}
+    found = {
+        place: {name: measure(runs[name, place.law], own, place, seed) for name in own["activations"]}
+        for place in places(own).values()
+    }
     judged = judge_along_axes(verdict, lambda place, v: at(found[place], v), claim.thresholds, own)
     reference = next(iter(places(own).values()))
     smallest = summary(np.min([one["predicts", OWN] for one in found[reference].values()], axis=0), seeds)
@@ -44,9 +47,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     )
     numbers: dict[str, Any] = judged.numbers() | {
         name: {
-            activation: {
-                f"{what}, {symmetry}": summary(values, seeds) for (what, symmetry), values in one.items()
-            }
+            activation: {f"{what}, {symmetry}": summary(values, seeds) for (what, symmetry), values in one.items()}
             for activation, one in found[place].items()
         }
         for name, place in places(own).items()
@@ -54,31 +55,47 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     drawings = [
         Drawing(
             "distances",
-            "Relative squared distance to the nearest symmetric network over training, mean over members of its logarithm, uniform law, scale 1, at the rate "
+            "Relative squared distance to the nearest symmetric network over training, mean over members of its "
+            "logarithm, uniform law, scale 1, at the rate "
             "that is best on the training law; dashed: the share of the output that breaks the symmetry.",
             draw_distances(own, runs, reference, seed),
         ),
         Drawing(
             "predicts",
-            "Each member a point: error on the worst law beyond the training law against the distance to odd_input at the end, at the same rate.",
+            "Each member a point: error on the worst law beyond the training law against the distance to odd_input "
+            "at the end, at the same rate.",
             draw_members(own, runs, reference, seed),
         ),
     ]
-    return Finding(judged.verdict, effect, numbers, drawings, "" if judged.verdict == "yes" else TRIED, remarks(found[reference], judged.sentence()))
+    return Finding(
+        judged.verdict,
+        effect,
+        numbers,
+        drawings,
+        "" if judged.verdict == "yes" else TRIED,
+        remarks(found[reference], judged.sentence()),
+    )
 
 
 def run_cells(claim: Claim, experiments: Experiments) -> dict[tuple[str, str], dict[str, Any]]:
     """Results of :func:`renorm.report.breaking.follow_symmetries` by activation and training law."""
     own = claim.settings
     keys = [(name, law) for name in own["activations"] for law in own["laws"]]
-    shared = {key: own[key] for key in (*SHARED, "scales")} | {"map": "central_limit()", "block_size": 2, "mirrored": False}
+    shared = {key: own[key] for key in (*SHARED, "scales")} | {
+        "map": "central_limit()",
+        "block_size": 2,
+        "mirrored": False,
+    }
     conditions = [
-        shared | dict(own["activations"][name]) | {"law": law, "tests": [law, *held_out(law).extrapolation]} for name, law in keys
+        shared | dict(own["activations"][name]) | {"law": law, "tests": [law, *held_out(law).extrapolation]}
+        for name, law in keys
     ]
     return dict(zip(keys, experiments.compute_many("symmetries", conditions, follow_symmetries), strict=True))
 
 
-def measure(run: Mapping[str, Any], own: Mapping[str, Any], place: Setting, seed: int) -> dict[tuple[str, str], Versions]:
+def measure(
+    run: Mapping[str, Any], own: Mapping[str, Any], place: Setting, seed: int
+) -> dict[tuple[str, str], Versions]:
     """What the rule and the page speak of, of one activation at one place, in versions, shape ``(V,)`` each.
 
     Returns:
@@ -103,7 +120,7 @@ def measure(run: Mapping[str, Any], own: Mapping[str, Any], place: Setting, seed
 
 
 def correlations(x: ArrayLike, y: ArrayLike, given: ArrayLike, seed: int = 0) -> dict[str, Versions]:
-    """Rank correlations of x and y over members, the mean over seeds, in versions as of :func:`renorm.report.seed_statistics.mean_log`.
+    """Rank correlations of x and y over members, the mean over seeds, in versions as :func:`.mean_log` has them.
 
     Args:
         x: shape ``(..., S, R)``, seeds and members.
@@ -184,9 +201,14 @@ def remarks(found: Mapping[str, Mapping[tuple[str, str], Versions]], sentence: s
 
     return [
         sentence,
-        "log10 of the distance at the end over the start (negative: restored), reference. " + listed("restored", "{:+.2f}") + ".",
-        "Partial rank correlation with the error beyond the training law, reference. " + listed("predicts", "{:+.2f}") + ".",
-        "A network need not have symmetric weights to compute a symmetric function: a linear one is odd whatever its weights, once the "
+        "log10 of the distance at the end over the start (negative: restored), reference. "
+        + listed("restored", "{:+.2f}")
+        + ".",
+        "Partial rank correlation with the error beyond the training law, reference. "
+        + listed("predicts", "{:+.2f}")
+        + ".",
+        "A network need not have symmetric weights to compute a symmetric function: a linear one is odd whatever its "
+        "weights, once the "
         "biases cancel. So the share of the output that breaks the symmetry is given beside the distance of the weights.",
     ]
 

@@ -19,7 +19,7 @@ from ..experiments import Experiments
 from ..figures import COLOURS
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
-from ..seed_statistics import Versions, mean_log, mean, summary
+from ..seed_statistics import Versions, mean, mean_log, summary
 from ..seeded import SHARED, axes_of, fresh_blocks, make_stack, relative_errors, train_stack
 
 TRIED = "Four networks, two training laws, two initial scales, three learning rates, ensembles of 256."
@@ -34,14 +34,20 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     """See ``configs/claims/S5.yaml``."""
     own, seed, seeds = claim.settings, experiments.seed, claim.settings["seeds"]
     runs = run_cells(claim, experiments)
-    found = {place: {name: measure(runs[name, place.law], own, place, seed) for name in own["networks"]} for place in places(own).values()}
+    found = {
+        place: {name: measure(runs[name, place.law], own, place, seed) for name in own["networks"]}
+        for place in places(own).values()
+    }
     judged = judge_along_axes(verdict, lambda place, v: at(found[place], own["distances"], v), claim.thresholds, own)
     reference = next(iter(places(own).values()))
     beyond = np.array(own["distances"]) > 1
     least = np.min([one["coverage"][:, beyond].min(axis=1) for one in found[reference].values()], axis=0)
     smallest = summary(least, seeds)
     effect = Effect(
-        "least coverage beyond the support, over networks and distances", smallest["value"], smallest["low"], smallest["high"]
+        "least coverage beyond the support, over networks and distances",
+        smallest["value"],
+        smallest["low"],
+        smallest["high"],
     )
     numbers: dict[str, Any] = judged.numbers() | {
         name: {
@@ -59,13 +65,16 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         "Rank correlation of spread and error over all blocks, reference: "
         + ", ".join(f"{one['knows'][0]:.2f} ({name})" for name, one in found[reference].items())
         + ".",
-        "Members differ by their initial weights alone. What all of them have wrong alike, by a symmetry that the map has not or by the "
+        "Members differ by their initial weights alone. What all of them have wrong alike, by a symmetry that the "
+        "map has not or by the "
         "kinks that none of them has outside the data, is in the mean and not in the spread.",
     ]
     drawing = Drawing(
         "coverage",
-        "Share of the blocks where the exact answer is within the central 95%, and the central half, of the members' answers, against the distance, in units "
-        "of the uniform law's support. Right: error of the ensemble's mean over its spread. Mean over seeds with its 95% interval, reference.",
+        "Share of the blocks where the exact answer is within the central 95%, and the central half, of the members' "
+        "answers, against the distance, in units "
+        "of the uniform law's support. Right: error of the ensemble's mean over its spread. Mean over seeds with its "
+        "95% interval, reference.",
         draw(own, found[reference], seeds),
     )
     return Finding(judged.verdict, effect, numbers, [drawing], "" if judged.verdict == "yes" else TRIED, remarks)
@@ -88,8 +97,9 @@ def spread_and_error(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: those of :func:`renorm.report.seeded.train_seeds`, and ``distances`` of the squares.
 
     Returns:
-        ``coverage``, ``coverage_of_half`` and ``error_over_spread``, distance x scale x rate x seed; ``knows``, the rank correlation of spread and error over
-        all blocks, scale x rate x seed; ``trained``, errors on the training law, scale x rate x seed x member.
+        ``coverage``, ``coverage_of_half`` and ``error_over_spread``, distance x scale x rate x seed; ``knows``, the rank
+        correlation of spread and error over all blocks, scale x rate x seed; ``trained``, errors on the training law, scale x
+        rate x seed x member.
     """
     model = make_stack(settings)
     list(train_stack(model, settings))  # to the last stop
@@ -154,7 +164,9 @@ def measure(run: Mapping[str, Any], own: Mapping[str, Any], place: Setting, seed
     return found
 
 
-def at(found: Mapping[str, Mapping[str, Versions]], distances: Sequence[float], version: int) -> dict[str, dict[str, float]]:
+def at(
+    found: Mapping[str, Mapping[str, Versions]], distances: Sequence[float], version: int
+) -> dict[str, dict[str, float]]:
     """What the rule speaks of, for one version: least coverages beyond the support, and the rank correlation."""
     beyond = np.array(distances) > 1
     return {
