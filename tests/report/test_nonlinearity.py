@@ -10,8 +10,8 @@ import torch
 
 from renorm.datamodules import laws
 from renorm.datamodules.laws.quadrature import block_rule
-from renorm.report.fits import make_model, relative_errors
-from renorm.report.nonlinearity import error_outside, network_index, nonlinearity, unit_parts
+from renorm.report.fits import make_model
+from renorm.report.nonlinearity import network_index, nonlinearity, unit_parts
 
 LAW = laws.parse("gamma(shape=2)")
 
@@ -71,12 +71,3 @@ def test_index_of_the_network_is_that_of_a_regression_on_the_block() -> None:
     variance = np.cov(out[1].numpy(), aweights=weight.numpy(), ddof=0)
     assert float(found[0]) < 1e-7
     assert float(found[1]) == pytest.approx(math.sqrt(left / variance), rel=1e-8)
-
-
-def test_errors_inside_and_outside_add_up() -> None:
-    model, law = make_model("mlp_relu_free", replicas=3), laws.parse("gaussian()")
-    inside, outside, share = error_outside(model, law, -1.0, 1.0)
-    torch.testing.assert_close(inside + outside, relative_errors(model, [law])[str(law)], rtol=1e-6, atol=0)
-    within = math.erf(1 / math.sqrt(2)) ** 2  # of both variables
-    assert share == pytest.approx(1 - within, abs=0.03)
-    assert float(error_outside(model, laws.parse("rademacher()"), -1.0, 1.0)[1].max()) == 0.0

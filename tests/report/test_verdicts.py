@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from renorm.report.claim import read_claim
+from renorm.report.claims import b4
 from renorm.report.claims.b4 import which_map
 from renorm.report.claims.c9 import count_parameters, equal_width
 
@@ -131,11 +132,23 @@ def test_b1(quadratic: float, relu: float, faster: float, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("energy", "cumulant", "wanted"), [(0.5, 0.5, "yes"), (0.5, 0.49, "partly"), (0.49, 0.49, "no")]
+    ("energy", "cumulant", "wanted"), [(0.8, 0.8, "yes"), (0.8, 0.79, "partly"), (0.79, 0.79, "no")]
 )
 def test_b4(energy: float, cumulant: float, wanted: str) -> None:
-    shares_of = {"mse, uniform()": 1.0, "energy, uniform()": energy, "cumulant, uniform()": cumulant}
-    assert verdict("B4", {"share_of_architectures": shares_of}) == wanted
+    assert verdict("B4", {("energy", "uniform()"): energy, ("cumulant", "uniform()"): cumulant}) == wanted
+
+
+def test_b4_judges_distributions_alone_and_depends_on_what_flips_it() -> None:
+    limits = {"reaches": 0.8}
+    high, low = np.array([[0.9, 0.9]]), np.array([[0.9, 0.1]])
+    cells = {("mse", "uniform()"): 0 * high, ("energy", "uniform()"): high}
+    assert b4.everywhere(cells, 0, limits) == "yes"
+    assert b4.everywhere(cells | {("energy", "uniform()"): low}, 0, limits) == "depends"
+
+
+def test_the_ceiling_of_b4_is_that_of_equal_odds() -> None:
+    own = read_claim("B4").settings
+    assert [b4.ceiling(own, law) for law in own["laws"]] == [0.375, 0.375, 1.0]
 
 
 def test_maps_are_told_apart_by_their_error_under_the_training_law() -> None:

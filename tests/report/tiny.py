@@ -15,8 +15,6 @@ SMALL |= {"seeds": 2, "members": 2, "batch": 4, "rows": 16}
 def tiny(name: str, **more: Any) -> Claim:
     """The preview of a claim with three members and six steps."""
     claim = read_claim(name, quick=True)
-    if name == "B4":
-        more = {"sweeps": {"table": {"axes": {"activation": ["linear"]}}}} | more
     return replace(claim, settings=laid_over(shrunk(claim.settings), more))
 
 

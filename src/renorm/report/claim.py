@@ -32,6 +32,7 @@ ORDER = (
     "B3",
     "B4",
     *(f"D{n}" for n in range(1, 7)),
+    *(f"S{n}" for n in range(1, 6)),
 )
 # of the paper's claims, of questions; any of them may have DEPENDS as well
 VERDICTS = (("reproduced", "partly", "not reproduced"), ("yes", "partly", "no"))

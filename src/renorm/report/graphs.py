@@ -94,3 +94,25 @@ def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
     difference = ((predicted.to(measured) - measured) / scale).square().sum(dim=-1).sqrt()
     whole: Tensor = (measured / scale).square().sum(dim=-1).sqrt()
     return difference / whole
+
+
+def counting_gap(senders: int, order: int, depth: int = 2) -> float:
+    r"""Gap at the mean readout of a linear graph network whose nodes are taken as independent, a matter of counting.
+
+    Let every node add up, with equal weights, its own value and its neighbours', d values in all, in each of L layers, and the
+    readout take the mean over N nodes. A variable reaches the readout along :math:`d^L` ways, all with the same value: the
+    cumulant of order n is :math:`N (d^L/N)^n \kappa_n`. Nodes that are taken as independent have d times the cumulant after each layer,
+    and the readout :math:`N d^L \kappa_n / N^n`. The gap is
+
+    .. math:: g_n = 1 - d^{-L(n-1)}, \qquad g_2 = 1 - 1/d^2 \text{ at } L = 2
+
+    Args:
+        senders: d, neighbours and the node itself, of a graph where all nodes have as many.
+        order: n.
+        depth: L.
+
+    Example:
+        >>> counting_gap(4, 2), counting_gap(4, 1)
+        (0.9375, 0.0)
+    """
+    return 1 - float(senders) ** (-depth * (order - 1))

@@ -64,11 +64,21 @@ def nonlinearity(model: StackedModel, law: Law) -> dict[str, Tensor]:
         >>> {name: bool(index < 1e-6) for name, index in found.items()}
         {'act0': True, 'out': True}
     """
-    x, weight = block_rule(law, model.block_size)
-    twin = model.double_copy()
-    layers = twin.trace(x)
+    return layer_indices(model.double_copy(), *block_rule(law, model.block_size))
+
+
+@torch.no_grad()
+def layer_indices(model: StackedModel, x: Tensor, weight: Tensor) -> dict[str, Tensor]:
+    """Indices of :func:`nonlinearity` on weighted blocks.
+
+    Args:
+        model: the stack, in the precision of the blocks.
+        x: blocks, shape ``(N, b)``.
+        weight: weights of the blocks, which sum to 1.
+    """
+    layers = model.trace(x)
     found = {}
-    for i, (outgoing, _) in enumerate(twin.dense()[1:]):
+    for i, (outgoing, _) in enumerate(model.dense()[1:]):
         bent, whole = unit_parts(layers[f"pre{i}"], layers[f"act{i}"], weight)
         share = outgoing.square().sum(dim=1)
         found[f"act{i}"] = ((share * bent).sum(dim=1) / (share * whole).sum(dim=1)).sqrt()
@@ -93,24 +103,3 @@ def network_index(out: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     spread = (out - (out @ weight).unsqueeze(-1)).square() @ weight
     index: Tensor = (left.square().sum(dim=-1) / spread).sqrt()
     return index
-
-
-@torch.no_grad()
-def error_outside(model: StackedModel, law: Law, low: float, high: float) -> tuple[Tensor, Tensor, float]:
-    """Split a member's squared error by whether all variables of a block lie in an interval, the support of training.
-
-    Args:
-        model: the stack.
-        law: a law with a variance.
-        low: lower end of the interval.
-        high: upper end.
-
-    Returns:
-        Error inside and outside, each over the variance of the target, shape ``(M,)``, and the share of blocks outside.
-    """
-    from .fits import residuals
-
-    x, weight = block_rule(law, model.block_size)
-    inside = ((x >= low) & (x <= high)).all(dim=1).double()
-    squared = residuals(model, x).square() / law.cumulants(2)[1]
-    return squared @ (weight * inside), squared @ (weight * (1 - inside)), float((weight * (1 - inside)).sum())

@@ -127,7 +127,7 @@ def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[in
         while step < stop:
             x, y = next(batches)
             optimizer.zero_grad(set_to_none=True)
-            (model(x) - y).square().mean(dim=-1).sum().backward()
+            model.loss(model(x), y).sum().backward()
             before = [parameter.detach().clone() for parameter in parameters]
             optimizer.step()
             with torch.no_grad():

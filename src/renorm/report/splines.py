@@ -1,4 +1,4 @@
-"""Train networks with learnable splines, and keep errors, non-linearity and the splines' shapes over training."""
+"""Train networks with learnable splines, which start bent or straight, and keep errors, non-linearity and the splines' shapes."""
 
 from __future__ import annotations
 
@@ -8,68 +8,72 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..datamodules import CLTDataModule
-from ..datamodules.laws.quadrature import block_rule
 from ..training.stack import StackedModel
-from .fits import errors_of, fit
-from .nonlinearity import error_outside, nonlinearity
+from ..zoo.activations.spline import Spline
+from .nonlinearity import layer_indices
+from .seeded import axes_of, fresh_blocks, make_stack, relative_errors, train_stack
+
+PROBES = 512  # blocks under which non-linearity is measured
+INDEX, NETWORK = "index", "index of the network"  # of the hidden layer, and of the whole network; kept among the errors
 
 
 def train_splines(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Train one variant, and measure it at every stop.
 
     Args:
-        settings: see :func:`renorm.report.fits.fit`; and ``drawn``, how many members' splines are kept.
+        settings: those of :func:`renorm.report.seeded.train_seeds`; and ``start``, ``bent`` (smooth ReLUs, as in the zoo) or
+            ``straight`` (the identity, with the same noise).
 
     Returns:
-        ``trained`` and ``held_out`` errors, ``index`` and ``network``, the non-linearity of the hidden layer and of the whole
-        network under the training law, and ``index_wide``, the former under the widest held-out law, each stop x
-        member; ``laws``: law -> error at the end; ``outside``: law -> error from
-        blocks inside the training law's support, and outside it, and the share of blocks outside; ``shapes``: see :func:`shapes`.
+        ``errors``: law -> errors as of :func:`renorm.report.seeded.train_seeds`, and in the same form the non-linearity indices
+        under the training law, :data:`INDEX` and :data:`NETWORK`; ``shapes``: those of one member at each stop, see
+        :func:`shapes`.
     """
-    last = settings["stops"][-1]
-
-    def look(model: StackedModel, data: CLTDataModule, step: int) -> dict[str, Any]:
-        errors = errors_of(model, data)
-        law = data.train_laws[0]
-        index = nonlinearity(model, law)
-        widest = max(data.held_out_laws, key=lambda other: float(other.cumulants(2)[1]))
-        row = {
-            "trained": errors["trained"],
-            "held_out": errors["held_out"],
-            "index": index["act0"].tolist(),
-            "network": index["out"].tolist(),
-            "index_wide": nonlinearity(model, widest)["act0"].tolist(),
-            "shapes": shapes(model, data, settings.get("drawn", 1)),
-        }
-        if step == last:
-            low, high = law.support()
-            parts = {str(other): error_outside(model, other, low, high) for other in data.held_out_laws}
-            row["laws"] = errors["laws"]
-            row["outside"] = {name: [a.tolist(), b.tolist(), share] for name, (a, b, share) in parts.items()}
-        return row
-
-    rows = fit(settings, look)
-    series = ("trained", "held_out", "index", "network", "index_wide", "shapes")
-    found: dict[str, Any] = {name: [row[name] for row in rows] for name in series}
-    return found | {"laws": rows[-1]["laws"], "outside": rows[-1]["outside"]}
+    model = make_stack(settings)
+    if settings["start"] == "straight":
+        straighten(model)
+    shape = (1, *axes_of(settings))
+    tests = {law: fresh_blocks(law, settings) for law in settings["tests"]}
+    probes = fresh_blocks(settings["law"], dict(settings) | {"rows": PROBES})[0]
+    found: dict[str, list[Any]] = {name: [] for name in (*tests, INDEX, NETWORK)}
+    drawn = []
+    for _ in train_stack(model, settings):
+        for law, (x, y) in tests.items():
+            found[law].append(relative_errors(model, x, y).nan_to_num(nan=torch.inf).view(shape).tolist())
+        indices = layer_indices(
+            model.double_copy(), probes.double(), probes.new_full((len(probes),), 1 / len(probes)).double()
+        )
+        for name, layer in ((INDEX, "act0"), (NETWORK, "out")):
+            found[name].append(indices[layer].nan_to_num(nan=1.0).view(shape).tolist())
+        drawn.append(shapes(model, probes))
+    return {"errors": found, "shapes": drawn}
 
 
 @torch.no_grad()
-def shapes(model: StackedModel, data: CLTDataModule, members: int, points: int = 61) -> dict[str, Any]:
-    """The activations of the first hidden layer of some members, as curves, with where their networks use them.
+def straighten(model: StackedModel) -> None:
+    """Start from the identity in place of the ReLU, with the same noise."""
+    for spline in model.modules():
+        if isinstance(spline, Spline):
+            spline.theta.add_((spline.greville - spline.greville.clamp(min=0.0)).to(spline.theta))
+
+
+@torch.no_grad()
+def shapes(model: StackedModel, x: Tensor, points: int = 61) -> dict[str, Any]:
+    """The activations of the first hidden layer of the first member, as curves, with where its network uses them.
+
+    Args:
+        model: the stack.
+        x: blocks of the training law, shape ``(N, b)``.
+        points: of a curve.
 
     Returns:
-        ``z``: shape ``(points,)``; ``phi``: member x unit x point; ``low`` and ``high``: the range of each unit's
-        pre-activation under the training law, member x unit.
+        ``z``: shape ``(points,)``; ``phi``: unit x point; ``low`` and ``high``: the range of each unit's pre-activation.
     """
-    twin = model.double_copy()
-    activation: Any = twin.activations[0]  # type: ignore[index]
+    activation: Any = model.activations[0]  # type: ignore[index]
     units = len(activation.units)
-    z = torch.linspace(-4, 4, points, dtype=torch.float64)
-    phi: Tensor = activation(z.expand(model.num_members, units, -1))[:members]
-    x, _ = block_rule(data.train_laws[0], model.block_size)
-    used = twin.trace(x)["pre0"][:members]
+    z = torch.linspace(-4, 4, points)
+    phi = activation(z.expand(model.num_members, units, -1))[0]
+    used = model.trace(x)["pre0"][0]
     return {
         "z": z.tolist(),
         "phi": phi.tolist(),

@@ -141,7 +141,7 @@ def energy(prediction: Tensor, target: Tensor) -> Tensor:
 
     Args:
         prediction: shape ``(M, N)``.
-        target: shape ``(N,)``.
+        target: shape ``(N,)``, or ``(M, N)`` where every member has its own.
 
     Returns:
         Shape ``(M,)``.
@@ -166,15 +166,15 @@ def cumulant(prediction: Tensor, target: Tensor) -> Tensor:
 
     Args:
         prediction: shape ``(M, N)``, N >= 4.
-        target: shape ``(N,)``.
+        target: shape ``(N,)``, or ``(M, N)`` where every member has its own.
 
     Returns:
         Shape ``(M,)``.
     """
     k = kstat(prediction, order=4, dim=-1)
-    wanted = kstat(target, order=4, dim=-1)
-    scale = wanted[1].sqrt() ** torch.arange(1, 5, device=wanted.device)
-    mismatch: Tensor = ((k - wanted[:, None]) / scale[:, None]).square().sum(dim=0)
+    wanted = kstat(target, order=4, dim=-1).view(4, -1)
+    scale = wanted[1].sqrt() ** torch.arange(1, 5, device=wanted.device).unsqueeze(-1)
+    mismatch: Tensor = ((k - wanted) / scale).square().sum(dim=0)
     return mismatch.to(prediction.dtype)
 
 

@@ -9,141 +9,214 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ...callbacks.figures import shorten
-from ...member_bootstrap import bootstrap, log_ratio
+from ..axes import Setting, judge_along_axes, places
 from ..claim import Claim
 from ..experiments import Experiments
+from ..figures import COLOURS
 from ..finding import Drawing, Effect, Finding
 from ..grids import panel_grid
+from ..held_out import held_out
+from ..seed_statistics import summary
 from ..splines import train_splines
+from ..trained_networks import KEYS, MAP, Over, TrainedNetworks
+
+TRIED = "Free and fully tied weights, fixed and trained, bent and straight splines, two laws, two scales, three rates."
+STARTS = ("bent", "straight")
+WEIGHTS = ("fixed", "trained")
+SETS: tuple[Over, ...] = ("interpolation", "extrapolation")
 
 
 def judge(claim: Claim, experiments: Experiments) -> Finding:
-    """Train all variants, compare errors, and locate where held-out errors come from."""
-    results = run_variants(claim, experiments)
-    numbers = {name: variant_numbers(result, experiments.seed) for name, result in results.items()}
-    verdict_ = verdict({name: numbers[name] for name in claim.settings["judged"]}, claim.thresholds)
-    first = results[claim.settings["judged"][0]]
-    effect = Effect(
-        "log10 of worst held-out error over training-law error, free fixed weights",
-        *bootstrap(log_ratio, first["held_out"][-1], first["trained"][-1], seed=experiments.seed),
+    """See ``configs/claims/C6a.yaml``."""
+    own, seeds = claim.settings, claim.settings["seeds"]
+    networks, _ = run_variants(claim, experiments)
+    judged = judge_along_axes(
+        verdict, lambda place, v: at(networks, own["symmetries"], place, v), claim.thresholds, own
     )
-    outside = min(numbers[name]["share_outside"] for name in claim.settings["judged"])
-    remarks = [
-        f"Of the worst held-out error with fixed weights, at least {outside:.1%} (median member) comes "
-        "from blocks outside the support of the "
-        "training law, where nothing was seen: it is extrapolation. On a law within that support, rademacher, the median errors "
-        "are "
-        + ", ".join(f"{numbers[name]['laws']['rademacher()']:.1e} ({name})" for name in claim.settings["judged"])
-        + ".",
-        "With weights trained as well the worst held-out errors are "
-        + ", ".join(
-            f"{found['held_out'][0]:.2g} ({name})"
-            for name, found in numbers.items()
-            if not name.endswith("fixed_weights")
-        )
-        + ".",
-    ]
-    figures = [
+    reference = next(iter(places(own).values()))
+    first = own["symmetries"][0]
+    contrast = networks.log_error(named(first, "fixed", "bent"), reference, "extrapolation") - networks.log_error(
+        named(first, "trained", "bent"), reference, "extrapolation"
+    )
+    found = summary(contrast, seeds)
+    effect = Effect(
+        f"decades by which fixed weights are worse than trained ones beyond the training law, {first} weights, bent splines",
+        found["value"],
+        found["low"],
+        found["high"],
+    )
+    numbers: dict[str, Any] = judged.numbers() | {
+        where: {
+            f"{name}, {over}": summary(networks.log_error(name, place, over), seeds)
+            for name in networks.names
+            for over in ("trained", *SETS)
+        }
+        for where, place in places(own).items()
+    }
+    numbers["laws"] = by_law(networks, reference)
+    drawings = [
         Drawing(
             "errors",
-            "Median error under each law after training, with the 10% to 90% range of members; blocks outside the training law's "
-            "support are rarest to the left.",
-            draw_laws(results),
+            "Mean log10 of the error with its 95% interval, on the training law and on the worst law of each "
+            "held-out set; reference.",
+            draw_sets(networks, reference, seeds),
         ),
         Drawing(
-            "training",
-            "Error on the training law (full) and on the worst held-out law (dashed).",
-            draw_training(claim, results),
+            "laws",
+            "Mean log10 of the error law by law; those to the right of the dotted line are beyond the training law; reference.",
+            draw_laws(networks, reference),
         ),
     ]
-    tried = (
-        "" if verdict_ == "reproduced" else "Tried: free, fully tied and odd weights, fixed and trained, at all stops."
-    )
-    return Finding(verdict_, effect, numbers, figures, tried, remarks)
-
-
-def run_variants(claim: Claim, experiments: Experiments) -> dict[str, dict[str, Any]]:
-    """Results of :func:`renorm.report.splines.train_splines` by variant; the claims C6a and C6b share them."""
-    own = claim.settings
-    settings = [
-        {"model": name, "arguments": {"replicas": own["replicas"]}, "stops": own["stops"], "drawn": own["drawn"]}
-        for name in own["models"]
+    remarks = [
+        judged.sentence(),
+        in_words(networks, own["symmetries"], reference),
+        "Overfitting in the sense of statistics shows on laws within the training law's support; beyond it a spline "
+        "is where it started, "
+        "so that a large error there is extrapolation.",
     ]
-    seeded = [each | {"arguments": each["arguments"] | {"seed": experiments.seed}} for each in settings]
-    found = experiments.compute_many(
-        "splines", [each | {"data": {"seed": experiments.seed}} for each in seeded], train_splines
-    )
-    return dict(zip(own["models"], found, strict=True))
+    tried = "" if judged.verdict == "reproduced" else TRIED
+    return Finding(judged.verdict, effect, numbers, drawings, tried, remarks)
 
 
-def verdict(numbers: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, float]) -> str:
+def named(symmetry: str, weights: str, start: str) -> str:
+    """What a variant is called.
+
+    Example:
+        >>> named("free", "fixed", "bent")
+        'free, fixed weights, bent splines'
+    """
+    return f"{symmetry}, {weights} weights, {start} splines"
+
+
+def run_variants(
+    claim: Claim, experiments: Experiments
+) -> tuple[TrainedNetworks, dict[tuple[str, str], list[dict[str, Any]]]]:
+    """Errors of all variants, and the shapes of a member's splines by training law and variant; C6a and C6b share them."""
+    own = claim.settings
+    shared = MAP | {key: own[key] for key in KEYS}
+    keys, conditions = [], []
+    for law in own["laws"]:
+        for symmetry in own["symmetries"]:
+            for weights in WEIGHTS:
+                for start in STARTS:
+                    keys.append((law, named(symmetry, weights, start)))
+                    model = f"mlp_spline_{symmetry}" + ("_fixed_weights" if weights == "fixed" else "")
+                    tests = [law, *held_out(law).laws]
+                    conditions.append(
+                        shared | {"model": model, "arguments": {}, "start": start, "law": law, "tests": tests}
+                    )
+    found = dict(zip(keys, experiments.compute_many("splines", conditions, train_splines), strict=True))
+    networks = TrainedNetworks({key: one["errors"] for key, one in found.items()}, own, experiments.seed)
+    return networks, {key: one["shapes"] for key, one in found.items()}
+
+
+def at(networks: TrainedNetworks, symmetries: list[str], place: Setting, version: int) -> dict[str, dict[str, float]]:
+    """What the rule speaks of, at one place and in one version, by start and set: the least favourable symmetry counts."""
+    found: dict[str, dict[str, float]] = {}
+    for start in STARTS:
+        for over in SETS:
+            rows = []
+            for symmetry in symmetries:
+                fixed, trained = (named(symmetry, weights, start) for weights in WEIGHTS)
+                learned, error = (networks.log_error(fixed, place, which)[version] for which in ("trained", over))
+                rows.append((learned, error - learned, error - networks.log_error(trained, place, over)[version]))
+            learned, rises, contrast = zip(*rows, strict=True)
+            found[f"{start}, {over}"] = {
+                "learned": float(max(learned)),
+                "rises": float(min(rises)),
+                "contrast": float(min(contrast)),
+            }
+    return found
+
+
+def verdict(numbers: Mapping[str, Mapping[str, float]], thresholds: Mapping[str, float]) -> str:
     """The verdict, by the rule of the claim.
 
     Args:
-        numbers: variant -> ``trained`` and ``held_out``, each a median with its interval.
-        thresholds: ``learned`` and ``fails``.
+        numbers: start and set -> ``learned``, log10 of the error on the training law; ``rises`` and ``contrast``, in decades.
+        thresholds: ``learned``, an error, ``rises`` and ``contrast``.
 
     Example:
-        >>> overfit = {"trained": [1e-5, 0, 0], "held_out": [0.5, 0, 0]}
-        >>> verdict({"free": overfit, "full": overfit}, {"learned": 1e-3, "fails": 0.1})
+        >>> overfit = {"learned": -3.0, "rises": 2.0, "contrast": 1.0}
+        >>> sets = ("bent, interpolation", "bent, extrapolation", "straight, extrapolation")
+        >>> verdict(dict.fromkeys(sets, overfit), {"learned": 0.01, "rises": 1, "contrast": 0.3})
         'reproduced'
     """
-    holds = [
-        found["trained"][0] <= thresholds["learned"] and found["held_out"][0] >= thresholds["fails"]
-        for found in numbers.values()
-    ]
-    return "reproduced" if all(holds) else "partly" if any(holds) else "not reproduced"
+    overfits = {
+        name: one["learned"] <= np.log10(thresholds["learned"])
+        and one["rises"] >= thresholds["rises"]
+        and one["contrast"] >= thresholds["contrast"]
+        for name, one in numbers.items()
+    }
+    beyond = overfits["bent, extrapolation"]
+    if beyond and overfits["bent, interpolation"] and overfits["straight, extrapolation"]:
+        return "reproduced"
+    return "partly" if beyond else "not reproduced"
 
 
-def variant_numbers(result: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Medians over members after training, with intervals, and the share of the worst held-out error from outside the support."""
-    laws = {law: float(np.median(errors)) for law, errors in result["laws"].items()}
-    worst = max(result["outside"], key=lambda law: laws[law])
-    inside, outside, blocks = result["outside"][worst]
-    share = np.array(outside) / (np.array(inside) + np.array(outside))
+def in_words(networks: TrainedNetworks, symmetries: list[str], place: Setting) -> str:
+    """Rise over the training law, and contrast to trained weights, of every set and start, as a sentence."""
+    found = at(networks, symmetries, place, 0)
+    return (
+        "Fixed weights, the less favourable symmetry of each, reference: "
+        + "; ".join(
+            f"{name}: error on the training law 10^{one['learned']:.1f}, {one['rises']:+.1f} decades on the set, of "
+            "which trained weights "
+            f"spare {one['contrast']:+.1f}"
+            for name, one in found.items()
+        )
+        + "."
+    )
+
+
+def by_law(networks: TrainedNetworks, place: Setting) -> dict[str, dict[str, float]]:
+    """Mean log10 error of each variant under each law."""
     return {
-        "trained": bootstrap(np.median, result["trained"][-1], seed=seed),
-        "held_out": bootstrap(np.median, result["held_out"][-1], seed=seed),
-        "laws": laws,
-        "worst_law": worst,
-        "share_outside": float(np.median(share)),
-        "blocks_outside": blocks,
+        name: {law: float(networks.log_error(name, place, law)[0]) for law in (place.law, *held_out(place.law).laws)}
+        for name in networks.names
     }
 
 
-def draw_laws(results: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Errors by law, those with most blocks outside the training support to the right."""
-    figure, panels = panel_grid(1, 1, 4.6)
+def draw_sets(networks: TrainedNetworks, place: Setting, seeds: int) -> Figure:
+    """A group a set, a mark a variant."""
+    figure, panels = panel_grid(1, 1, 4.0)
     axes = panels[0, 0]
-    first = next(iter(results.values()))
-    held_out = sorted(first["outside"], key=lambda law: first["outside"][law][2])
-    order = [law for law in first["laws"] if law not in held_out] + held_out
-    for i, (name, result) in enumerate(results.items()):
-        bands = np.array([np.quantile(result["laws"][law], [0.1, 0.5, 0.9]) for law in order])
-        place = np.arange(len(order)) + 0.12 * (i - (len(results) - 1) / 2)
-        axes.errorbar(place, bands[:, 1], np.abs(bands[:, [0, 2]].T - bands[:, 1]), fmt="o", markersize=4, label=name)
-    shares = [first["outside"][law][2] if law in first["outside"] else 0.0 for law in order]
-    labels = [f"{shorten(law, 26)}\n{share:.0%} outside" for law, share in zip(order, shares, strict=True)]
-    axes.set_xticks(range(len(order)), labels, rotation=35, ha="right", fontsize="x-small")
-    axes.set_yscale("log")
-    axes.set_ylabel("error")
+    overs: tuple[Over, ...] = ("trained", *SETS)
+    for i, name in enumerate(networks.names):
+        logs = np.array([networks.log_error(name, place, over) for over in overs])
+        low, high = np.quantile(logs[:, 1 + seeds :], [0.025, 0.975], axis=1)
+        at_x = np.arange(len(overs)) + 0.09 * (i - (len(networks.names) - 1) / 2)
+        value = logs[:, 0]
+        bars = [np.maximum(value - low, 0), np.maximum(high - value, 0)]
+        fill = COLOURS[i // 2] if name.endswith("bent splines") else "none"
+        axes.errorbar(at_x, value, bars, fmt="o", color=COLOURS[i // 2], markerfacecolor=fill, markersize=5, label=name)
+    axes.set_xticks(range(len(overs)), ["training law", *SETS])
+    axes.set_ylabel("mean log10 relative MSE")
     axes.grid(alpha=0.3, linewidth=0.5)
-    axes.legend(fontsize="x-small")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="x-small")
     return figure
 
 
-def draw_training(claim: Claim, results: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Median errors over training."""
-    figure, panels = panel_grid(1, 1, 4.0)
+def draw_laws(networks: TrainedNetworks, place: Setting) -> Figure:
+    """A column a law, a mark a variant."""
+    figure, panels = panel_grid(1, 1, 4.6)
     axes = panels[0, 0]
-    stops = claim.settings["stops"]
-    for name, result in results.items():
-        (line,) = axes.plot(stops, np.median(result["trained"], axis=1), marker=".", label=name)
-        axes.plot(stops, np.median(result["held_out"], axis=1), "--", marker=".", color=line.get_color())
-    axes.set_xscale("symlog", linthresh=max(1, stops[1]))
-    axes.set_yscale("log")
-    axes.set_xlabel("steps")
-    axes.set_ylabel("error, median over members")
+    found = by_law(networks, place)
+    laws = list(next(iter(found.values())))
+    for i, (name, errors) in enumerate(found.items()):
+        fill = COLOURS[i // 2] if name.endswith("bent splines") else "none"
+        axes.plot(
+            range(len(laws)),
+            list(errors.values()),
+            "o",
+            color=COLOURS[i // 2],
+            markerfacecolor=fill,
+            markersize=4,
+            label=name,
+        )
+    axes.axvline(len(held_out(place.law).interpolation) + 0.5, color="#808080", linestyle=":", linewidth=0.8)
+    axes.set_xticks(range(len(laws)), [shorten(law, 26) for law in laws], rotation=35, ha="right", fontsize="x-small")
+    axes.set_ylabel("mean log10 relative MSE")
     axes.grid(alpha=0.3, linewidth=0.5)
-    axes.legend(fontsize="x-small")
+    axes.legend(fontsize="xx-small")
     return figure
