@@ -341,8 +341,8 @@ def read_input(law: Any) -> InputLaw:
         ValueError: for anything else.
 
     Example:
-        >>> print(read_input(["gaussian()", "uniform()"]))
-        [gaussian(mean=0, std=1), uniform(low=0, high=1)]
+        >>> print(read_input(["gaussian()", "rademacher()"]))
+        [gaussian(mean=0, std=1), rademacher()]
     """
     if isinstance(law, InputLaw):
         return law

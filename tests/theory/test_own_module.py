@@ -11,11 +11,13 @@ from fractions import Fraction
 import pytest
 import torch
 import torch_geometric.nn as gnn
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from renorm.cumulants import GaussianInput, MixtureInput, Residual, law_of_data, power_sums, propagate
 from renorm.cumulants.propagation.exact import RationalLaw
 from renorm.errors import InputError
+from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import GNN, MLP
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1), "tanh": nn.Tanh, "gelu": nn.GELU}
@@ -384,6 +386,28 @@ def test_predictions_are_differentiable_and_the_module_is_left_as_it_was() -> No
     assert float(net[1].weight.grad) == pytest.approx((variances[0] - variances[1]) / (2 * step), rel=1e-4)
 
 
+class Named(LightningModule):
+    """A layer may be called as a method of a stack is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.activations = nn.Linear(3, 2), nn.ModuleList([nn.Tanh()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activations[0](self.dense(x))
+
+
+def test_a_lightning_module_is_read_while_a_trainer_holds_it() -> None:
+    net = Named().requires_grad_(False)
+    net.trainer = quiet_trainer(1)
+    result = propagate(net, gaussian(), order=2, method="gaussian")
+    assert list(result) == ["dense", "activations.0", "out"]
+    assert net.trainer is not None
+    plain = nn.Sequential(net.dense, net.activations[0])
+    expected = propagate(plain, gaussian(), order=2, method="gaussian")
+    assert torch.equal(result.marginals("out"), expected.marginals("out"))
+
+
 class Decides(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
@@ -450,6 +474,10 @@ def test_layers_in_training_mode_are_refused(layer: nn.Module) -> None:
         (lambda: propagate(nn.Linear(2, 1), 3), "law=a int is not a law; allowed: "),
         (lambda: propagate(nn.Linear(2, 1), ["gaussian()"] * 3), "net .*Linear.* fails on shape|has 3 variables"),
         (lambda: propagate(MLP(), ["gaussian()"] * 3), "law=.* has 3 variables; allowed: 2"),
+        (
+            lambda: propagate(nn.Linear(2, 1), "gaussian()", method="independent_nodes"),
+            "is for graph networks of renorm.zoo",
+        ),
         (lambda: propagate(MLP(), "gaussian()", shape=(2,)), "shape is given with model=MLP, which has its own"),
         (lambda: propagate(nn.Conv2d(1, 1, 3), "gaussian()"), "shape=None: neither the law nor the network says it"),
         (lambda: propagate(nn.Linear(2, 1), "cauchy()"), "law='cauchy.*' has no variance"),
