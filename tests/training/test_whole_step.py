@@ -115,7 +115,7 @@ def unstable() -> MLP:
     model = MLP(replicas=3, compile=True, optimizer=lambda p: torch.optim.SGD(p, 0.02))
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter[1] *= 60
+            parameter[1] *= 30
     return model
 
 

@@ -106,8 +106,11 @@ class CompiledLosses:
 
     def __call__(self, x: Tensor, target: Tensor) -> Tensor:
         """Losses of all members, with their gradients."""
-        if self.in_one_call and (call := self.one_call(x, target)):
-            return call.losses(columns(x), target)
+        if self.in_one_call:
+            self.notice_changes()
+            call = self.one_call(x, target)
+            if call is not None:
+                return call.losses(columns(x), target)
         x = columns(x)
         if tuple(x.shape) in self._shapes:
             return self._function(x, target)
