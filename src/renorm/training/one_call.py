@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torchmetrics import Metric
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -160,6 +161,8 @@ def settings_of(model: nn.Module) -> list[Any]:
     """
     found: list[Any] = []
     for module in model.modules():
+        if isinstance(module, Metric):  # which counts its updates, and is not trained
+            continue
         plain = [
             (name, value)
             for name, value in vars(module).items()

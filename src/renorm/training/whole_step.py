@@ -75,7 +75,8 @@ class WholeStep:
             The sum of the losses; None where another step must be taken, and nothing was changed.
         """
         blocks = self._model._with_targets(batch)
-        if not len(blocks.x) or not (self._is_ready or self._get_ready()):
+        # a checkpoint or a validation between two steps may have found that a member has diverged
+        if self._model.divergence.steps or not len(blocks.x) or not (self._is_ready or self._get_ready()):
             return None
         call = self._losses.one_call(blocks.x, blocks.y)
         if call is None:
