@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-lowest test-newest lock lint clean
+.PHONY: demo test checks suite test-gpu test-lowest test-newest lock lint clean
 
 # The environment is rebuilt when what it is made from changes.
 $(READY): pyproject.toml constraints.txt
@@ -21,12 +21,22 @@ demo: $(READY)
 	$(BIN)/renorm plot demo/slopes_*/version_*/checkpoints/test_results.json --laws "uniform()" "gaussian()" "exponential()" "gaussian(mean=1, std=3)" --out demo/error_against_slope.png
 	@echo "watch it all:  $(BIN)/tensorboard --logdir demo"
 
-# One process a core, one thread each.
+# Type checking takes one core a minute: the tests start beside it.
 test: $(READY)
+	$(MAKE) -j 2 --no-print-directory checks suite
+
+checks: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# One process a core, one thread each.
+suite: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+# On a machine with an NVIDIA GPU: what needs one, alone.
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -m gpu
 
 # The other ends of what pyproject.toml allows, each in an environment of its own: make test-lowest PYTHON=python3.10
 test-lowest test-newest: test-%: constraints-%.txt pyproject.toml

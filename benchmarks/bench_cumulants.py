@@ -1,12 +1,13 @@
-"""Cumulants: speed against scipy and einsum, extra memory, and what the diagnostics cost a training.
+"""Cumulants: speed and error against what else there is, extra memory, and what the diagnostics cost a training.
 
-Run ``python benchmarks/bench_cumulants.py``; ``--quick`` for a rough look. Contestants take turns in one process; the figures
-are medians of ratios.
+Run ``python benchmarks/bench_cumulants.py``; ``--quick`` for a rough look, ``--part compared`` for one part. Contestants take
+turns in one process; the figures are medians of ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import platform
 import resource
 import statistics
@@ -14,6 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,30 +24,35 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
+from torchmetrics import MeanMetric
 
 from renorm.callbacks import CumulantDiagnostics, RGFlow, SymmetryBreaking
-from renorm.cumulants import joint_kstat, kstat, power_sums
+from renorm.cumulants import Cumulants, joint_kstat, kstat, moments_to_cumulants, power_sums
 from renorm.datamodules import CLTDataModule
 from renorm.zoo import MLP
 
+BATCH = 1000
+PARTS = ("univariate", "joint", "compared", "overhead")
 DIAGNOSTICS = (CumulantDiagnostics, SymmetryBreaking, RGFlow)
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """One run's wall time."""
-    start = time.perf_counter()
+def seconds(work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """One run's time."""
+    start = clock()
     work()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def compare(rounds: int, **contestants: Callable[[], Any]) -> dict[str, float]:
+def compare(
+    rounds: int, clock: Callable[[], float] = time.perf_counter, **contestants: Callable[[], Any]
+) -> dict[str, float]:
     """Median over rounds of each contestant's time over the first one's; all take turns after a round of warming up."""
     for work in contestants.values():
         work()
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, work in contestants.items():
-            times[name].append(seconds(work))
+            times[name].append(seconds(work, clock))
     first = next(iter(times.values()))
     return {name: statistics.median(t / f for t, f in zip(own, first, strict=True)) for name, own in times.items()}
 
@@ -90,6 +97,79 @@ def joint(rows: int, rounds: int) -> None:
     ratios = compare(rounds, einsum=four_operands, ours=lambda: joint_kstat(x, 4))
     print(f"\n## joint cumulant of order 4, {rows} rows x 32 variables\n")
     print(f"`joint_kstat` is {1 / ratios['ours']:.0f} times faster than a four-operand einsum (goal: 20)")
+
+
+def plain(x: Tensor) -> Tensor:
+    """Cumulants of moments about zero, the sums of one pass: what one writes without a library."""
+    return moments_to_cumulants(torch.stack([(x**n).mean(0) for n in (1, 2, 3, 4)]))
+
+
+def by_scipy(x: Tensor) -> Tensor:
+    """One call for each order."""
+    return torch.stack([torch.as_tensor(scipy.stats.kstat(x.numpy(), n, axis=0)) for n in (1, 2, 3, 4)])
+
+
+def by_mean_metrics(x: Tensor) -> Tensor:
+    """Torchmetrics has no variance and no cumulant: means of the powers, batch by batch."""
+    metrics = [MeanMetric().set_dtype(torch.float64) for _ in range(4)]
+    for batch in x.split(BATCH):
+        for n, metric in enumerate(metrics, start=1):
+            metric.update(batch**n)
+    return moments_to_cumulants(torch.stack([metric.compute() for metric in metrics]))
+
+
+def by_cumulants(x: Tensor) -> Tensor:
+    """Our metric, batch by batch."""
+    metric = Cumulants(1)
+    for batch in x.split(BATCH):
+        metric.update(batch.unsqueeze(1))
+    return metric.compute().k[:, 0]
+
+
+def exact_kstat(x: Tensor) -> list[Fraction]:
+    """Fisher's formulas in fractions."""
+    values = [Fraction(value) for value in x.tolist()]
+    n = len(values)
+    mean = sum(values) / n
+    s2, s3, s4 = (sum((value - mean) ** p for value in values) for p in (2, 3, 4))
+    k4 = (n * (n + 1) * s4 - 3 * (n - 1) * s2**2) / Fraction((n - 1) * (n - 2) * (n - 3))
+    return [mean, s2 / (n - 1), n * s3 / Fraction((n - 1) * (n - 2)), k4]
+
+
+def compared(rows: int, rounds: int) -> None:
+    """k1 to k4 of one feature: processor time, rounding far from zero, and the mean of small samples."""
+    methods = {
+        "`kstat`": (lambda x: kstat(x, 4)),
+        "`Cumulants`, batches of 1000": by_cumulants,
+        "`scipy.stats.kstat`": by_scipy,
+        "four `torchmetrics.MeanMetric` of powers, batches of 1000": by_mean_metrics,
+        "plain sums of powers, one pass": plain,
+    }
+    x = torch.distributions.Exponential(1.0).sample((rows,)).double()
+    contestants = {name: functools.partial(method, x) for name, method in methods.items()}
+    ratios = compare(rounds, time.process_time, **contestants)
+    few = x[:2000] - 1
+    small = torch.distributions.Exponential(1.0).sample((10, 50_000)).double()
+    means = {
+        "`kstat`": kstat(small),
+        "`scipy.stats.kstat`": by_scipy(small),
+        "plain sums of powers, one pass": plain(small),
+    }
+    print(
+        f"\n## k1 to k4 of {rows} values: processor time, largest error of k2 to k4 over sigma^n, means over samples of 10\n"
+    )
+    print("| method | time | mean 0 | mean 1e3 sigma | mean 1e6 sigma | k2, true 1 | k4, true 6 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, method in methods.items():
+        cells = [f"{ratios[name]:.1f}"]
+        for mean in (0.0, 1e3, 1e6):
+            at = few + mean
+            found, exact = method(at).tolist(), exact_kstat(at)
+            gaps = [abs(Fraction(found[p]) - exact[p]) / float(exact[1]) ** ((p + 1) / 2) for p in (1, 2, 3)]
+            cells.append(f"{float(max(gaps)):.0e}")
+        k = means.get(name)
+        cells += ["", ""] if k is None else [f"{k[1].mean():.2f}", f"{k[3].mean():.2f}"]
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 class Clock(Callback):
@@ -152,15 +232,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, fewer rounds")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--part", choices=PARTS, help="one part only")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     versions = f"torch {torch.__version__}, numpy {np.__version__}, scipy {scipy.__version__}"
     print(f"{platform.machine()}, {arguments.threads} threads, {versions}")
-    univariate(100_000 if arguments.quick else 1_000_000, 3 if arguments.quick else 5)
-    joint(20_000 if arguments.quick else 100_000, 3 if arguments.quick else 5)
-    overhead(40)  # figures are drawn at the end only: fewer epochs would overstate their share
+    rounds = 3 if arguments.quick else 5
+    parts: dict[str, Callable[[], None]] = {
+        "univariate": lambda: univariate(100_000 if arguments.quick else 1_000_000, rounds),
+        "joint": lambda: joint(20_000 if arguments.quick else 100_000, rounds),
+        "compared": lambda: compared(100_000, 3 * rounds),
+        "overhead": lambda: overhead(40),  # figures are drawn at the end only: fewer epochs would overstate their share
+    }
+    for part in [arguments.part] if arguments.part else PARTS:
+        parts[part]()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Accuracy against time of cumulant propagation, and of plain sampling: at which sample size sampling catches up.
 
-Run ``python benchmarks/bench_propagation.py``; ``--quick`` for a rough look. Errors are of the output's cumulants k1 to k4 in
+Run ``python benchmarks/bench_propagation.py``; ``--quick`` for a rough look, ``--only_orders`` for the cost of the order that
+is asked for: processor time, and the most that tensors hold at once. Errors are of the output's cumulants k1 to k4 in
 units of sigma^n, medians over networks, against quadrature. Times are medians over calls after the first, of one thread, and
 include the cumulants of all units of all layers. A method's sample size is where the standard error of a sample's estimate,
 which falls with the root of the size, is as large as the method's error.
@@ -9,18 +10,25 @@ which falls with the root of the size, is as large as the method's error.
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import math
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from renorm.bench.memory import step_memory
 from renorm.cumulants import power_sums, propagate
+from renorm.cumulants.propagation.memory import WORTH_SAYING, tensor_memory, tensors_kept
+from renorm.cumulants.propagation.network import Network, Nonlinearity, read_network
+from renorm.cumulants.propagation.propagate import layerwise
 from renorm.datamodules import laws
-from renorm.zoo import MLP, clt_map
+from renorm.zoo import GNN, MLP, activations, clt_map
 
 ORDER = 4
 CLOSURES: dict[str, dict[str, Any]] = {
@@ -149,12 +157,69 @@ def cost_of_stacks() -> None:
         print(f"| {method} | {1e3 * one:.1f} | {1e3 * many:.0f} | {many / one:.0f} |")
 
 
+def random_network(sizes: list[int]) -> Network:
+    """A ReLU network of any widths and number of outputs, weights of variance 2/fan-in."""
+    generator = torch.Generator().manual_seed(0)
+    affine = []
+    for into, out in itertools.pairwise(sizes):
+        weight = torch.randn(1, out, into, generator=generator, dtype=torch.float64) * math.sqrt(2 / into)
+        affine.append((weight, torch.zeros(1, out, dtype=torch.float64)))
+    relu = Nonlinearity(activations.find("relu")(1, torch.zeros(1, dtype=torch.long)))
+    return Network(affine, [relu] * (len(sizes) - 2))
+
+
+def all_layers(network: Network, order: int) -> None:
+    """Cumulants of all units of all layers under the Gaussian closure."""
+    for layer in layerwise(network, laws.parse("gaussian()"), 2, order=order).values():
+        for n in range(1, order + 1):
+            layer.marginal(n)
+
+
+def processor_ms(work: Callable[[], None], repeats: int) -> float:
+    """Median processor time of a call after the first, which other programs do not lengthen as they do the wall time."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return 1e3 * statistics.median(times)
+
+
+def cost_of_orders(repeats: int) -> None:
+    """What two orders of the Gaussian closure take, closed at every layer, beside what four do."""
+    ring = GNN(graph="ring", block_size=50, width=4, depth=2).requires_grad_(False)
+    networks = (
+        ("2-30-30-10", random_network([2, 30, 30, 10]), 50),
+        ("784-100-100-10", random_network([784, 100, 100, 10]), 500),
+        ("ring of 50 nodes, 4 features, depth 2", read_network(ring), 1500),
+    )
+    print("\nGaussian closure at every layer, cumulants of all units of all layers to an order\n")
+    print("| network | order 2, ms | goal | MiB | order 4, ms | times order 2's | MiB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, network, goal in networks:
+        low, high = (functools.partial(all_layers, network, order) for order in (2, 4))
+        two = processor_ms(low, repeats)
+        cells = [f"{two:.0f}", f"{goal}", f"{step_memory(low) / 2**20:.0f}"]
+        least = tensor_memory(tensors_kept(network, 2, 4))
+        if least < WORTH_SAYING:
+            four = processor_ms(high, 3)
+            cells += [f"{four:.0f}", f"{four / two:.0f}", f"{step_memory(high) / 2**20:.0f}"]
+        else:
+            cells += ["", "", f"at least {least / 2**20:.0f}"]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer networks and shorter training")
+    parser.add_argument("--only_orders", action="store_true", help="only the cost of the order that is asked for")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, 1 thread")
+    cost_of_orders(3 if arguments.quick else 9)
+    if arguments.only_orders:
+        return
     errors_of_random_networks(3 if arguments.quick else 20)
     members, steps = (2, 50) if arguments.quick else (16, 1000)
     for activation, width, depth in (("leaky_relu", 8, 1), ("relu", 32, 1), ("leaky_relu", 8, 2), ("tanh", 8, 1)):

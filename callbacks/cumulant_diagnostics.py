@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,20 +25,29 @@ from .cumulant_figures import draw_flow, draw_history
 from .cumulant_table import cumulant_columns
 from .diagnostic import Diagnostic
 from .figures import shorten, verbatim
+from .hooked_network import HookedNetwork, Measured, check_patterns
 from .layer_cumulants import ORDER, LayerCumulants, integrated_cumulants, sampled_cumulants
+from .probe import Probe, Probed
 from .tables import mean_and_quantiles
 
 METHODS = ("sampling", "quadrature")
+MOST_UNITS = 1024  # of a module whose outputs have a covariance matrix in the table: 8 MiB an epoch
 
 
 class CumulantDiagnostics(Diagnostic):
-    r"""Measure the cumulants of every layer under chosen laws, beside the exact ones of ``out`` if the map has them.
+    r"""Measure the cumulants of every layer: of a stack under chosen laws, of any LightningModule on a probe.
+
+    Beside those of ``out`` are the exact ones, if the map has them.
 
     Scalars ``cumulants/<law>/<layer>/k<n>`` are means over members and units; ``..._q10`` and ``..._q90`` are quantiles; for
     graphs ``k<n>_across_nodes`` is the sum of the joint cumulants between nodes, for every feature. A
     Parquet file per epoch in the run's folder ``cumulants`` has every member and unit, with standard
     errors, which are too small in typical samples of heavy-tailed laws (:func:`renorm.cumulants.kstat_stderr`), see
     :func:`renorm.callbacks.cumulant_table.cumulant_columns`. Members that have diverged are left out.
+
+    With ``layers`` or ``probe``, and for every module that is not a stack, the outputs of named modules are measured by forward
+    hooks, see :class:`renorm.callbacks.hooked_network.HookedNetwork`. Then ``<law>`` is ``probe``, unless the data module has
+    laws, and ``<layer>`` is the module's name; units are what follows the batch axis.
 
     Args:
         laws: laws of the input; by default those trained on.
@@ -47,6 +56,9 @@ class CumulantDiagnostics(Diagnostic):
         method: ``sampling``, or ``quadrature`` for numbers without noise, which needs blocks of 2 variables.
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
+        layers: names of modules, with wildcards, as ``["encoder.*"]``; by default those of a stack, and of another module
+            all that have no modules of their own and return a tensor.
+        probe: a batch, or a loader, of which the first batches with ``samples`` rows are taken.
 
     Attributes:
         results: law -> layer -> cumulants of the last measurement.
@@ -56,6 +68,7 @@ class CumulantDiagnostics(Diagnostic):
     """
 
     name = "cumulants"
+    takes_any_network = True
     results: dict[str, dict[str, LayerCumulants]]
     # law -> one row per epoch measured: the epoch, then the medians of each layer and order
     _history: dict[str, list[list[float]]]
@@ -68,6 +81,8 @@ class CumulantDiagnostics(Diagnostic):
         method: str = "sampling",
         figure_every_n_epochs: int = 50,
         table: bool = True,
+        layers: list[str] | str | None = None,
+        probe: Any = None,
     ) -> None:
         super().__init__(every_n_epochs, figure_every_n_epochs, table)
         check_at_least("samples", samples, ORDER)
@@ -76,14 +91,26 @@ class CumulantDiagnostics(Diagnostic):
         self.laws = None if laws is None else parse_laws("laws", laws)
         self.samples = samples
         self.method = method
-        self._probes: dict[str, Blocks] = {}
+        self.layers = check_patterns(layers)
+        self.probe = None if probe is None else Probe(probe)
+        if self.probe is not None and laws is not None:
+            raise InputError(f"laws={laws!r} beside a probe has no effect", "one of the two")
+        if method != "sampling" and (layers is not None or probe is not None):
+            raise InputError(f"method={method!r} with layers or a probe", "sampling")
+        self._probes: dict[str, Blocks | Probed] = {}
 
-    def prepare(self, model: StackedModel, data: BlockData) -> None:
-        """Check that the method can do the data.
+    def prepare(self, model: Measured, data: BlockData) -> None:
+        """Check that the method can do the data, and that the modules of a network that is not a stack can be measured.
 
         Raises:
-            InputError: for quadrature with blocks of more than two variables, or laws that it cannot integrate.
+            InputError: for quadrature with blocks of more than two variables, or laws that it cannot integrate; for a module
+                or a probe that does not fit.
         """
+        if isinstance(model, HookedNetwork):
+            if self.method != "sampling":
+                raise InputError(f"method={self.method!r} needs a stack, such as renorm.zoo.MLP", "sampling")
+            model.try_probe(data, self._chosen_laws(data), self.samples)
+            return
         if self.method == "quadrature":
             if not data.independent:
                 raise InputError("method='quadrature' needs blocks of independent variables; allowed here: sampling")
@@ -97,7 +124,7 @@ class CumulantDiagnostics(Diagnostic):
     def _chosen_laws(self, data: BlockData) -> list[Any]:
         return self.laws or data.train_laws
 
-    def measure(self, model: StackedModel, data: BlockData) -> dict[str, dict[str, LayerCumulants]]:
+    def measure(self, model: Measured, data: BlockData) -> dict[str, dict[str, LayerCumulants]]:
         """Return the cumulants of every layer under each law, and add their medians to the history."""
         results: dict[str, dict[str, LayerCumulants]] = {}
         for law in self._chosen_laws(data):
@@ -108,15 +135,16 @@ class CumulantDiagnostics(Diagnostic):
             self._history.setdefault(name, []).append([self.epoch, *medians])
         return results
 
-    def layers_under(self, law: Any, model: StackedModel, data: BlockData) -> dict[str, LayerCumulants]:
+    def layers_under(self, law: Any, model: Measured, data: BlockData) -> dict[str, LayerCumulants]:
         """Return the cumulants of every layer under one law, by the layer's name."""
         if self.method == "quadrature":
-            return integrated_cumulants(model, law)
+            return integrated_cumulants(cast(StackedModel, model), law)
         if str(law) not in self._probes:
             self._probes[str(law)] = data.probe(law, self.samples).to(next(model.parameters()))
-        return sampled_cumulants(model, self._probes[str(law)].x)
+        most_units = MOST_UNITS if isinstance(model, HookedNetwork) else None
+        return sampled_cumulants(model, self._probes[str(law)].x, most_units=most_units)
 
-    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+    def scalars(self, model: Measured, data: BlockData) -> dict[str, float]:
         """Return mean and quantiles of every layer and order over members and units."""
         scalars: dict[str, float] = {}
         for law, layers in self.results.items():
@@ -129,7 +157,7 @@ class CumulantDiagnostics(Diagnostic):
                         scalars |= mean_and_quantiles(f"{tag}_across_nodes", layer.across_nodes[n])
         return scalars
 
-    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+    def figures(self, model: Measured, data: BlockData) -> dict[str, Figure]:
         """Draw the flow through the layers, and its history over training, under each law."""
         figures: dict[str, Figure] = {}
         for law, layers in self.results.items():
@@ -148,18 +176,20 @@ class CumulantDiagnostics(Diagnostic):
         return figures
 
     def _probe_cumulants(self, law: str) -> NDArray[np.float64] | None:
-        if law not in self._probes:
+        probe = self._probes.get(law)
+        if probe is None or isinstance(probe, Probed):
             return None
-        probe = self._probes[law]
         return torch.stack([kstat(probe.x.flatten(), ORDER), kstat(probe.y, ORDER)]).cpu().numpy()
 
-    def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
+    def columns(self, model: Measured, data: BlockData) -> Iterator[dict[str, Any]]:
         """Yield every member and unit, layer by layer."""
         exact = {law: data.target_cumulants(law) for law in self.results}
         return cumulant_columns(self.step, self.results, exact)
 
     def charts(self, model: StackedModel, data: BlockData) -> dict[str, Charts]:
-        """Return, for each law, a chart of each order."""
+        """Return, for each law, a chart of each order; none for modules that were named."""
+        if self.layers is not None or self.probe is not None:
+            return {}
         names = list(model.trace(torch.zeros(1, model.block_size).to(next(model.parameters()))))
         return {
             f"3 cumulants, {shorten(law)}": {

@@ -22,7 +22,7 @@ def cumulant_columns(
     ``exact1 ... exact4``, if the map has exact cumulants, those of the target for layer ``out``, NaN for the others;
     ``skewness``, ``excess_kurtosis``; ``across_nodes2 ... across_nodes4``, the sum of the joint cumulants between the nodes of
     the unit's feature, NaN for layers without nodes; and ``covariance``, the unit's row of the layer's matrix of second joint
-    cumulants.
+    cumulants, missing where the layer has too many units for it.
 
     Args:
         step: number of the step.
@@ -54,8 +54,11 @@ def _layer_columns(law: str, name: str, layer: LayerCumulants, exact: list[float
     columns |= {"skewness": layer.skewness, "excess_kurtosis": layer.excess_kurtosis}
     across = _across_by_unit(layer)
     columns |= {f"across_nodes{n}": across[n - 1] for n in range(2, ORDER + 1)}
-    offsets = np.arange(0, rows * units + 1, units, dtype=np.int32)
-    columns["covariance"] = pa.ListArray.from_arrays(offsets, layer.covariance.flatten().cpu().numpy())
+    if layer.covariance is None:
+        columns["covariance"] = pa.nulls(rows, pa.list_(pa.float64()))
+    else:
+        offsets = np.arange(0, rows * units + 1, units, dtype=np.int32)
+        columns["covariance"] = pa.ListArray.from_arrays(offsets, layer.covariance.flatten().cpu().numpy())
     return columns
 
 

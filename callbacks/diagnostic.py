@@ -13,11 +13,13 @@ from torch import Tensor
 
 from ..checks import check_at_least, described
 from ..datamodules import laws
-from ..datamodules.blocks import BlockData, blocks_of
+from ..datamodules.blocks import BlockData, blocks_of, has_blocks
 from ..errors import InputError
 from ..training.stack import StackedModel, check_stack
 from .charts import Charts, chart_tag
 from .figures import log_figure
+from .hooked_network import HookedNetwork
+from .probe import Probe, ProbeData
 from .tables import concatenated, is_due, log_scalars, mean_and_quantiles, table_folder, write_epoch
 
 
@@ -55,6 +57,9 @@ class Diagnostic(Callback):
     name = ""
     needs_data: ClassVar[bool] = True  # if False, a trainer without a data module will do
     measures_at_end: ClassVar[bool] = False  # whether the last epoch is always measured
+    takes_any_network: ClassVar[bool] = False  # whether a HookedNetwork will do in the place of a stack
+    layers: list[str] | None = None  # names of the modules that are measured, of a diagnostic that takes any network
+    probe: Probe | None = None  # what is sent through them
 
     def __init__(self, every_n_epochs: int = 1, figure_every_n_epochs: int = 50, table: bool = True) -> None:
         check_at_least("every_n_epochs", every_n_epochs, 0)
@@ -116,7 +121,17 @@ class Diagnostic(Callback):
         Raises:
             InputError: if they are missing, or cannot be measured.
         """
-        self.prepare(*self._model_and_data(trainer, pl_module))
+        if not self._hooks(pl_module):
+            self.prepare(*self._model_and_data(trainer, pl_module))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the modules of any other network, which are all there and on their device now.
+
+        Raises:
+            InputError: if they cannot be measured.
+        """
+        if self._hooks(pl_module) and self.every_n_epochs:
+            self.prepare(*self._model_and_data(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, log, draw and write if the epoch is due."""
@@ -145,11 +160,19 @@ class Diagnostic(Callback):
         """Restore the history."""
         self._history = state_dict["history"]
 
-    def _model_and_data(self, trainer: Trainer, pl_module: LightningModule) -> tuple[StackedModel, BlockData]:
+    def _hooks(self, pl_module: LightningModule) -> bool:
+        """Whether the model is measured by hooks on named modules: where these, or a probe, are given, or it is not a stack."""
+        given = self.layers is not None or self.probe is not None
+        return self.takes_any_network and (given or not isinstance(pl_module, StackedModel))
+
+    def _model_and_data(self, trainer: Trainer, pl_module: LightningModule) -> tuple[Any, Any]:
+        if self._hooks(pl_module):
+            blocks = self.probe is None and has_blocks(trainer)
+            data = getattr(trainer, "datamodule", None) if blocks else ProbeData(self.probe)
+            return HookedNetwork(pl_module, trainer, self.layers, getattr(self, "samples", 1)), data
         check_stack(pl_module)
-        assert isinstance(pl_module, StackedModel)
-        data: Any = getattr(trainer, "datamodule", None)
-        return pl_module, blocks_of(trainer, type(self).__name__) if self.needs_data else data
+        own: Any = getattr(trainer, "datamodule", None)
+        return pl_module, blocks_of(trainer, type(self).__name__) if self.needs_data else own
 
     def _by_member(self, model: StackedModel) -> Iterable[tuple[str, Tensor]]:
         """The results of a diagnostic that overrides neither scalars nor columns, without diverged members."""

@@ -5,6 +5,7 @@ The metrics, and the worst law, are defined in ``training/metrics.py``.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
@@ -12,13 +13,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from ..checks import check_at_least
 from ..datamodules.blocks import as_blocks, blocks_of
-from ..errors import InputError
 from ..training.metrics import check_metrics, law_metrics, metrics_of, quantiles, worst_law
 from ..training.stack import StackedModel
 from .charts import chart_tag
 from .figures import error_by_grid_point, log_figure
 from .tables import log_scalars
+
+MOST_OUTPUTS = 2**19  # of a law, that metrics in a fit are of: all blocks of a default validation for up to 128 members
+LEAST_BLOCKS = 512  # of a law, however many members there are
+OF_ANY_SAMPLE = ("mse", "relative_mse", "k1_error", "k2_error", "k3_error", "k4_error")  # fewer blocks: more noise only
+
+log = logging.getLogger("renorm")
 
 
 class Generalization(Callback):
@@ -33,26 +40,67 @@ class Generalization(Callback):
     worst of these laws under ``trained/<metric>``. A model selected by a held-out law can no longer be judged by it; to do so
     all the same, use ``held_out/<law>/<metric>``, or the worst of them, ``held_out/<metric>``.
 
+    Metrics of many members cost more than to train them. In a fit they are therefore of the first blocks of each law only,
+    where there are more than 128 members, see ``most_outputs``. A line in the log says so, and loggers get distances under
+    ``<metric>_of_<blocks>``: a distance between samples depends on their size, means and cumulants do not. Validations and
+    tests have all blocks, and so has ``loss/val``, by which checkpoints are chosen.
+
     Args:
         figure_every_n_validations: how often to draw the error of each grid point; 0 for never.
         metrics: names of metrics of your own, see :class:`renorm.training.metrics.MemberMetric`, beside those above.
+        most_outputs: members times blocks of a law that metrics in a fit are of, but 512 blocks at least; 0 for all blocks.
 
     Attributes:
         results: law -> metric -> one number per member, shape ``(M,)``, of the last validation or test.
     """
 
-    def __init__(self, figure_every_n_validations: int = 5, metrics: list[str] | None = None) -> None:
-        if figure_every_n_validations < 0:
-            raise InputError(
-                f"figure_every_n_validations={figure_every_n_validations} is out of range", "whole numbers >= 0"
-            )
+    def __init__(
+        self,
+        figure_every_n_validations: int = 5,
+        metrics: list[str] | None = None,
+        most_outputs: int = MOST_OUTPUTS,
+    ) -> None:
+        check_at_least("figure_every_n_validations", figure_every_n_validations, 0)
+        check_at_least("most_outputs", most_outputs, 0)
         check_metrics(metrics or [])
         self.metrics = metrics or []
         self.figure_every_n_validations = figure_every_n_validations
+        self.most_outputs = most_outputs
         self.results: dict[str, dict[str, Tensor]] = {}
         self._quantiles: dict[str, dict[str, list[Tensor]]] = {}  # low, median and high of all in the results
         self._pairs: list[tuple[Tensor, Tensor]] = []  # outputs and targets of the law that is being judged
         self._validations = 0
+        self._blocks: int | None = None  # of each law; None for all
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Tell the data module how many blocks of a law a fit's metrics are of, and log where these are not all."""
+        data: Any = getattr(trainer, "datamodule", None)
+        if not hasattr(data, "most_judged"):  # a data module of one's own has all blocks judged
+            return
+        samples = data.eval_samples["val"]
+        most = self.most_blocks(getattr(pl_module, "num_members", 1)) if stage == TrainerFn.FITTING else None
+        self._blocks = data.most_judged = None if most is None or most >= samples else most
+        if self._blocks is not None and trainer.is_global_zero:
+            log.info(
+                "validation: metrics of the first %d of %d blocks of each law, loss/val of all of them "
+                "(all: --generalization.most_outputs 0; renorm validate and renorm test have all)",
+                self._blocks,
+                samples,
+            )
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the data module as it was."""
+        if self._blocks is not None:
+            getattr(trainer, "datamodule").most_judged = self._blocks = None  # noqa: B009  (not every trainer has one)
+
+    def most_blocks(self, members: int) -> int | None:
+        """Blocks of each law that a fit's metrics are of; None for all.
+
+        Example:
+            >>> [Generalization().most_blocks(members) for members in (128, 352, 1024, 16384)]
+            [4096, 1489, 512, 512]
+        """
+        return max(LEAST_BLOCKS, self.most_outputs // members) if self.most_outputs else None
 
     def _start(self, trainer: Trainer) -> None:
         blocks_of(trainer, "Generalization")
@@ -62,11 +110,12 @@ class Generalization(Callback):
         self, trainer: Trainer, outputs: dict[str, Tensor], batch_idx: int, law: str, batches: int
     ) -> dict[str, Tensor]:
         """Add a batch; after the last one of a law, return the law's metrics as medians over members."""
-        self._pairs.append((outputs["prediction"].detach(), outputs["target"].detach()))
+        data: Any = blocks_of(trainer, "Generalization")
+        rows = None if self._blocks is None else data.judged_rows(batch_idx)
+        self._pairs.append((outputs["prediction"].detach()[:, :rows], outputs["target"].detach()[:rows]))
         if batch_idx + 1 < batches:
             return {}
         # one law at a time: the samples of all of them would not fit for thousands of members
-        data = blocks_of(trainer, "Generalization")
         self.results[law] = law_metrics(data.existing_cumulants(law), self._pairs, metrics_of(data.map, self.metrics))
         self._quantiles[law] = {name: quantiles(values) for name, values in self.results[law].items()}
         self._pairs = []
@@ -140,10 +189,18 @@ class Generalization(Callback):
             judged = [self.results[str(law)] for law in laws if str(law) in self.results]
             if judged:
                 worst = {name: worst_law([metrics[name] for metrics in judged]) for name in judged[0]}
-                self._log_medians(
-                    trainer,
-                    {f"{prefix}{kind}/{name}": value for name, value in medians(worst).items()},
-                )
+                self._log_worst_medians(trainer, f"{prefix}{kind}", medians(worst))
+
+    def _log_worst_medians(self, trainer: Trainer, tag: str, values: dict[str, Tensor]) -> None:
+        """Under the names that callbacks monitor; loggers get the names that say of how many blocks a distance is."""
+        renamed = {name: value for name, value in values.items() if self._named(name) != name}
+        self._log_medians(trainer, {f"{tag}/{name}": value for name, value in values.items() if name not in renamed})
+        self._log_medians(trainer, {f"{tag}/{name}": value for name, value in renamed.items()}, logger=False)
+        log_scalars(trainer, {f"{tag}/{self._named(name)}": float(value) for name, value in renamed.items()})
+
+    def _named(self, metric: str) -> str:
+        """The name of a metric in tags: that of a distance says of how many blocks it is, where these are not all."""
+        return metric if self._blocks is None or metric in OF_ANY_SAMPLE else f"{metric}_of_{self._blocks}"
 
     def _log_medians(self, trainer: Trainer, values: dict[str, Tensor], logger: bool = True) -> None:
         """Log through Lightning, so that ``Trainer.test`` returns the values and callbacks can monitor them."""
@@ -160,7 +217,7 @@ class Generalization(Callback):
         charts: dict[str, Tensor] = {}
         for law, metrics in self._quantiles.items():
             for metric, values in metrics.items():
-                tag = f"{prefix}generalization/{law}/{metric}"
+                tag = f"{prefix}generalization/{law}/{self._named(metric)}"
                 by_tag = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
                 if metric == "relative_mse" and not prefix:
                     charts |= {chart_tag(name): value for name, value in by_tag.items()}

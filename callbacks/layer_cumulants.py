@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from ..cumulants import PowerSums, power_sums
 from ..datamodules.laws import Law
 from ..datamodules.laws.quadrature import block_rule
 from ..training.stack import StackedModel
+from .hooked_network import Measured
 
 ORDER = 4
 CHUNK_CELLS = 2**22  # values of a layer that quadrature holds at a time
@@ -23,7 +25,7 @@ class LayerCumulants:
     Attributes:
         k: :math:`k_1, \dots, k_4`, shape ``(4, M, units)``, float64.
         stderr: standard errors, same shape; 0 if the law is integrated instead of sampled.
-        covariance: joint second cumulants of the units, shape ``(M, units, units)``.
+        covariance: joint second cumulants of the units, shape ``(M, units, units)``; None if there are too many units.
         across_nodes: for graphs, the sum of all joint cumulants between nodes,
             :math:`k_n(\sum_v h_v) - \sum_v k_n(h_v)`, of every feature, shape ``(4, M, features)``; 0 for all n if the nodes are
             independent, and always for n = 1. None for layers without nodes.
@@ -31,16 +33,16 @@ class LayerCumulants:
 
     k: Tensor
     stderr: Tensor
-    covariance: Tensor
+    covariance: Tensor | None
     across_nodes: Tensor | None = None
 
-    def without_diverged(self, model: StackedModel) -> LayerCumulants:
+    def without_diverged(self, model: Measured) -> LayerCumulants:
         """Return the same cumulants with NaN for members that have diverged."""
-        exclude, across = model.divergence.exclude, self.across_nodes
+        exclude, covariance, across = model.divergence.exclude, self.covariance, self.across_nodes
         return LayerCumulants(
             exclude(self.k, dim=1),
             exclude(self.stderr, dim=1),
-            exclude(self.covariance),
+            None if covariance is None else exclude(covariance),
             None if across is None else exclude(across, dim=1),
         )
 
@@ -55,13 +57,16 @@ class LayerCumulants:
         return self.k[3] / self.k[1] ** 2
 
 
-def sampled_cumulants(model: StackedModel, x: Tensor, members: list[int] | None = None) -> dict[str, LayerCumulants]:
+def sampled_cumulants(
+    model: Measured, x: Any, members: list[int] | None = None, most_units: int | None = None
+) -> dict[str, LayerCumulants]:
     """Return unbiased estimates from a sample of blocks.
 
     Args:
-        model: the stack.
-        x: blocks, shape ``(N, b)``.
+        model: the stack, or another network with hooks.
+        x: blocks, shape ``(N, b)``, or what else the network takes.
         members: positions of the members in the stack; all by default.
+        most_units: layers of more units have no covariance matrix; by default all have one.
 
     Returns:
         Layer name -> estimates.
@@ -74,7 +79,8 @@ def sampled_cumulants(model: StackedModel, x: Tensor, members: list[int] | None 
     """
     with torch.no_grad():
         layers = model.trace(x).items()
-        return {name: _estimate(values if members is None else values[members]) for name, values in layers}
+        chosen = {name: values if members is None else values[members] for name, values in layers}
+        return {name: _estimate(values, most_units) for name, values in chosen.items()}
 
 
 def units_last(values: Tensor) -> Tensor:
@@ -88,7 +94,7 @@ def units_and_sums(values: Tensor) -> Tensor:
     return units if values.ndim < 4 else torch.cat([units, values.sum(dim=2).mT], dim=2)
 
 
-def _of_layer(nodes: int | None, k: Tensor, stderr: Tensor, covariance: Tensor) -> LayerCumulants:
+def _of_layer(nodes: int | None, k: Tensor, stderr: Tensor, covariance: Tensor | None) -> LayerCumulants:
     """Separate the units of a graph's layer from the sums that :func:`units_and_sums` appends."""
     if nodes is None:
         return LayerCumulants(k, stderr, covariance)
@@ -96,18 +102,21 @@ def _of_layer(nodes: int | None, k: Tensor, stderr: Tensor, covariance: Tensor) 
     of_units, of_sums = k[..., :units], k[..., units:]
     across = of_sums - of_units.reshape(*of_units.shape[:-1], -1, nodes).sum(dim=-1)
     across[0] = 0.0  # means add up
-    return LayerCumulants(of_units, stderr[..., :units], covariance[:, :units, :units], across)
+    of_pairs = None if covariance is None else covariance[:, :units, :units]
+    return LayerCumulants(of_units, stderr[..., :units], of_pairs, across)
 
 
 def _nodes(values: Tensor) -> int | None:
     return values.shape[2] if values.ndim == 4 else None
 
 
-def _estimate(layer: Tensor) -> LayerCumulants:
+def _estimate(layer: Tensor, most_units: int | None = None) -> LayerCumulants:
     values = units_and_sums(layer).double()
     sums = power_sums(values, 2 * ORDER, dim=1)
-    deviation = values - sums.mean.unsqueeze(1)
-    covariance = deviation.mT @ deviation / (values.shape[1] - 1)
+    covariance = None
+    if most_units is None or values.shape[2] <= most_units:
+        deviation = values - sums.mean.unsqueeze(1)
+        covariance = deviation.mT @ deviation / (values.shape[1] - 1)
     return _of_layer(_nodes(layer), sums.kstat(ORDER), sums.kstat_stderr(ORDER), covariance)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -23,6 +25,12 @@ from .charts import Charts, band, lines
 from .diagnostic import Diagnostic, read_laws, trained_with_variance
 from .figures import shorten, verbatim
 from .rg_figures import draw_flow, draw_spectrum
+
+SAMPLES = 4096  # of a flow, for up to 256 members
+MOST_OUTPUTS = 2**20  # members times samples, above which there are fewer samples
+LEAST_SAMPLES = 1024
+
+log = logging.getLogger("renorm")
 
 
 class RGFlow(Diagnostic):
@@ -41,7 +49,8 @@ class RGFlow(Diagnostic):
             that have a variance.
         every_n_epochs: how often, besides at the end of training; 0 for never.
         steps: steps of the flow.
-        samples: size of the sample.
+        samples: size of the sample; by default 4096, or fewer for more than 256 members, see :func:`samples_for`, which the
+            log then says.
         order: highest order of the spectrum.
         table: whether to write the Parquet files.
 
@@ -62,20 +71,27 @@ class RGFlow(Diagnostic):
         laws: list[str] | str | None = None,
         every_n_epochs: int = 50,
         steps: int = 10,
-        samples: int = 4096,
+        samples: int | None = None,
         order: int = 6,
         table: bool = True,
     ) -> None:
         super().__init__(every_n_epochs, figure_every_n_epochs=1, table=table)
         check_at_least("steps", steps, 1)
-        check_at_least("samples", samples, 8)
+        check_at_least("samples", SAMPLES if samples is None else samples, 8)
         check_at_least("order", order, 1)
-        check_samples(samples)
+        check_samples(samples or SAMPLES)
         self.laws = read_laws(laws)
         self.steps = steps
         self.samples = samples
         self.order = order
         self.spectrum: Tensor | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Log where the sample is smaller than usual."""
+        super().setup(trainer, pl_module, stage)
+        used = self._samples_of(pl_module)
+        if self.samples is None and used < SAMPLES and self.every_n_epochs and trainer.is_global_zero:
+            log.info("rg_flow: flows of %d samples, not %d (--rg_flow.samples %d)", used, SAMPLES, SAMPLES)
 
     def prepare(self, model: StackedModel, data: BlockData) -> None:
         """Reject laws without a variance if the fixed point is a Gaussian."""
@@ -106,11 +122,14 @@ class RGFlow(Diagnostic):
         block_map: BlockMap = CentralLimit(),  # noqa: B008  (frozen, without state)
     ) -> RGFlowResult:
         """Return the flow from a law, always from the same sample and with the same shuffles."""
-        x, generator = start_of_flow(law, self.samples, seed, block_map, model.block_size)
+        x, generator = start_of_flow(law, self._samples_of(model), seed, block_map, model.block_size)
         flow = rg_flow(model, x, self.steps, generator, block_map)
         exclude = model.divergence.exclude
         distances = {name: exclude(getattr(flow, name), dim=1) for name in ("wasserstein", "quantile_distance")}
         return flow._replace(k=exclude(flow.k, dim=2), **distances)
+
+    def _samples_of(self, model: Any) -> int:
+        return samples_for(model.num_members) if self.samples is None else self.samples
 
     def exact_flow(self, law: str, data: BlockData) -> Tensor | None:
         """Return the exact cumulants along the flow from a law, shape ``(steps + 1, 4)``; None if they are not known."""
@@ -186,6 +205,16 @@ class RGFlow(Diagnostic):
                 **{f"eigenvalue {n}": band(tag) for n, tag in enumerate(tags)},
             }
         }
+
+
+def samples_for(members: int) -> int:
+    """Samples of a flow for so many members, if the user does not say.
+
+    Example:
+        >>> [samples_for(members) for members in (1, 256, 352, 1024, 4096)]
+        [4096, 4096, 2978, 1024, 1024]
+    """
+    return min(SAMPLES, max(LEAST_SAMPLES, MOST_OUTPUTS // members))
 
 
 def flow_scalars(tag: str, flow: RGFlowResult, suffix: str, distances: list[str]) -> dict[str, float]:

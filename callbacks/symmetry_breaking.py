@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,9 +12,18 @@ from torch import Tensor
 from ..datamodules.blocks import BlockData
 from ..training.stack import StackedModel
 from ..zoo.symmetry.orbits import Orbits
-from ..zoo.symmetry.order_parameter import OrderParameter, asymmetries, order_parameter, subspaces_by_layer
+from ..zoo.symmetry.order_parameter import (
+    OrderParameter,
+    asymmetries_of,
+    by_layer,
+    layer_names,
+    order_parameter,
+    subspaces_by_layer,
+)
 from .charts import Charts, lines
 from .diagnostic import Diagnostic
+from .hooked_network import HookedNetwork, Measured, check_patterns
+from .named_weights import Generators, check_generators, generated_subspaces, named_weights, sizes_of
 from .symmetry_figures import draw_asymmetry_history, draw_order_parameter
 from .tables import mean_and_quantiles
 
@@ -27,38 +36,77 @@ class SymmetryBreaking(Diagnostic):
     quantiles, and ``symmetry/<layer>/variance/<symmetry>`` and ``symmetry/<layer>/binder/<symmetry>``, means over grid points;
     figures show them by grid point. A Parquet file per epoch in the run's folder ``symmetry`` has every member.
 
+    Of a module that is not a stack, and with ``layers``, the weight matrices of named modules are measured. They make a chain:
+    axis 0 is the input of the first, axis ``i`` the output of the ``i``-th, and generators say how each axis moves.
+
     Args:
         every_n_epochs: how often to measure; 0 for never.
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
+        layers: names of modules with a weight ``(out, in)``, with wildcards; by default the layers of a stack, and of another
+            module all its affine maps.
+        generators: the symmetries: names of registered ones, a list of group elements ``{axis: SignedPermutation}``, or
+            ``{name: such a list}``; by default those of a stack, and else all registered ones that fit the layers.
 
     Attributes:
         results: layer -> symmetry -> asymmetry of each member, shape ``(M,)``.
 
     Raises:
         InputError: if a value is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from renorm.zoo.symmetry.orbits import SignedPermutation
+        >>> mirror = {0: SignedPermutation(np.arange(64).reshape(8, 8)[:, ::-1].flatten())}  # of images of 8 x 8 pixels
+        >>> SymmetryBreaking(layers=["encoder.0"], generators={"mirror": [mirror]}).layers
+        ['encoder.0']
     """
 
     name = "symmetry"
     needs_data = False
+    takes_any_network = True
     results: dict[str, dict[str, Tensor]]
     # epoch -> layer -> symmetry -> mean over the members of each grid point
     _history: dict[int, dict[str, dict[str, list[float]]]]
 
-    def __init__(self, every_n_epochs: int = 1, figure_every_n_epochs: int = 50, table: bool = True) -> None:
+    def __init__(
+        self,
+        every_n_epochs: int = 1,
+        figure_every_n_epochs: int = 50,
+        table: bool = True,
+        layers: list[str] | str | None = None,
+        generators: Any = None,
+    ) -> None:
         super().__init__(every_n_epochs, figure_every_n_epochs, table)
+        check_generators(generators)
+        self.layers = check_patterns(layers)
+        self.generators: Generators | None = generators
         self._subspaces: dict[str, dict[str, Orbits]] = {}
         self._by_point: dict[str, dict[str, list[OrderParameter]]] = {}  # layer -> symmetry -> one for each grid point
 
-    def prepare(self, model: StackedModel, data: BlockData) -> None:
-        """Find the subspaces of every layer."""
-        self._subspaces = subspaces_by_layer(model)
+    def prepare(self, model: Measured, data: BlockData) -> None:
+        """Find the subspaces of every layer.
 
-    def measure(self, model: StackedModel, data: BlockData) -> dict[str, dict[str, Tensor]]:
+        Raises:
+            InputError: for named modules without weight matrices, or generators that do not act on them.
+        """
+        if isinstance(model, StackedModel) and self.generators is None:
+            self._subspaces = subspaces_by_layer(model)
+        else:
+            weights = self._weights(model)
+            self._subspaces = by_layer(list(weights), generated_subspaces(self.generators, sizes_of(weights)))
+
+    def _weights(self, model: Measured) -> dict[str, Tensor]:
+        if isinstance(model, HookedNetwork):
+            return named_weights(model, self.layers)
+        weights = cast(StackedModel, model).tied_weights()
+        return dict(zip(layer_names(len(weights)), weights, strict=True))
+
+    def measure(self, model: Measured, data: BlockData) -> dict[str, dict[str, Tensor]]:
         """Return the asymmetry of every layer to every symmetry."""
         if not self._subspaces:
             return {}
-        results = asymmetries(model, self._subspaces)
+        results = asymmetries_of(self._weights(model), self._subspaces, model.divergence.exclude)
         groups = model.grid_groups().values()
         self._by_point = {
             layer: {name: [order_parameter(values[rows]) for rows in groups] for name, values in symmetries.items()}
@@ -70,7 +118,7 @@ class SymmetryBreaking(Diagnostic):
         }
         return results
 
-    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+    def scalars(self, model: Measured, data: BlockData) -> dict[str, float]:
         """Return the asymmetries over members, and their variance and Binder cumulant over grid points."""
         scalars: dict[str, float] = {}
         for layer, name, values in self._rows():
@@ -80,7 +128,7 @@ class SymmetryBreaking(Diagnostic):
             scalars[f"symmetry/{layer}/binder/{name}"] = float(points[:, 2].mean())
         return scalars
 
-    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+    def figures(self, model: Measured, data: BlockData) -> dict[str, Figure]:
         """Draw the asymmetry over epochs and, if there is a grid, against its first parameter."""
         if not self.results:
             return {}
@@ -92,7 +140,7 @@ class SymmetryBreaking(Diagnostic):
             figures["symmetry/order_parameter"] = draw_order_parameter(abscissa, self._by_point, axis)
         return figures
 
-    def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
+    def columns(self, model: Measured, data: BlockData) -> Iterator[dict[str, Any]]:
         """Yield the asymmetry of every member, layer by layer."""
         for layer, name, values in self._rows():
             where = {"step": self.step, "layer": layer, "symmetry": name}
@@ -102,7 +150,7 @@ class SymmetryBreaking(Diagnostic):
         """Return a chart for each layer."""
         charts = {
             f"{layer}: distance to each symmetry": lines(*(f"symmetry/{layer}/asymmetry/{name}" for name in subspaces))
-            for layer, subspaces in subspaces_by_layer(model).items()
+            for layer, subspaces in (self._subspaces or subspaces_by_layer(model)).items()
         }
         return {"4 symmetry": charts} if charts else {}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ..checks import check_at_least, check_one_of
 from ..cumulants import propagate
@@ -15,12 +16,15 @@ from ..cumulants.propagation import Gap
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData
+from ..datamodules.sampling import stream
 from ..errors import InputError
 from ..limits import check_samples
 from ..training.stack import StackedModel
 from .diagnostic import Diagnostic, read_laws, trained_with_variance
 from .figures import shorten, verbatim
+from .hooked_network import HookedNetwork, Measured
 from .layer_cumulants import ORDER, sampled_cumulants
+from .probe import ProbeData
 from .tables import mean_and_quantiles
 from .theory_figures import draw_gap
 
@@ -32,6 +36,10 @@ class TheoryGap(Diagnostic):
     ``..._stderr`` is the mean standard error of the measurement, so that a gap can be told from noise. Figures show predicted
     against measured; a Parquet file per epoch in the run's folder ``theory_gap`` has every member and unit.
 
+    Of a module that is not a stack, it compares what :func:`renorm.cumulants.propagate` can read of it: ``network`` names the
+    part. The part's own modules that are called as ``propagate`` calls the layers are measured by forward hooks, and its output
+    as ``out``, on a sample of the laws.
+
     Args:
         laws: laws of the input, with a variance; by default those trained on that have one.
         every_n_epochs: how often to compare; 0 for never.
@@ -41,6 +49,7 @@ class TheoryGap(Diagnostic):
         members: how many members to compare, evenly spread over the stack: a prediction costs much more than a sample.
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
+        network: name of the module that is predicted, in a LightningModule that is not a stack; by default all of it.
 
     Attributes:
         results: law -> layer -> :class:`renorm.cumulants.propagation.Gap`, of the compared members.
@@ -54,6 +63,7 @@ class TheoryGap(Diagnostic):
     """
 
     name = "theory_gap"
+    takes_any_network = True
     results: dict[str, dict[str, Gap]]
 
     def __init__(
@@ -66,6 +76,7 @@ class TheoryGap(Diagnostic):
         members: int = 16,
         figure_every_n_epochs: int = 50,
         table: bool = True,
+        network: str | None = None,
     ) -> None:
         super().__init__(every_n_epochs, figure_every_n_epochs, table)
         check_at_least("samples", samples, 2 * ORDER)
@@ -82,41 +93,69 @@ class TheoryGap(Diagnostic):
         self.closure = closure
         self.samples = samples
         self.members = members
+        self.network = network
 
-    def prepare(self, model: StackedModel, data: BlockData) -> None:
+    def prepare(self, model: Measured, data: BlockData | ProbeData) -> None:
         """Predict once for each law, so that what cannot be predicted is rejected before training.
 
         Raises:
-            InputError: for a model or a law that the method cannot do.
+            InputError: for a model or a law that the method cannot do, or a module whose layers cannot be measured.
         """
-        if self.every_n_epochs:
-            if not data.independent:
-                raise InputError("theory_gap.every_n_epochs needs blocks of independent variables; allowed here: 0")
-            for law in self._chosen_laws(data):
+        if not self.every_n_epochs:
+            return
+        if not data.independent and not isinstance(data, ProbeData):
+            raise InputError("theory_gap.every_n_epochs needs blocks of independent variables; allowed here: 0")
+        for law in self._chosen_laws(data):
+            if isinstance(model, HookedNetwork):
+                self.compare(model, law, data)
+            else:
                 propagate(model, law, ORDER, self.closure, self.method, members=[0])
 
-    def measure(self, model: StackedModel, data: BlockData) -> dict[str, dict[str, Gap]]:
+    def measure(self, model: Measured, data: BlockData | ProbeData) -> dict[str, dict[str, Gap]]:
         """Return the gaps of every layer under each law."""
         return {str(law): self.compare(model, law, data) for law in self._chosen_laws(data)}
 
-    def compare(self, model: StackedModel, law: laws.Law, data: BlockData) -> dict[str, Gap]:
+    def compare(self, model: Measured, law: laws.Law, data: BlockData | ProbeData) -> dict[str, Gap]:
         """Return predictions beside a sample's estimates, by layer."""
-        members = self._chosen_members(model)
-        x = data.probe(law, self.samples).x
+        predicted_of, measured_of = self._parts(model)
+        members = self._chosen_members(measured_of)
         with torch.no_grad():
-            predicted = propagate(model, law, ORDER, self.closure, self.method, members=members)
-            measured = sampled_cumulants(model, x.to(next(model.parameters())), members=members)
+            predicted = propagate(predicted_of, law, ORDER, self.closure, self.method, members=members)
+            if isinstance(measured_of, HookedNetwork):
+                measured_of = measured_of.with_layers(list(predicted))
+            x = self._sample(measured_of, law, data)
+            measured = sampled_cumulants(measured_of, x.to(next(measured_of.parameters())), members=members)
             return predicted.compare(measured)
 
-    def _chosen_members(self, model: StackedModel) -> list[int]:
+    def _parts(self, model: Measured) -> tuple[Any, Measured]:
+        """What is predicted, and how it is measured."""
+        if not isinstance(model, HookedNetwork):
+            return model, model
+        part = model.part(self.network)
+        return part.module, part.module if isinstance(part.module, StackedModel) else part
+
+    def _sample(self, model: Measured, law: laws.Law, data: BlockData | ProbeData) -> Tensor:
+        """Blocks of a law, the same ones each time."""
+        if not isinstance(data, ProbeData):
+            return data.probe(law, self.samples).x
+        inputs = model.inputs if isinstance(model, HookedNetwork) else cast(StackedModel, model).block_size
+        return law.sample((self.samples, inputs), generator=stream(0, "probe", str(law), 0, 0))
+
+    def _chosen_members(self, model: Measured) -> list[int]:
         """Some of the members that have not diverged."""
         trained = [member for member in range(model.num_members) if member not in model.divergence.steps]
         return [trained[i] for i in evenly_spread(len(trained), self.members)]
 
-    def _chosen_laws(self, data: BlockData) -> list[laws.Law]:
-        return trained_with_variance(data) if self.laws is None else self.laws
+    def _chosen_laws(self, data: BlockData | ProbeData) -> list[laws.Law]:
+        if self.laws is not None:
+            return self.laws
+        if isinstance(data, ProbeData):
+            raise InputError(
+                "TheoryGap has no laws of the input", "laws=['gaussian()'], or a data module that has them"
+            )
+        return trained_with_variance(data)
 
-    def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
+    def scalars(self, model: Measured, data: BlockData | ProbeData) -> dict[str, float]:
         """Return the gaps over members and units, with the mean standard error of the measurement."""
         scalars: dict[str, float] = {}
         for law, gaps in self.results.items():
@@ -127,16 +166,16 @@ class TheoryGap(Diagnostic):
                     scalars[f"{tag}_stderr"] = float(gap.stderr[n].nanmean())
         return scalars
 
-    def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
+    def figures(self, model: Measured, data: BlockData | ProbeData) -> dict[str, Figure]:
         """Draw predicted against measured cumulants under each law."""
         return {
             f"theory_gap/{law}": draw_gap(gaps, f"{verbatim(shorten(law))}, {self.method}")
             for law, gaps in self.results.items()
         }
 
-    def columns(self, model: StackedModel, data: BlockData) -> Iterator[dict[str, Any]]:
+    def columns(self, model: Measured, data: BlockData | ProbeData) -> Iterator[dict[str, Any]]:
         """Yield every order, member and unit, layer by layer."""
-        compared = np.array(self._chosen_members(model))
+        compared = np.array(self._chosen_members(self._parts(model)[1]))
         for law, gaps in self.results.items():
             for layer, gap in gaps.items():
                 orders, members, units = gap.predicted.shape

@@ -1,27 +1,38 @@
-"""Cumulants: estimators, metrics and exact recursions; imports nothing else of renorm."""
+"""Cumulants: estimators, metrics and exact recursions; they need nothing of renorm but what checks arguments and reads laws.
+
+Everything is imported on first use: an estimate needs PyTorch and little else, the metrics need torchmetrics, which takes as
+long to import as PyTorch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if __name__ != "renorm.cumulants":
     raise ImportError("this folder is the package renorm.cumulants: import it by that name")
 
-from .bootstrap import Interval, kstat_bootstrap
-from .clt import clt_eigenvalues, clt_fixed_point, clt_flow, clt_step, clt_step_joint, recursion_residual
-from .joint import JointSums, joint_kstat, joint_sums, merge_joint
-from .kstatistics import kstat, kstat_stderr
-from .metrics import CumulantResult, Cumulants, JointCumulants
-from .moments import cumulants_to_moments, moments_to_cumulants
-from .propagation import Propagation, law_of_block, law_of_data, propagate
-from .rg import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
-from .summaries import PowerSums, merge, power_sums
+if TYPE_CHECKING:
+    from .bootstrap import Interval, kstat_bootstrap
+    from .clt import clt_eigenvalues, clt_fixed_point, clt_flow, clt_step, clt_step_joint, recursion_residual
+    from .joint import JointSums, joint_kstat, joint_sums, merge_joint
+    from .kstatistics import kstat, kstat_stderr
+    from .metrics import CumulantResult, Cumulants, JointCumulants
+    from .moments import cumulants_to_moments, moments_to_cumulants
+    from .propagation import GaussianInput, MixtureInput, Propagation, Residual, law_of_block, law_of_data, propagate
+    from .rg import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
+    from .summaries import PowerSums, merge, power_sums
 
 __all__ = [
     "CumulantResult",
     "Cumulants",
+    "GaussianInput",
     "Interval",
     "JointCumulants",
     "JointSums",
+    "MixtureInput",
     "PowerSums",
     "Propagation",
     "RGFlowResult",
+    "Residual",
     "clt_eigenvalues",
     "clt_fixed_point",
     "clt_flow",
@@ -46,3 +57,34 @@ __all__ = [
     "rg_flow",
     "rg_spectrum",
 ]
+
+_MODULES = {
+    "bootstrap": ("Interval", "kstat_bootstrap"),
+    "clt": ("clt_eigenvalues", "clt_fixed_point", "clt_flow", "clt_step", "clt_step_joint", "recursion_residual"),
+    "joint": ("JointSums", "joint_kstat", "joint_sums", "merge_joint"),
+    "kstatistics": ("kstat", "kstat_stderr"),
+    "metrics": ("CumulantResult", "Cumulants", "JointCumulants"),
+    "moments": ("cumulants_to_moments", "moments_to_cumulants"),
+    "propagation": (
+        "GaussianInput",
+        "MixtureInput",
+        "Propagation",
+        "Residual",
+        "law_of_block",
+        "law_of_data",
+        "propagate",
+    ),
+    "rg": ("RGFlowResult", "eigenvalues", "map_spectrum", "rg_flow", "rg_spectrum"),
+    "summaries": ("PowerSums", "merge", "power_sums"),
+}
+_HOMES = {name: f".{module}" for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,6 +14,7 @@ from ..datamodules.laws import Gaussian, Law
 from ..errors import InputError
 from ..maps import Basis, BlockMap, CentralLimit, Hermite, parse
 from .kstatistics import check_order, kstat
+from .many_samples import in_parts, ordered
 
 ORDER = 4
 MIDDLE = (0.01, 0.99)  # levels of the quantiles that a distance without tails compares
@@ -82,15 +83,12 @@ def rg_flow(
     x = x.to(next(model.parameters()))
     fixed_law = block_map.fixed_point(model.block_size)
     fixed = _fixed_quantiles(x.double(), fixed_law)
-    middle = middle_of(len(x))
     k, exact_k, gaps, exact_gaps = [], [], [], []
     for learned, exact in flow_samples(model, x, steps, generator, block_map):
         k.append(kstat(learned, ORDER, dim=1))
         exact_k.append(kstat(exact, ORDER))
-        gap = (learned.double().sort(dim=1).values - fixed).abs()
-        exact_gap = (exact.sort().values - fixed).abs()
-        gaps.append(torch.stack([gap.mean(dim=1), gap[:, middle].mean(dim=1)]))
-        exact_gaps.append(torch.stack([exact_gap.mean(), exact_gap[middle].mean()]))
+        gaps.append(in_parts(lambda part: _gaps(part, fixed), learned))
+        exact_gaps.append(_gaps(exact, fixed))
     (wasserstein, middles), (exact_wasserstein, exact_middles) = (
         torch.stack(found, dim=1) for found in (gaps, exact_gaps)
     )
@@ -99,6 +97,12 @@ def rg_flow(
             torch.full_like(found, torch.nan) for found in (wasserstein, exact_wasserstein)
         )
     return RGFlowResult(torch.stack(k), torch.stack(exact_k), wasserstein, exact_wasserstein, middles, exact_middles)
+
+
+def _gaps(sample: Tensor, fixed: Tensor) -> Tensor:
+    """Mean distance of a sample's quantiles from others, of all and of those in the middle, ``(..., N) -> (2, ...)``."""
+    gap = (ordered(sample).double() - fixed).abs()
+    return torch.stack([gap.mean(dim=-1), gap[..., middle_of(len(fixed))].mean(dim=-1)])
 
 
 @torch.no_grad()

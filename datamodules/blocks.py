@@ -28,6 +28,10 @@ class Blocks(NamedTuple):
         """The batch with its tensors moved, as by ``Tensor.to``."""
         return Blocks(self.x.to(*target, **options), self.y.to(*target, **options), self.law)
 
+    def first(self, rows: int | None) -> Blocks:
+        """The first rows of the batch; all of them for None."""
+        return self if rows is None else Blocks(self.x[:rows], self.y[:rows], self.law)
+
 
 def as_blocks(batch: Any) -> Blocks:
     """A batch of any loader as blocks: ``Blocks``, or a pair ``(x, y)``.

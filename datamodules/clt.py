@@ -111,7 +111,9 @@ class CLTDataModule(LightningDataModule):
         self.steps_per_epoch = steps_per_epoch
         self.eval_samples: dict[Split, int] = {"val": val_samples, "test": test_samples, "predict": test_samples}
         self.eval_batch_size = eval_batch_size
+        self.most_judged: int | None = None  # blocks of a law that a fit's validation has metrics of; all by default
         self.seed = seed
+        self._texts: dict[int, tuple[Source, str]] = {}  # by the law's identity
         # strings in canonical form: what the checkpoint remembers is what the tags say
         # for checkpoints; loggers get them with a prefix: model and data may have seeds that differ
         self.save_hyperparameters(logger=False)
@@ -231,7 +233,7 @@ class CLTDataModule(LightningDataModule):
 
     def _blocks(self, laws: list[Source], rows: int, split: Split, epoch: int, step: int, part: slice) -> Blocks:
         """One batch; row ``i`` comes from law ``i % len(laws)``."""
-        texts = [str(law) for law in laws]
+        texts = [self._text(law) for law in laws]
         drawn = [
             self._drawn(law, len(range(i, rows, len(laws))), stream(self.seed, split, text, epoch, step))
             for i, (law, text) in enumerate(zip(laws, texts, strict=True))
@@ -242,6 +244,14 @@ class CLTDataModule(LightningDataModule):
         else:
             y = interleave([self.map(found) if own is None else own for found, own in drawn], rows)[part]
         return Blocks(x, y, " | ".join(texts))
+
+    def _text(self, law: Source) -> str:
+        """A law's text, written once: at each step that would take as long as drawing."""
+        known, text = self._texts.get(id(law), (None, ""))
+        if known is not law:
+            text = str(law)
+            self._texts[id(law)] = law, text
+        return text
 
     def _drawn(self, law: Source, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """What :meth:`draw` gives, checked: a subclass may have written it."""
@@ -254,20 +264,37 @@ class CLTDataModule(LightningDataModule):
             raise InputError(f"{type(self).__name__}.draw gave nothing", f"shape {(rows, self.block_size)}")
         return pair[0], pair[1]
 
+    def judged_rows(self, step: int) -> int | None:
+        """How many rows of this process's part of a validation batch metrics are of; None for all, see :attr:`most_judged`.
+
+        They are the first rows of the part, so that on any number of processes metrics are of the same blocks.
+        """
+        if self.most_judged is None:
+            return None
+        rank, world_size = self._place()
+        part = shard(self._eval_rows("val", step), rank, world_size)
+        return min(max(self.most_judged - step * self.eval_batch_size - part.start, 0), part.stop - part.start)
+
+    def _place(self) -> tuple[int, int]:
+        """Rank of this process, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
     def _eval_rows(self, split: Split, step: int) -> int:
         return min(self.eval_batch_size, self.eval_samples[split] - step * self.eval_batch_size)
 
     def _loader(self, split: Split, law: Source | None) -> BlockLoader:
-        trainer = self.trainer
-        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        rank, world_size = self._place()
+        # the validation loss is of all blocks of the laws trained on; of other laws there are metrics only
+        most = self.most_judged if split == "val" and not self.is_trained_on(str(law)) else None
 
         def batch(epoch: int, step: int) -> Blocks:
-            return self.batch(split, epoch, step, law=law, rank=rank, world_size=world_size)
+            blocks = self.batch(split, epoch, step, law=law, rank=rank, world_size=world_size)
+            return blocks if most is None else blocks.first(self.judged_rows(step))
 
         if split == "train":
             return BlockLoader(batch, self.steps_per_epoch, self._training_position)
-        steps = -(-self.eval_samples[split] // self.eval_batch_size)
-        return BlockLoader(batch, steps, lambda: (0, 0))
+        samples = self.eval_samples[split] if most is None else min(most, self.eval_samples[split])
+        return BlockLoader(batch, -(-samples // self.eval_batch_size), lambda: (0, 0))
 
     def _training_position(self) -> tuple[int, int]:
         """Epoch and batch that training stands at, also after a resume in the middle of an epoch."""

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..seeds import ONE_WORD, seed_words
 from .laws import Law
 
 Split = Literal["train", "val", "test", "predict", "probe"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "predict", "probe")
+TOGETHER = 256  # seeds that are worked out at once, in the time of some ten by themselves
 
 
 @functools.lru_cache(maxsize=1024)
@@ -33,8 +35,19 @@ def stream(seed: int, split: Split, law: str, epoch: int, step: int) -> torch.Ge
         epoch: epoch, from 0.
         step: batch within the epoch, from 0.
     """
-    key = [seed, SPLITS.index(split), _law_key(law), epoch, step]
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+    group, place = divmod(step, TOGETHER)
+    key = (seed, SPLITS.index(split), _law_key(law), epoch)
+    if step >= ONE_WORD - TOGETHER:
+        return torch.Generator().manual_seed(int(np.random.SeedSequence([*key, step]).generate_state(1, np.uint64)[0]))
+    return torch.Generator().manual_seed(_seeds(*key, group)[place])
+
+
+@functools.lru_cache(maxsize=256)
+def _seeds(seed: int, split: int, law: int, epoch: int, group: int) -> list[int]:
+    """What ``SeedSequence([seed, split, law, epoch, step])`` gives, for each step of a group."""
+    steps = np.arange(group * TOGETHER, (group + 1) * TOGETHER)
+    found: list[int] = seed_words([seed, split, law, epoch], steps)[:, 0].tolist()
+    return found
 
 
 def interleave(parts: list[Tensor], rows: int) -> Tensor:

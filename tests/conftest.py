@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from hypothesis import settings
 
 from .composing import composed_only
@@ -26,6 +25,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(autouse=True)
 def denormal_numbers() -> Iterator[None]:
     """The command line, run in this process, flushes denormal numbers to zero, which other tests must not notice."""
+    import torch  # here, as the process that only hands tests out needs it not
+
     yield
     torch.set_flush_denormal(False)
 
@@ -87,6 +88,10 @@ def zoo_copy(tmp_path: Path) -> Path:
     return folder
 
 
+NO_FIGURES = (
+    *("--generalization.figure_every_n_validations", "0", "--cumulants.figure_every_n_epochs", "0"),
+    *("--symmetry_breaking.figure_every_n_epochs", "0"),
+)
 QUICK = ("--data.steps_per_epoch", "8", "--data.val_samples", "256", "--data.test_samples", "512")
 
 

@@ -15,6 +15,8 @@ from renorm.sweep.config import sweep_names
 from renorm.zoo import GNN, MLP
 
 NAMES = sorted(config_names())
+# the samples, not the networks: a large one takes a minute for those of a validation and a flow
+SMALL = ("--data.val_samples", "64", "--cumulants.samples", "64", "--rg_flow.samples", "64")
 
 
 def test_every_file_is_reached_by_its_name() -> None:
@@ -28,7 +30,7 @@ def test_every_file_is_reached_by_its_name() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_config_runs(name: str, tmp_path: Path) -> None:
     words = ["fit", "--config", name, "--trainer.fast_dev_run", "true", "--trainer.default_root_dir", str(tmp_path)]
-    assert main([*words, "--trainer.enable_progress_bar", "false"]) == 0
+    assert main([*words, *SMALL, "--trainer.enable_progress_bar", "false"]) == 0
 
 
 def test_two_configs_are_laid_over_each_other(tmp_path: Path) -> None:

@@ -25,6 +25,36 @@ def test_importing_renorm_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "set() True"
 
 
+def test_cumulants_alone_need_pytorch_and_nothing_heavy() -> None:
+    """Estimates, joint ones, bootstrap and a closure; what is loaded is asked, never how long it took."""
+    heavy = {"lightning", "torchmetrics", "torch_geometric", "scipy", "sympy", "matplotlib", "pyarrow", "pandas"}
+    heavy |= {"tensorboard", "jsonargparse", "rich", "torch._dynamo"}
+    code = f"""
+import sys
+import renorm.cumulants as c
+assert "torch" not in sys.modules
+import torch
+x = torch.arange(20, dtype=torch.float64).view(10, 2) ** 1.5
+assert c.kstat(x).shape == c.kstat_stderr(x).shape == (4, 2)
+assert c.joint_kstat(x, 3).shape == (2, 2, 2)
+assert c.merge(c.power_sums(x[:3], 4), c.power_sums(x[3:], 4)).kstat(4).allclose(c.kstat(x))
+c.kstat_bootstrap(x, 2, resamples=50), c.clt_step(torch.ones(4)), c.law_of_data(x).cumulants(2), c.propagate
+print(sorted({heavy} & {{*sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_all_names_of_cumulants_resolve() -> None:
+    import renorm.cumulants
+
+    assert dir(renorm.cumulants) == sorted(renorm.cumulants.__all__)
+    for name in renorm.cumulants.__all__:
+        assert getattr(renorm.cumulants, name).__module__.startswith("renorm.cumulants")
+    with pytest.raises(AttributeError, match=r"module 'renorm.cumulants' has no attribute 'nonsense'"):
+        _ = renorm.cumulants.nonsense
+
+
 def test_public_names_resolve() -> None:
     import renorm
 

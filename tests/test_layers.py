@@ -17,6 +17,7 @@ LEVELS = [
         "checks",
         "versions",
         "own_code",
+        "seeds",
         "limits",
         "console",
         "files",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .seeds import generators
+from ..seeds import generators
 from .symmetry.orbits import Orbits
 
 SELECTED_ENTRIES = 2**20  # of the matrix that selects tied weights in compiled code

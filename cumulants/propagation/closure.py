@@ -26,7 +26,7 @@ from .gaussian import TINY, affine_pieces_covariance, leaky_cumulants, piecewise
 from .grid import NODES, edgeworth_points
 from .hermite import hermite_coefficients
 from .network import Nonlinearity
-from .tensors import BlockLaw, PointLaw, TensorLaw, VectorLaw, contract, with_mean
+from .tensors import BlockLaw, PointLaw, VectorLaw, with_mean
 
 MAX_ORDER = 4
 HERMITE_DEGREE = 40  # of the covariance's series where there is no closed form
@@ -131,8 +131,7 @@ class ActivatedLaw(VectorLaw):
     @functools.cached_property
     def _joint(self) -> list[Tensor]:
         """Standardised joint cumulants of the input."""
-        scale = torch.diag_embed(self._inverse_std)
-        higher = [contract(self._pre.cumulants(n), scale) for n in range(2, self._closure + 1)]
+        higher = [scaled(self._pre.cumulants(n), self._inverse_std) for n in range(2, self._closure + 1)]
         return [self._mean, *higher]
 
     def _diagrams(
@@ -190,14 +189,11 @@ class ActivatedLaw(VectorLaw):
 
     # ---- through the next affine map -----------------------------------------------------------------------------
 
-    def affine(self, weight: Tensor, bias: Tensor) -> TensorLaw:
-        r"""Joint cumulants of :math:`W f + b` of orders 1 to 4, ``weight (M, out, d)`` and ``bias (M, out)``."""
-        if not self._has_grid:
-            return TensorLaw([self.cumulants(n) for n in range(1, MAX_ORDER + 1)]).affine(weight, bias)
-        # the fourth cumulants of many units would not fit where those of a few outputs do
-        outputs = self._on_grid(weight)
-        low = TensorLaw([self.cumulants(1), self.cumulants(2)]).affine(weight, bias)
-        return TensorLaw([*low.tensors, outputs.cumulants(3), outputs.cumulants(4)])
+    def image(self, weight: Tensor, n: int) -> Tensor:
+        """Third and fourth cumulants of many units would not fit where those of a few outputs do: the grid has both."""
+        if n > 2 and self._has_grid:
+            return self._on_grid(weight).cumulants(n)
+        return super().image(weight, n)
 
     def _on_grid(self, weight: Tensor | None = None) -> PointLaw:
         """The function's values on the grid of blocks, or their image under a linear map."""
@@ -226,6 +222,13 @@ class ActivatedLaw(VectorLaw):
     def _block_law(self, closure: int) -> tuple[Tensor, Tensor]:
         assert isinstance(self._pre, BlockLaw)
         return edgeworth_points(self._pre, closure)
+
+
+def scaled(tensor: Tensor, factor: Tensor) -> Tensor:
+    """Multiply every axis but the first of ``tensor (M, d, ..., d)`` by ``factor (M, d)``."""
+    for axis in range(1, tensor.ndim):
+        tensor = tensor * factor.view(len(factor), *[-1 if axis == at else 1 for at in range(1, tensor.ndim)])
+    return tensor
 
 
 def hermite_series(functions: Tensor, correlation: Tensor) -> Tensor:

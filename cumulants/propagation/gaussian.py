@@ -19,6 +19,7 @@ from .tensors import with_mean
 TINY = 1e-150  # standard deviations below it are taken as it
 NARROW = 8.0  # cells up to this many standard deviations wide are integrated by Gauss-Legendre
 COVARIANCE_NODES = 48
+CHUNK_CELLS = 2**18  # of the integrands of pairs of kinks that are held at a time
 SHRINK = 1e-12  # correlations are multiplied by 1 - SHRINK, which keeps gradients finite at |rho| = 1
 
 
@@ -257,11 +258,14 @@ def affine_pieces_covariance(pieces: Any, mean: Tensor, covariance: Tensor) -> T
     total = gain.unsqueeze(2) * gain.unsqueeze(1) * covariance
     row, column = torch.triu_indices(mean.shape[1], mean.shape[1], 1, device=mean.device)
     jump = slopes.diff(dim=-1) * std.unsqueeze(-1)
-    rho = covariance[:, row, column] / (std[:, row] * std[:, column])
-    kinks = kink_covariance(a[:, row].unsqueeze(-1), a[:, column].unsqueeze(-2), rho[..., None, None])
-    pairs: Tensor = torch.einsum("mpc,mpe,mpce->mp", jump[:, row], jump[:, column], kinks)
+    pairs: list[Tensor] = []
+    size = max(1, CHUNK_CELLS // (len(mean) * a.shape[-1] ** 2 * COVARIANCE_NODES))
+    for i, j in zip(row.split(size), column.split(size), strict=True):
+        rho = covariance[:, i, j] / (std[:, i] * std[:, j])
+        kinks = kink_covariance(a[:, i].unsqueeze(-1), a[:, j].unsqueeze(-2), rho[..., None, None])
+        pairs.append(torch.einsum("mpc,mpe,mpce->mp", jump[:, i], jump[:, j], kinks))
     full = torch.zeros_like(covariance)
     members = torch.arange(len(mean), device=mean.device).unsqueeze(1)
-    full = full.index_put((members, row, column), pairs)
+    full = full.index_put((members, row, column), torch.cat(pairs, dim=1))
     covariances: Tensor = total + full + full.mT
     return covariances

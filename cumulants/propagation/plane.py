@@ -155,6 +155,31 @@ class Cubature:
         return [torch.cat(layer, dim=1) for layer in zip(*parts, strict=True)]
 
 
+class PointCubature(Cubature):
+    """The points of a discrete joint law, such as data.
+
+    Args:
+        network: the members.
+        law: of the input.
+        order: highest order of the cumulants.
+    """
+
+    def __init__(self, network: Network, law: PointLaw, order: int) -> None:
+        self.network, self.law, self.order = network, law, order
+        self.exists = min(order, law.exists)
+        self._points = None
+
+    def _make(self) -> Iterator[Part]:
+        device = self.network.device
+        weights = self.law.weights.to(device)
+        yield Part(self.network, self.law.values.to(device), weights.expand(len(self.law.values), -1))
+
+
+def at_points(network: Network, law: PointLaw, order: int) -> dict[str, VectorLaw]:
+    """Every layer as the image of the points of a discrete joint law."""
+    return PointCubature(network, law, order).layers()
+
+
 def has_straight_kinks(network: Network) -> bool:
     """Whether all kinks are straight lines where no other kink crosses: the layers before them are affine there."""
     kinked = [layer for layer, nonlinearity in enumerate(network.nonlinear) if nonlinearity.breaks]

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import InputError
 from ..kstatistics import check_order
 from .closure import MAX_ORDER, ActivatedLaw
 from .edgeworth_law import EdgeworthLaw
 from .exact import exact, in_fractions
+from .inputs import GaussianInput, IdenticalInput, InputLaw, MixtureInput, VectorInput, read_input
+from .layout import View
+from .memory import check_tensors, tensors_kept
+from .mixtures import MixtureLaw
 from .network import Network, read_network
-from .plane import has_straight_kinks, quadrature
-from .tensors import BlockLaw, TensorLaw, VectorLaw, law_of_block
+from .own_module import OwnNetwork, input_shape, read_module
+from .plane import at_points, has_straight_kinks, quadrature
+from .tensors import PointLaw, VectorLaw, WithinNodes
 
 CLOSURES = ("edgeworth", "gaussian", "independent_nodes")
 PLACES = ("auto", "layers", "input")
@@ -58,16 +63,27 @@ class Propagation(Mapping[str, VectorLaw]):
         closure: highest order of the pre-activations' cumulants that was kept; None where nothing was left out.
         order: highest order that was asked for.
         law: the law of the input, as a string.
-        input_cumulants: its cumulants of orders 1 to ``order``, on the CPU as all that is of a law alone.
+        input_cumulants: its cumulants of orders 1 to ``order``, on the CPU as all that is of a law alone; shape ``(order,)`` for
+            one law for all variables, otherwise ``(order, d)``.
+        closed_at: ``layers`` or ``input``.
+        components: of a mixture, what is predicted for each of its components.
     """
 
     def __init__(
-        self, layers: Mapping[str, VectorLaw], method: str, closure: int | None, order: int, law: Any, closed_at: str
+        self,
+        layers: Mapping[str, VectorLaw],
+        method: str,
+        closure: int | None,
+        order: int,
+        law: Any,
+        closed_at: str,
+        components: Sequence[Propagation] = (),
     ) -> None:
         self._layers = layers
+        self.components = list(components)
         self.method, self.closure, self.order, self.law = method, closure, order, str(law)
         self.input_cumulants: Tensor = law.cumulants(order)
-        self._closed_at = closed_at
+        self.closed_at = closed_at
 
     def __getitem__(self, layer: str) -> VectorLaw:
         if layer not in self._layers:
@@ -96,7 +112,7 @@ class Propagation(Mapping[str, VectorLaw]):
             Layer -> :class:`Gap`, to the lower of the two orders.
         """
         gaps = {}
-        for layer in self:
+        for layer in (name for name in self if name in measured):
             predicted = self.marginals(layer)
             if isinstance(measured, Propagation):
                 found = measured.marginals(layer)
@@ -111,7 +127,7 @@ class Propagation(Mapping[str, VectorLaw]):
         if self.closure is None:
             how = f"{self.method}, nothing left out"
         else:
-            where = "every layer" if self._closed_at == "layers" else "the input"
+            where = "every layer" if self.closed_at == "layers" else "the input"
             how = f"{self.method}, closed at order {self.closure} at {where}"
         return f"cumulants to order {self.order} of {', '.join(self)} under {self.law}: {how}"
 
@@ -126,8 +142,11 @@ def propagate(
     closed_at: str = "auto",
     rational: bool = False,
     members: Sequence[int] | None = None,
+    shape: Sequence[int] | None = None,
+    edge_index: Tensor | None = None,
+    edge_weight: Tensor | None = None,
 ) -> Propagation:
-    r"""Predict the cumulants of every layer of every member of a stack.
+    r"""Predict the cumulants of every layer of a network, and of every member of a stack.
 
     ``quadrature`` integrates the law of a block of two variables over the plane, split at the network's kinks, and ``exact``
     sums over the law's Gauss points, for polynomial activations: neither leaves anything out. The closures keep at every
@@ -138,19 +157,25 @@ def propagate(
     two hidden layers or more, blocks of two, and straight kinks.
 
     Args:
-        model: a stack such as :class:`renorm.zoo.MLP`, or a graph network whose layers are linear in the messages.
-        law: law of the variables, :class:`renorm.datamodules.laws.Law` or its string.
+        model: a stack such as :class:`renorm.zoo.MLP`, a graph network whose layers are linear in the messages, or any
+            ``nn.Module`` of affine maps and element-wise functions, in evaluation mode: see ``docs/theory.md``.
+        law: law of all variables, :class:`renorm.datamodules.laws.Law` or its string; a list of them, one for each variable;
+            :class:`GaussianInput`; :class:`MixtureInput`; joint cumulants such as :func:`law_of_data` has; or data ``(N, ...)``.
         order: highest order of the cumulants: to 4 for closures, to 8 otherwise.
         closure: highest order that ``edgeworth`` and ``independent_nodes`` keep, 2 to 4.
         method: ``edgeworth``, ``gaussian``, ``independent_nodes``, ``exact`` or ``quadrature``.
         closed_at: ``auto``, ``layers`` or ``input``.
         rational: whether ``exact`` works in fractions, see :class:`renorm.cumulants.propagation.exact.RationalLaw`.
         members: positions in the stack of the members that are wanted; all by default.
+        shape: of one input of a module of your own, without the batch, where neither the law nor its first layer says it; of a
+            graph ``(nodes, features)``.
+        edge_index: edges of the graph, shape ``(2, E)``, for modules of PyG.
+        edge_weight: their weights, shape ``(E,)``.
 
     Returns:
         For each of ``pre0, act0, ..., out`` a law with ``cumulants(n)``, shape ``(M, d, ..., d)``, and ``marginal(n)``, shape
         ``(M, d)``, float64, on the model's device and differentiable with respect to its parameters; NaN where a cumulant does
-        not exist.
+        not exist. Modules of your own have one member, and their layers' own names; all outputs together are ``out``.
 
     Raises:
         ValueError: for a value out of range, or a model or a law that the method cannot do.
@@ -173,16 +198,98 @@ def propagate(
     if closure not in (2, 3, 4) or isinstance(closure, bool):
         raise InputError(f"closure={closure!r} is out of range", f"2 to {MAX_ORDER}")
     check_order(order, MAX_ORDER if method in CLOSURES else EXACT_ORDER)
-    law = _parsed(law)
-    network = read_network(model)
+    given = read_input(law)
+    own = _read(model, given, shape, edge_index, edge_weight)
+    network = own.network
     if members is not None:
         network = network.part(_checked_members(members, network.members))
     kept = None if method not in CLOSURES else 2 if method == "gaussian" else closure
-    if closed_at == "auto":
-        can = network.block_size == 2 and network.depth > 1 and has_straight_kinks(network)
-        closed_at = "input" if can and method in ("gaussian", "edgeworth") else "layers"
-    layers = _layers(network, law, order, method, kept, closed_at, rational)
-    return Propagation(layers, method, kept, order, law, closed_at)
+    _check_input(given, network, order if kept is None else kept, method)
+    how = _How(order, method, kept, closed_at, rational)
+    return how.propagated(network, own.layers, given)
+
+
+def _read(
+    model: Any, given: InputLaw, shape: Sequence[int] | None, edge_index: Tensor | None, edge_weight: Tensor | None
+) -> OwnNetwork:
+    """The algebra of a stack, or of any module."""
+    if not isinstance(model, nn.Module) or hasattr(model, "dense") or hasattr(model, "num_members"):
+        for name, value in (("shape", shape), ("edge_index", edge_index), ("edge_weight", edge_weight)):
+            if value is not None:
+                raise InputError(
+                    f"{name} is given with model={type(model).__name__}, which has its own", f"{name}=None"
+                )
+        return OwnNetwork(read_network(model), {})
+    return read_module(model, input_shape(model, given.shape, shape, edge_index), edge_index, edge_weight)
+
+
+def _check_input(given: InputLaw, network: Network, order: int, method: str) -> None:
+    if given.size not in (None, network.block_size):
+        raise InputError(f"law={given} has {given.size} variables", f"{network.block_size}, as the network")
+    if method == "independent_nodes" and not isinstance(given, IdenticalInput):
+        raise InputError(f"law={given} does not fit method='independent_nodes'", "one law for all variables")
+    if given.order < order:
+        raise InputError(f"law={given} has cumulants to order {given.order}", f"order {order} or more")
+    components = given.components if isinstance(given, MixtureInput) else [given]
+    for one in components:
+        if method in CLOSURES and not bool(one.cumulants(2).isfinite().all()):
+            raise InputError(f"law={str(one)!r} has no variance", "laws with one")
+
+
+@dataclass(frozen=True)
+class _How:
+    """The arguments of :func:`propagate` that say how."""
+
+    order: int
+    method: str
+    kept: int | None
+    closed_at: str
+    rational: bool
+
+    def propagated(self, network: Network, own: Mapping[str, View], given: InputLaw) -> Propagation:
+        """All layers; those of a mixture from those of its components."""
+        if isinstance(given, MixtureInput):
+            parts = [self.propagated(network, own, component) for component in given.components]
+            layers: Mapping[str, VectorLaw] = {
+                name: MixtureLaw([part[name] for part in parts], given.weights) for name in parts[0]
+            }
+            return Propagation(layers, self.method, self.kept, self.order, given, parts[0].closed_at, parts)
+        closed_at = self._place(network, given)
+        layers = self._layers(network, given, closed_at)
+        if own:
+            layers = {name: view.of(self._layer(view.layer, layers, network, given)) for name, view in own.items()}
+        return Propagation(layers, self.method, self.kept, self.order, given, closed_at)
+
+    def _place(self, network: Network, given: InputLaw) -> str:
+        if self.closed_at != "auto":
+            return self.closed_at
+        identical = isinstance(given, IdenticalInput | GaussianInput)
+        can = identical and network.block_size == 2 and network.depth > 1 and has_straight_kinks(network)
+        return "input" if can and self.method in ("gaussian", "edgeworth") else "layers"
+
+    def _layer(self, name: str, layers: Mapping[str, VectorLaw], network: Network, given: InputLaw) -> VectorLaw:
+        if name != "input":
+            return layers[name]
+        weight = torch.eye(network.block_size, dtype=torch.float64, device=network.device).unsqueeze(0)
+        return given.through(weight, weight.new_zeros(1, network.block_size), min(given.order, EXACT_ORDER))
+
+    def _layers(self, network: Network, given: InputLaw, closed_at: str) -> Mapping[str, VectorLaw]:
+        if self.rational and self.method != "exact":
+            raise InputError(f"rational=True is for method='exact'; allowed with {self.method!r}: rational=False")
+        if self.kept is None:
+            if closed_at != "layers":
+                raise InputError(f"closed_at={closed_at!r} is for closures; allowed with {self.method!r}: layers")
+            if isinstance(given, VectorInput) and isinstance(given.law, PointLaw) and not self.rational:
+                return at_points(network, given.law, self.order)
+            network, law = given.as_identical(network)
+            integrated = in_fractions if self.rational else exact if self.method == "exact" else quadrature
+            return integrated(network, law, self.order)
+        if closed_at == "input":
+            if self.method == "independent_nodes":
+                raise InputError("closed_at='input' keeps nodes dependent; allowed with 'independent_nodes': layers")
+            network, law = given.as_identical(network)
+            return quadrature(network, EdgeworthLaw.of(law, self.kept), self.order)
+        return layerwise(network, given, self.kept, self.method == "independent_nodes", self.order)
 
 
 def _checked_members(members: Sequence[int], count: int) -> list[int]:
@@ -192,64 +299,33 @@ def _checked_members(members: Sequence[int], count: int) -> list[int]:
     return chosen
 
 
-def _parsed(law: Any) -> Any:
-    if not isinstance(law, str):
-        return law
-    # the one place where a name is turned into a law; everything below takes any object that behaves like one
-    from ...datamodules import laws
-
-    return laws.parse(law)
-
-
-def _layers(
-    network: Network, law: Any, order: int, method: str, kept: int | None, closed_at: str, rational: bool
-) -> Mapping[str, VectorLaw]:
-    if rational and method != "exact":
-        raise InputError(f"rational=True is for method='exact'; allowed with {method!r}: rational=False")
-    if kept is None:
-        if closed_at != "layers":
-            raise InputError(f"closed_at={closed_at!r} is for closures; allowed with {method!r}: layers")
-        return (in_fractions if rational else exact if method == "exact" else quadrature)(network, law, order)
-    if not bool(law.cumulants(2).isfinite().all()):
-        raise InputError(f"law={str(law)!r} has no variance", "laws with one")
-    if closed_at == "input":
-        if method == "independent_nodes":
-            raise InputError("closed_at='input' keeps nodes dependent; allowed with 'independent_nodes': layers")
-        return quadrature(network, EdgeworthLaw.of(law, kept), order)
-    return layerwise(network, law, kept, method == "independent_nodes")
-
-
-def layerwise(network: Network, law: Any, closure: int, independent: bool = False) -> dict[str, VectorLaw]:
+def layerwise(
+    network: Network, given: InputLaw, closure: int, independent: bool = False, order: int = MAX_ORDER
+) -> dict[str, VectorLaw]:
     """Close the law of the pre-activations at every layer.
+
+    Tensors are computed to the order that is asked for, and above it when they are asked for after all.
 
     Args:
         network: the members.
-        law: law of the variables.
+        given: law of the input.
         closure: highest order that is kept.
         independent: whether nodes of a graph are taken to be independent of each other, too.
+        order: highest order that is computed here.
+
+    Raises:
+        InputError: where the tensors do not fit into memory, before anything is computed.
     """
-    kappas = law_of_block(law, network.block_size, MAX_ORDER).kappas.to(network.device)
-    pre: VectorLaw = BlockLaw(kappas, *network.affine[0])
+    check_tensors(tensors_kept(network, closure, order), network.members)
+    pre = given.through(*network.affine[0], MAX_ORDER)
     found: dict[str, VectorLaw] = {}
     for layer, nonlinearity in enumerate(network.nonlinear):
         # what is within a node follows from what is within a node: to part the nodes after the activation is enough
-        act: ActivatedLaw | TensorLaw = ActivatedLaw(pre, nonlinearity, closure)
+        act: VectorLaw = ActivatedLaw(pre, nonlinearity, closure)
         if independent:
-            pre, act = without_cross_nodes(pre, network.nodes), without_cross_nodes(act, network.nodes)
+            pre, act = WithinNodes(pre, network.nodes), WithinNodes(act, network.nodes)
         found |= {f"pre{layer}": pre, f"act{layer}": act}
         pre = act.affine(*network.affine[layer + 1])
+        for n in range(1, order + 1):
+            pre.cumulants(n)  # now, with the weights as they are now
     return found | {"out": pre}
-
-
-def without_cross_nodes(layer: VectorLaw, nodes: int) -> TensorLaw:
-    """The same cumulants within every node, and none between nodes; units are ``(feature, node)`` pairs."""
-    tensors = [layer.cumulants(1)]
-    for n in range(2, MAX_ORDER + 1):
-        tensor = layer.cumulants(n)
-        node = torch.arange(layer.units, device=tensor.device) % nodes
-        same = torch.ones([1] * n, dtype=torch.bool, device=tensor.device)
-        for axis in range(1, n):
-            one, other = (node.view([-1 if a == at else 1 for a in range(n)]) for at in (0, axis))
-            same = same & (one == other)
-        tensors.append(torch.where(same, tensor, 0.0))
-    return TensorLaw(tensors)

@@ -47,6 +47,54 @@ class VectorLaw(ABC):
         """Cumulant of order ``n`` of every variable by itself, the tensor's diagonal, shape ``(M, d)``."""
         return diagonal(self.cumulants(n))
 
+    def image(self, weight: Tensor, n: int) -> Tensor:
+        r"""Joint cumulants of :math:`W x`, :math:`\kappa_n(x) \times_1 W \cdots \times_n W`.
+
+        May be overridden where they are had without the tensor of :math:`x`, which may be much larger.
+
+        Args:
+            weight: shape ``(M, out, d)``.
+            n: order.
+
+        Returns:
+            Shape ``(M, out, ..., out)``.
+        """
+        return contract(self.cumulants(n), weight)
+
+    def affine(self, weight: Tensor, bias: Tensor) -> VectorLaw:
+        """The law of :math:`W x + b`, with ``weight (M, out, d)`` and ``bias (M, out)``."""
+        return AffineLaw(self, weight, bias)
+
+
+class AffineLaw(VectorLaw):
+    """The law of :math:`W x + b`; a tensor is computed when it is asked for, and kept.
+
+    Args:
+        source: law of ``x``.
+        weight: shape ``(M, out, d)``.
+        bias: shape ``(M, out)``, which moves the mean only.
+
+    Example:
+        >>> pair = TensorLaw([torch.zeros(1, 2), torch.eye(2)[None]])
+        >>> AffineLaw(pair, torch.ones(1, 1, 2), torch.zeros(1, 1)).cumulants(2)
+        tensor([[[2.]]])
+    """
+
+    def __init__(self, source: VectorLaw, weight: Tensor, bias: Tensor) -> None:
+        self.members, self.units = bias.shape
+        self.order = source.order
+        self._source, self._weight, self._bias = source, weight, bias
+        self._tensors: dict[int, Tensor] = {}
+
+    def cumulants(self, n: int) -> Tensor:
+        """The image of the source's tensor."""
+        check_order(n, self.order)
+        if n not in self._tensors:
+            check_entries(self.units, n)
+            image = self._source.image(self._weight, n)
+            self._tensors[n] = image + self._bias if n == 1 else image
+        return self._tensors[n]
+
 
 class TensorLaw(VectorLaw):
     """Joint cumulants that are held as tensors.
@@ -56,8 +104,8 @@ class TensorLaw(VectorLaw):
 
     Example:
         >>> pair = TensorLaw([torch.zeros(1, 2), torch.eye(2)[None]])
-        >>> pair.affine(torch.ones(1, 1, 2), torch.zeros(1, 1)).cumulants(2)
-        tensor([[[2.]]])
+        >>> pair.marginal(2)
+        tensor([[1., 1.]])
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
@@ -69,16 +117,6 @@ class TensorLaw(VectorLaw):
         """The tensor that is held."""
         check_order(n, self.order)
         return self.tensors[n - 1]
-
-    def affine(self, weight: Tensor, bias: Tensor) -> TensorLaw:
-        r"""The law of :math:`W x + b`, :math:`\kappa_n(x) \times_1 W \cdots \times_n W`, with the bias for n = 1.
-
-        Args:
-            weight: shape ``(M, out, d)``.
-            bias: shape ``(M, out)``.
-        """
-        mapped = [contract(tensor, weight) for tensor in self.tensors]
-        return TensorLaw([mapped[0] + bias, *mapped[1:]])
 
 
 class BlockLaw(VectorLaw):
@@ -104,11 +142,18 @@ class BlockLaw(VectorLaw):
         r""":math:`\kappa_n \sum_j W_{i_1 j} \cdots W_{i_n j}`, plus the bias for n = 1."""
         check_order(n, self.order)
         check_entries(self.units, n)
+        if n == 1:
+            return self.marginal(1)
+        # a matrix product of products of half of the rows each: those of all of them would be b times the result
+        left, right = (self._products(size) for size in (n - n // 2, n // 2))
+        return self.kappas[n - 1] * (left @ right.mT).view(self.members, *[self.units] * n)
+
+    def _products(self, size: int) -> Tensor:
+        """Products of ``size`` rows of the map, shape ``(M, d^size, b)``."""
         power = self.weight
-        for _ in range(n - 1):
-            power = torch.einsum("m...j,mkj->m...kj", power, self.weight)
-        total = self.kappas[n - 1] * power.sum(dim=-1)
-        return total + self.bias if n == 1 else total
+        for _ in range(size - 1):
+            power = (power.unsqueeze(2) * self.weight.unsqueeze(1)).flatten(1, 2)
+        return power
 
     def marginal(self, n: int) -> Tensor:
         r""":math:`\kappa_n \sum_j W_{ij}^n`."""
@@ -158,6 +203,29 @@ class PointLaw(VectorLaw):
         if n > self.exists:
             return self.values.new_full((self.members, self.units), math.nan)
         return self._marginals[n - 1]
+
+
+class WithinNodes(VectorLaw):
+    """The same cumulants within every node of a graph, and none between nodes.
+
+    Args:
+        source: a law whose units are ``(feature, node)`` pairs.
+        nodes: number of nodes.
+    """
+
+    def __init__(self, source: VectorLaw, nodes: int) -> None:
+        self.members, self.units, self.order = source.members, source.units, source.order
+        self._source, self._nodes = source, nodes
+
+    def cumulants(self, n: int) -> Tensor:
+        """Those of the source where all indices are of one node, and 0 elsewhere."""
+        tensor = self._source.cumulants(n)
+        node = torch.arange(self.units, device=tensor.device) % self._nodes
+        same = torch.ones([1] * n, dtype=torch.bool, device=tensor.device)
+        for axis in range(1, n):
+            one, other = (node.view([-1 if a == at else 1 for a in range(n)]) for at in (0, axis))
+            same = same & (one == other)
+        return torch.where(same, tensor, 0.0)
 
 
 def diagonal(tensor: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import roots_jacobi
 from torch import Tensor
 
 from ...errors import InputError
@@ -171,6 +170,8 @@ def rule(corners: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
 @functools.cache
 def _barycentric(nodes: int) -> tuple[Tensor, Tensor]:
     """Barycentric coordinates ``(nodes**2, 3)`` and weights with sum 1."""
+    from scipy.special import roots_jacobi  # half a second, which closures do not need
+
     t, wt = np.polynomial.legendre.leggauss(nodes)
     s, ws = roots_jacobi(nodes, 0, 1)  # the weight 1 + s is the Jacobian of the collapsed square
     u, v = np.meshgrid((s + 1) / 2, (t + 1) / 2, indexing="ij")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from renorm.bench import measure, threads
+from renorm.bench import measure, peers, threads
 from renorm.bench.figures import draw_growth, draw_parts
 from renorm.bench.loops import bare_step, stack
 from renorm.bench.measure import EPOCHS, slopes
@@ -95,12 +96,39 @@ def test_the_command_writes_tables_and_figures(tmp_path: Path, capsys: pytest.Ca
         assert (tmp_path / name).stat().st_size > 5000
 
 
+def test_a_row_for_each_number_of_members_of_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "jax_seconds", lambda python, members, budget: {m: m * 1e-5 for m in members})
+    monkeypatch.setattr(peers, "renorm_fit", lambda model, steps: model.num_members * 2e-6)
+    rows = peers.measure_jax("python", 2, 10, 0.1)
+    assert [row["what"] for row in rows] == [f"fit of {members}, a step" for members in (1, 64, 1024, 4096)]
+    assert [row["ratio"] for row in rows] == pytest.approx([5] * 4)
+    assert [row["reached"] for row in rows] == [True] * 4
+
+
+def test_the_peers_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "peer.py"
+    program.write_text("import sys\nfor size in sys.argv[2:]: print(size, float(sys.argv[1]) / int(size))")
+    monkeypatch.setattr(peers, "PROGRAM", program)
+    assert peers.jax_seconds(sys.executable, [1, 4], 0.5) == {1: 0.5, 4: 0.125}
+
+
+def test_other_networks_are_stacks_of_1024() -> None:
+    models = measure.others()
+    assert {model.num_members for model in models.values()} == {1024}
+    assert {name for name, model in models.items() if model.compile_mode == "false"} == {"tanh", "gelu"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--threads", "0"], "threads=0 is out of range; allowed: whole numbers >= 1"),
         (["--threads", "many"], "argument --threads: invalid int value: 'many'"),
         (["--out", "file/bench"], "out: cannot write to 'file/bench'"),
+        (["--peers", "tpu"], "peers='tpu' is unknown; allowed: jax, or jax=PYTHON of an environment that has it"),
+        (
+            ["--peers", "jax=nowhere"],
+            "peers='jax=nowhere': nowhere cannot import jax; allowed: pip install jax, or jax=",
+        ),
         (["--fast"], "unrecognized arguments: --fast"),
     ],
 )

@@ -432,7 +432,7 @@ def judged(device: torch.device) -> Any:
 # ---- the tests -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["pretended", "cuda"])
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
     if request.param == "cuda":
         if not torch.cuda.is_available():

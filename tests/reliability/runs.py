@@ -24,15 +24,7 @@ from ..composing import composed_only
 Preparation = Callable[[], None]
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "renorm.cli.fit",
-        "matplotlib.backends.backend_agg",
-        "renorm.sweep.point",
-        "torch.utils.tensorboard",
-        "pyarrow.parquet",
-    ]
-)
+CONTEXT.set_forkserver_preload(["tests.preload"])
 
 
 def start(

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from renorm import create_model
 from renorm.cli.sweep import check_points
 from renorm.report.claim import FOLDER, ORDER, claim_ids, laid_over, parse_claim, read_claim
-from renorm.report.claims import find_judge
+from renorm.report.claims import c7, find_judge
 from renorm.sweep.config import parse_sweep
-from renorm.zoo import GNN, MLP
 
 from .tiny import NAMES
 
@@ -76,21 +76,19 @@ def test_claims_share_their_fits() -> None:
 
 
 def test_graph_networks_are_no_larger_than_their_perceptron() -> None:
-    sweeps = read_claim("C7").sweeps
-    sizes = {}
-    for point in parse_sweep(dict(sweeps["mlp"])).points:
-        model = MLP(width=point.settings["width"], block_size=point.settings["block_size"])
-        sizes[point.settings["block_size"]] = sum(p.numel() for p in model.parameters())
-    points = [point for name in ("pair", "complete") for point in parse_sweep(dict(sweeps[name])).points]
-    assert len(points) == 6 * 4
-    for point in points:
-        names = ("graph", "readout", "layer", "block_size")
-        own = {name: point.settings[name] for name in names}
-        most = sizes[own["block_size"]]
-        counts = [
-            sum(p.numel() for p in GNN(**own, width=point.settings["width"] + more).parameters()) for more in (0, 1)
-        ]
-        assert counts[0] <= most < counts[1], point.axes
+    blocks, networks = c7.networks_of(read_claim("C7").settings["blocks"])
+
+    def parameters(name: str, more: int = 0) -> int:
+        own = networks[name]
+        arguments = own["arguments"] | {"width": own["arguments"]["width"] + more, "block_size": own["block_size"]}
+        return sum(p.numel() for p in create_model(own["model"], **arguments).parameters())
+
+    assert [len(group) for group in blocks.values()] == [8, 8, 7]
+    for group in blocks.values():
+        most = parameters(group["MLP"])
+        for layer, name in group.items():
+            if not layer.startswith("MLP"):
+                assert parameters(name) <= most < parameters(name, 1), name
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -66,6 +66,7 @@ def test_the_page_is_whole(folder: Path) -> None:
         assert len(list(sections[name].iter(f"{XHTML}figure"))) == len(figures)
     for figure in (folder / "figures").glob("*.svg"):
         ElementTree.parse(figure)
+        assert f'href="figures/{figure.name}"' in text
     assert "An experiment failed" in text
     assert "&lt;none&gt;" in text
 
@@ -78,7 +79,7 @@ def check_page(text: str, root: ElementTree.Element) -> None:
     targets = [next(part for part in link if part) for link in links]
     assert targets
     for target in targets:
-        assert target.startswith(("#", "data:image/png;base64,")), target
+        assert target.startswith(("#", "data:image/png;base64,", "figures/", "https://arxiv.org/abs/")), target
         assert not target.startswith("#") or target[1:] in ids, target
     assert not re.search(r"<(script|link|iframe|img)\b|@import", text)
     assert "prefers-color-scheme: dark" in text
@@ -132,6 +133,9 @@ def test_two_claims_on_a_page() -> None:
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (20)" in text
     assert text == render_page(outcomes, False, {"Versions": "none"})
     assert "Preview." in render_page(outcomes, True, {})
+    contents = root.find(f".//{XHTML}nav")
+    assert contents is not None
+    assert [link.get("href") for link in contents.iter(f"{XHTML}a")] == ["#top", "#C1", "#C2"]
     overview = root.find(f".//{XHTML}table")
     assert overview is not None
     assert [link.get("href") for link in overview.iter(f"{XHTML}a")] == ["#C1", "#C2"]
@@ -157,3 +161,22 @@ def test_a_finding_must_keep_to_its_claim() -> None:
         check_finding(claim, finding(verdict="yes"))
     with pytest.raises(ValueError, match="distinct names"):
         check_finding(claim, finding(figures=[Drawing("one", "", Figure())] * 2))
+
+
+def test_formulas_and_papers_are_shown_as_such() -> None:
+    claim = read_claim("C1")
+    remarks = [r"The error is $g^2$, and $\lambda_n < 1$ (a < b; arXiv 2510.16591, arXiv cond-mat/0703232)."]
+    text = render_page([Outcome(claim, finding(remarks=remarks, figures=[]))], False, {})
+    ElementTree.fromstring(text)
+    assert "<msup><mi>g</mi><mn>2</mn></msup>" in text
+    assert "$" not in text.partition("</style>")[2]
+    assert '<a href="https://arxiv.org/abs/cond-mat/0703232">arXiv cond-mat/0703232</a>' in text
+    assert "(a &lt; b;" in text
+
+
+def test_a_preview_says_what_it_ran() -> None:
+    shown = render_page([Outcome(read_claim("C1", quick=True), finding())], True, {})
+    settings = read_claim("C1", quick=True).settings["sweeps"]["table"]["settings"]
+    full = read_claim("C1").settings["sweeps"]["table"]["settings"]
+    assert f"steps {settings['steps']} instead of {full['steps']}" in shown
+    assert "instead of" not in render_page([Outcome(read_claim("C1"), finding())], False, {})

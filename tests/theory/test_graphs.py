@@ -13,8 +13,9 @@ from renorm.cumulants import moments_to_cumulants, propagate
 from renorm.cumulants.propagation.exact import GaussCubature, exact
 from renorm.cumulants.propagation.network import Network, Nonlinearity, read_network
 from renorm.cumulants.propagation.plane import CubatureLaw
-from renorm.cumulants.propagation.propagate import layerwise, without_cross_nodes
+from renorm.cumulants.propagation.propagate import layerwise
 from renorm.cumulants.propagation.receptive_fields import LocalLaw
+from renorm.cumulants.propagation.tensors import WithinNodes
 from renorm.datamodules.laws.exact import cumulants_of
 from renorm.zoo import GNN, MLP, activations
 
@@ -165,7 +166,7 @@ def test_receptive_fields_reach_graphs_whose_blocks_are_too_many() -> None:
 def test_independent_nodes_keep_what_is_within_a_node() -> None:
     model = GNN(graph="ring", block_size=3, activation="tanh", width=2, depth=2, seed=1).requires_grad_(False)
     pre = propagate(model, "gamma(shape=3)", closed_at="layers")["pre1"]
-    masked = without_cross_nodes(pre, 3)
+    masked = WithinNodes(pre, 3)
     for n in (2, 3):
         for units in itertools.product(range(6), repeat=n):
             kept = len({u % 3 for u in units}) == 1

@@ -45,7 +45,9 @@ class Inside(Callback):
         self.calls += 1
 
 
-def fit(folder: Path, *callbacks: Callback, model: MLP | None = None, **arguments: Any) -> Trainer:
+def fit(
+    folder: Path, *callbacks: Callback, model: MLP | None = None, ckpt_path: Path | None = None, **arguments: Any
+) -> Trainer:
     options: dict[str, Any] = {"max_steps": 25, "log_every_n_steps": 5} | arguments
     trainer = Trainer(
         accelerator="cpu",
@@ -55,7 +57,8 @@ def fit(folder: Path, *callbacks: Callback, model: MLP | None = None, **argument
         callbacks=[*callbacks, ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=7)],
         **options,
     )
-    trainer.fit(model or MLP(replicas=3, compile=False), CLTDataModule(steps_per_epoch=10, val_samples=64))
+    data = CLTDataModule(steps_per_epoch=10, val_samples=64)
+    trainer.fit(model or MLP(replicas=3, compile=False), data, ckpt_path=ckpt_path)
     return trainer
 
 

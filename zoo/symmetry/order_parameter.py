@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -94,13 +95,26 @@ def asymmetries(
     with torch.no_grad():
         weights = model.tied_weights()
         named = dict(zip(layer_names(len(weights)), weights, strict=True))
-        return {
-            layer: {
-                symmetry: model.divergence.exclude(asymmetry(named[layer], orbits).cpu())
-                for symmetry, orbits in by_symmetry.items()
-            }
-            for layer, by_symmetry in subspaces.items()
+        return asymmetries_of(named, subspaces, model.divergence.exclude)
+
+
+def asymmetries_of(
+    weights: Mapping[str, Tensor], subspaces: Mapping[str, Mapping[str, Orbits]], exclude: Callable[[Tensor], Tensor]
+) -> dict[str, dict[str, Tensor]]:
+    """Asymmetry of named weights, by layer and symmetry.
+
+    Args:
+        weights: layer -> one matrix a member, shape ``(M, out, in)``.
+        subspaces: layer -> symmetry -> orbits.
+        exclude: puts NaN in the place of members that have diverged.
+    """
+    return {
+        layer: {
+            symmetry: exclude(asymmetry(weights[layer].detach(), orbits).cpu())
+            for symmetry, orbits in by_symmetry.items()
         }
+        for layer, by_symmetry in subspaces.items()
+    }
 
 
 def layer_names(count: int) -> list[str]:
@@ -115,9 +129,20 @@ def layer_names(count: int) -> list[str]:
 
 def subspaces_by_layer(model: StackedModel) -> dict[str, dict[str, Orbits]]:
     """For every affine layer, the symmetries that tie its weight, each subspace once, by the first name it goes by."""
+    by_symmetry = model.symmetric_subspaces()
+    return by_layer(layer_names(len(next(iter(by_symmetry.values()), ()))), by_symmetry)
+
+
+def by_layer(names: Sequence[str], subspaces: Mapping[str, Sequence[Orbits]]) -> dict[str, dict[str, Orbits]]:
+    """The symmetries that tie each layer's weight, each subspace once, by the first name it goes by.
+
+    Args:
+        names: of the layers.
+        subspaces: symmetry -> orbits of each layer's weight.
+    """
     layers: dict[str, dict[str, Orbits]] = {}
-    for symmetry, by_layer in model.symmetric_subspaces().items():
-        for layer, orbits in zip(layer_names(len(by_layer)), by_layer, strict=True):
+    for symmetry, orbits_by_layer in subspaces.items():
+        for layer, orbits in zip(names, orbits_by_layer, strict=True):
             found = layers.setdefault(layer, {})
             if not orbits.is_free and not any(same_orbits(orbits, other) for other in found.values()):
                 found[symmetry] = orbits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking
 from ..datamodules import CLTDataModule
-from ..zoo import GNN
+from ..zoo import GNN, MLP, StackedModel
 from .loops import (
     BATCH,
     bare_forward,
@@ -30,6 +30,7 @@ from .memory import step_memory
 # members -> goals: how many times cheaper a member-step is than a step of plain Lightning, and of plain PyTorch
 GOALS: dict[int, tuple[float, float | None]] = {1: (1, None), 64: (100, 25), 1024: (1000, 200)}
 GNN_GOAL = 3.0
+OTHER_GOAL = 300  # of the other networks at 1024 members, against plain Lightning
 GROWTH: dict[str, list[int]] = {
     "members": [1, 4, 16, 64, 256, 1024, 4096, 16384],
     "width": [4, 8, 16, 32, 64, 128, 256],
@@ -58,14 +59,41 @@ def measure_goals(rounds: int, steps: int) -> list[Row]:
         own = [seconds / members for seconds in found[f"fit {members}"]]
         for against, goal in (("plain Lightning", lightning), ("plain PyTorch", pytorch)):
             if goal is not None:
-                rows.append(_row(f"fit of {members}, a member-step", own, against, found[against], goal))
+                rows.append(row_of(f"fit of {members}, a member-step", own, against, found[against], goal))
     gnn = [seconds / 1024 for seconds in found["gnn 1024"]]
     mlp = [seconds / 1024 for seconds in found["fit 1024"]]
-    row = _row("GNN pair, fit of 1024, a member-step", gnn, "the MLP's", mlp, GNN_GOAL)
+    row = row_of("GNN pair, fit of 1024, a member-step", gnn, "the MLP's", mlp, GNN_GOAL)
     rows.append(
         row | {"ratio": 1 / row["ratio"], "reached": bool(1 / row["ratio"] <= GNN_GOAL), "goal": f"<= {GNN_GOAL:g}"}
     )
     return rows
+
+
+def others() -> dict[str, StackedModel]:
+    """Stacks of 1024 other networks; those whose activations are a library's loops are not compiled."""
+    plain: dict[str, Any] = {"activation": "leaky_relu", "replicas": 1024}
+    kinds: dict[str, Callable[..., StackedModel]] = {
+        "2-8-8-1": lambda **options: MLP(**plain | options, depth=2),
+        "splines": lambda **options: MLP(**plain | options | {"activation": "spline"}),
+        "tanh": lambda **options: MLP(**plain | options | {"activation": "tanh"}),
+        "gelu": lambda **options: MLP(**plain | options | {"activation": "gelu"}),
+        "GNN on a ring of 8": lambda **options: GNN(**plain | options, block_size=8, graph="ring"),
+    }
+    return {name: make(compile=make().fuses) for name, make in kinds.items()}
+
+
+def measure_others(rounds: int, steps: int) -> list[Row]:
+    """A member-step of other networks against plain Lightning's 2-8-1, in turns."""
+    lightning: list[float] = []
+    own: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        lightning.append(plain_lightning(steps))
+        for name, model in others().items():
+            own.setdefault(name, []).append(renorm_fit(model, steps) / 1024)
+    return [
+        row_of(f"{name}, fit of 1024, a member-step", seconds, "plain Lightning", lightning, OTHER_GOAL)
+        for name, seconds in own.items()
+    ]
 
 
 def _one_round(steps: int) -> Iterator[tuple[str, float]]:
@@ -76,7 +104,8 @@ def _one_round(steps: int) -> Iterator[tuple[str, float]]:
     yield "gnn 1024", renorm_fit(GNN(activation="leaky_relu", replicas=1024, compile=True), steps)
 
 
-def _row(name: str, own: list[float], against: str, other: list[float], goal: float) -> Row:
+def row_of(name: str, own: list[float], against: str, other: list[float], goal: float) -> Row:
+    """One row: medians of both, and of the ratios of each round."""
     ratio = statistics.median(b / a for a, b in zip(own, other, strict=True))
     return {
         "what": name,

@@ -22,11 +22,13 @@ from ..bench.measure import (
     measure_convergence,
     measure_goals,
     measure_growth,
+    measure_others,
     measure_parts,
     shares_of,
     slopes,
 )
 from ..bench.memory import peak_memory
+from ..bench.peers import interpreter, measure_jax
 from ..bench.threads import QUICK_SIZES, SIZES, markdown_threads, measure_threads
 from ..callbacks.results import write_json
 from ..checks import check_at_least
@@ -44,14 +46,18 @@ def run(words: list[str]) -> None:
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="of PyTorch (default: its own choice)"
     )
+    parser.add_argument(
+        "--peers", default=None, help="jax, or jax=PYTHON of an environment that has it: steps in JAX beside"
+    )
     arguments = parser.parse_args(words[1:])
     check_at_least("threads", arguments.threads, 1)
+    python = None if arguments.peers is None else interpreter(arguments.peers)
     out = Path(arguments.out)
     check_writable(out, "out")
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     warnings.filterwarnings("ignore")
-    content = measure(arguments.quick)
+    content = measure(arguments.quick, python)
     write_json(out / "bench.json", content)
     (out / "bench.md").write_text(markdown(content), encoding="utf-8")
     draw_growth(content["growth"], content["slopes"]).savefig(out / "growth.png", dpi=120)
@@ -60,11 +66,15 @@ def run(words: list[str]) -> None:
     print(f"written: {out}")
 
 
-def measure(quick: bool) -> dict[str, Any]:
-    """All measurements, as numbers."""
+def measure(quick: bool, jax_python: str | None = None) -> dict[str, Any]:
+    """All measurements, as numbers; those of JAX where a Python that has it is given."""
     rounds, steps, budget = (1, 80, 0.1) if quick else (5, 400, 0.5)
     long = CONVERGED_STEPS // 20 if quick else CONVERGED_STEPS
     goals = measure_goals(rounds, steps)
+    if not quick:
+        goals += measure_others(rounds, steps)
+    if jax_python is not None:
+        goals += measure_jax(jax_python, rounds, steps, budget)
     growth = measure_growth(QUICK_GROWTH if quick else GROWTH, budget)
     parts = measure_parts(MEMBERS, steps, budget)
     return {

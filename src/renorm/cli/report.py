@@ -23,6 +23,7 @@ from ..report.outcome import JSON_FILE, Outcome, check_finding, undecided, write
 from ..sweep.table import write_text
 from .interrupt import stopped_in_words
 from .options import OneLineParser
+from .progress import shown_progress
 
 DESCRIPTION_FILE = "report.json"
 PAGE_FILE = "index.html"
@@ -118,19 +119,7 @@ def _description(file: Path) -> dict[str, Any]:
 
 
 def _judge_all(claims: Sequence[Claim], out: Path, arguments: Any) -> list[Outcome]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    bar = (BarColumn(), TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(TextColumn("{task.description}"), *bar, console=console, speed_estimate_period=3600) as progress:
-        tasks: dict[str, Any] = {}
-
-        def tell(what: str, done: float, total: float) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
-
+    with shown_progress() as tell:
         return judge_claims(
             claims, out, arguments.workers, arguments.quick, arguments.seed, arguments.retry_failed, tell
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..sweep.local_engine import Outcome, run_locally
 from ..sweep.table import Folder
 from .interrupt import stopped_in_words
 from .options import OneLineParser
+from .progress import shown_progress
 
 ENGINES = ("local", "ray")
 
@@ -94,28 +96,19 @@ def points_to_run(folder: Folder, retry_failed: bool) -> list[Point]:
 
 
 def _run_all(folder: Folder, points: list[Point], arguments: Any) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
     if not points:
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=3600) as progress:
-        total = sum(point.cost for point in points)
-        task = progress.add_task(f"0 of {len(points)} points", total=total)
-        for count, (point, outcome) in enumerate(_outcomes(points, arguments), start=1):
+    done, total = 0.0, sum(point.cost for point in points)
+    with shown_progress() as tell:
+        tell(f"{len(points)} points", done, total)
+        for point, outcome in _outcomes(points, arguments):
             if isinstance(outcome, str):
                 folder.write_failure(point, outcome)
-                progress.console.print(f"failed: {point.key}: {outcome}", soft_wrap=True, highlight=False, markup=False)
+                print(f"failed: {point.key}: {outcome}", file=sys.stderr)
             else:
                 folder.write(point, outcome)
-            progress.update(task, advance=point.cost, description=f"{count} of {len(points)} points")
+            done += point.cost
+            tell(f"{len(points)} points", done, total)
 
 
 def _outcomes(points: list[Point], arguments: Any) -> Iterator[Outcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from .claim import Claim, read_claim
 from .finding import plain
 from .outcome import Outcome, effect_text
+from .prose import as_html
 from .svg import inline_svg
 
 FOLDER = Path(__file__).parent
@@ -42,17 +44,18 @@ def render_page(outcomes: Sequence[Outcome], quick: bool, made: Mapping[str, str
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["prose"] = as_html
     return templates.get_template("page.html.jinja").render(
         title="renorm: claims tested" + (" (preview)" if quick else ""),
         style=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
         colours=COLOURS_OF_VERDICTS,
         quick=quick,
-        sections=[_section(outcome) for outcome in outcomes],
+        sections=[_section(outcome, quick) for outcome in outcomes],
         made=made,
     )
 
 
-def _section(outcome: Outcome) -> dict[str, Any]:
+def _section(outcome: Outcome, quick: bool) -> dict[str, Any]:
     """The part of the page about one claim, as values for the template."""
     claim, finding, error = outcome
     return {
@@ -60,16 +63,36 @@ def _section(outcome: Outcome) -> dict[str, Any]:
         "finding": finding,
         "error": error,
         "effect": effect_text(finding.effect),
+        "cut": _cut(read_claim(claim.id), claim) if quick else "",
         "thresholds": ", ".join(f"{name} {value:g}" for name, value in claim.thresholds.items()),
         "figures": [
             {
                 "svg": Markup(inline_svg(one.figure, f"{claim.id}-{one.name}", escape(one.caption, quote=True))),
                 "caption": one.caption,
+                "file": f"figures/{claim.id}_{one.name}.svg",
             }
             for one in finding.figures
         ],
         "numbers": _numbers(plain(finding.numbers, 3)),
     }
+
+
+def _cut(full: Claim, preview: Claim) -> str:
+    """What a preview ran in place of the full run's settings, as text."""
+    changed = [
+        f"{_words(name)} {_cell(now)}" + (f" instead of {_cell(before)}" if before is not None else "")
+        for name, before, now in _changes(full.settings, preview.settings)
+    ]
+    return "; ".join(dict.fromkeys(changed))
+
+
+def _changes(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Settings that differ, as name, old value (None where there was none), and new value; lists of numbers are one setting."""
+    if isinstance(now, Mapping) and isinstance(before, Mapping):
+        for key, value in now.items():
+            yield from _changes(before.get(key), value, str(key))
+    elif now != before:
+        yield name, before, now
 
 
 def _numbers(numbers: Mapping[str, Any]) -> dict[str, Any]:

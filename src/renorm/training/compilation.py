@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .one_call import OneCall, settings_of
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -49,7 +50,7 @@ def compiled_losses(model: StackedModel, steps: float, rows: int) -> Losses:
         return model.losses
     missing = missing_compiler(device)
     if missing is None:
-        return _Compiled(model.losses, device, may_fall_back=mode == "auto")
+        return CompiledLosses(model, device, may_fall_back=mode == "auto")
     if mode == "true":
         raise InputError(f"compile=true needs a {missing}; allowed here: auto, false")
     log.warning("compile=auto: found no %s, training runs uncompiled, several times slower for large stacks", missing)
@@ -75,24 +76,39 @@ def missing_compiler(device: torch.device) -> str | None:
     return None if any(shutil.which(name) for name in candidates) else f"C++ compiler ({' or '.join(candidates)})"
 
 
-class _Compiled:
-    """A function that is compiled at its first call, and again for each new shape."""
+class CompiledLosses:
+    """A stack's losses, compiled at the first call, and again for each new shape.
 
-    def __init__(self, function: Losses, device: torch.device, may_fall_back: bool) -> None:
+    Args:
+        model: the stack.
+        device: where it is.
+        may_fall_back: whether it is computed uncompiled where compiling fails.
+
+    Attributes:
+        in_one_call: whether losses and gradients are computed in one call where that is possible, see
+            :class:`~renorm.training.one_call.OneCall`; the bits are the same.
+    """
+
+    def __init__(self, model: StackedModel, device: torch.device, may_fall_back: bool) -> None:
         options: dict[str, Any] = dict(INLINE)
         if device.type == "cuda":
             # a step of a small stack is many short kernels: a graph launches them at once
             options["triton.cudagraphs"] = True
         # PyTorch compiles one piece of code for eight models at most, then runs it uncompiled: forget earlier ones
         torch._dynamo.reset()
-        self._eager = function
-        self._function: Losses = torch.compile(function, dynamic=False, options=options)
+        self._model, self._options = model, options
+        self._function: Losses = torch.compile(model.losses, dynamic=False, options=options)
         self._may_fall_back = may_fall_back
         self._shapes: set[tuple[int, ...]] = set()
+        self.in_one_call = False
+        self._settings: list[Any] = []
+        self._one_calls: dict[Any, OneCall | None] = {}
 
     def __call__(self, x: Tensor, target: Tensor) -> Tensor:
-        # contiguous columns, one for each variable of the block, are read as vectors
-        x = x.mT.contiguous().mT
+        """Losses of all members, with their gradients."""
+        if self.in_one_call and (call := self.one_call(x, target)):
+            return call.losses(columns(x), target)
+        x = columns(x)
         if tuple(x.shape) in self._shapes:
             return self._function(x, target)
         try:
@@ -103,10 +119,35 @@ class _Compiled:
             if not self._may_fall_back:
                 raise InputError(f"compile=true failed: {first_line(error)}; allowed here: auto, false") from error
             log.warning("compile=auto: compiling failed, training runs uncompiled: %s", first_line(error))
-            self._function = self._eager
-            losses = self._eager(x, target)
+            self._function = self._model.losses
+            losses = self._function(x, target)
         self._shapes.add(tuple(x.shape))
         return losses
+
+    def one_call(self, x: Tensor, target: Tensor) -> OneCall | None:
+        """The call for blocks and targets of such shapes; None where losses and gradients are computed apart."""
+        kind = (x.shape, x.dtype, target.shape, target.stride(), target.dtype)
+        if kind not in self._one_calls:
+            try:
+                self._one_calls[kind] = OneCall(self._model, columns(x), target, self._options)
+            except (
+                Exception
+            ) as error:  # of many types; then it is compiled in the other way, which may fall back in turn
+                log.info("losses and gradients are computed in two calls: %s", first_line(error))
+                self._one_calls[kind] = None
+        return self._one_calls[kind]
+
+    def notice_changes(self) -> None:
+        """Compile again where the model's settings have changed, as a callback may change them."""
+        settings = settings_of(self._model)
+        if settings != self._settings:
+            self._settings = settings
+            self._one_calls.clear()
+
+
+def columns(x: Tensor) -> Tensor:
+    """The same blocks as contiguous columns, one for each variable of the block, which are read as vectors."""
+    return x.mT.contiguous().mT
 
 
 @contextlib.contextmanager

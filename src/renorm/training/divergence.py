@@ -94,9 +94,13 @@ class Divergence:
             self._add((broken if agree is None else agree(broken)).cpu(), step)
             if self.steps:
                 losses = losses.masked_fill(self.mask.to(losses.device), 0.0)
+        self.keep(step)
+        return losses
+
+    def keep(self, step: int) -> None:
+        """Keep the weights that a step starts from; ``step`` is the number of updates so far."""
         torch._foreach_copy_(self._kept, [parameter.detach() for parameter in self._parameters])
         self._kept_step = step
-        return losses
 
     def settle(self) -> None:
         """Look at the weights after an update, before anybody else does: they may be measured, or saved."""

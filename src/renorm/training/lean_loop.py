@@ -2,11 +2,13 @@
 
 Around every step Lightning calls some forty hooks, builds closures and collects metrics. For a small stack this costs more than
 the step itself, and most of it does nothing here. A lean step calls only what does something, in Lightning's order, and updates
-Lightning's counters. Steps that log, and runs with unusual settings, use Lightning's loop.
+Lightning's counters. Steps that log, and runs with unusual settings, use Lightning's loop. What a compiled stack computes in a
+lean step is taken in as few calls as possible, see :mod:`renorm.training.whole_step`.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -17,24 +19,32 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from ..datamodules.blocks import Blocks
+from .compilation import CompiledLosses
 from .stack import StackedModel
+from .whole_step import WholeStep
 
 # called by a lean step for the callbacks that have them
 AROUND_BATCH = ("on_train_batch_start", "on_train_batch_end")
 # never called by a lean step
 INSIDE_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 OF_TRANSFER = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+OWN_PACKAGES = ("renorm", "lightning")  # whose callbacks change no model between two steps
 OF_MODULE = (*AROUND_BATCH, *INSIDE_STEP, *OF_TRANSFER, "backward", "optimizer_step", "lr_scheduler_step")
+
+log = logging.getLogger("renorm")
 
 
 class LeanEpochLoop(_TrainingEpochLoop):
     """Lightning's loop over the batches of an epoch, with lean steps between those that log.
 
     Attributes:
-        lean: whether this epoch takes lean steps, see :func:`is_ordinary`.
+        lean: whether this epoch takes lean steps, see :func:`what_is_unusual`.
     """
 
     lean = False
+    _whole: WholeStep | None = None  # None where a compiled stack is not trained by whole steps
+    _is_watched = False  # whether callbacks of other authors see every step
+    _said: str | None = None
 
     @classmethod
     def in_place_of(cls, loop: _TrainingEpochLoop) -> LeanEpochLoop:
@@ -45,17 +55,43 @@ class LeanEpochLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: Any) -> None:
         """Start an epoch; callbacks may have come or gone since the last one."""
-        self.lean = is_ordinary(self.trainer)
+        unusual = what_is_unusual(self.trainer)
+        self.lean = unusual is None
+        model: Any = self.trainer.lightning_module
+        losses = getattr(model, "_training_losses", None)
+        if isinstance(losses, CompiledLosses):
+            obstacle = unusual or WholeStep.obstacle(self.trainer)
+            losses.in_one_call = obstacle is None
+            if obstacle is None:
+                self._whole = self._whole or WholeStep(self.trainer, losses)
+            elif obstacle != self._said:
+                log.info("a step is taken in several calls, which is slower for small stacks: %s", obstacle)
+            self._said = obstacle
+        self._is_watched = any(
+            type(callback).__module__.partition(".")[0] not in OWN_PACKAGES
+            for callback in self.trainer.callbacks  # type: ignore[attr-defined]
+            if not _same(type(callback), Callback, AROUND_BATCH)
+        )
         super().on_run_start(data_fetcher)
 
     def advance(self, data_fetcher: Any) -> None:
         """Take one step."""
         trainer = self.trainer
         logs = (self._batches_that_stepped + 1) % max(1, trainer.log_every_n_steps) == 0
-        if not self.lean or logs or self.restarting or trainer.should_stop:
+        takes_lightnings = not self.lean or logs or self.restarting or trainer.should_stop
+        if self._whole is not None and (takes_lightnings or self._is_watched):
+            self._whole.pause()
+        if takes_lightnings:
             super().advance(data_fetcher)
         else:
             self._advance_lean(data_fetcher)
+
+    def teardown(self) -> None:
+        """Give parameters memory of their own again, and let go of compiled code."""
+        if self._whole is not None:
+            self._whole.release()
+            self._whole = None
+        super().teardown()
 
     def _advance_lean(self, data_fetcher: Any) -> None:
         trainer, progress = self.trainer, self.batch_progress
@@ -85,6 +121,13 @@ class LeanEpochLoop(_TrainingEpochLoop):
     def _step(self, model: Any, batch: Any, batch_idx: int) -> torch.Tensor:
         trainer, counters = self.trainer, self.automatic_optimization.optim_progress.optimizer
         optimizer = trainer.optimizers[0]
+        if self._whole is not None and (total := self._whole(batch)) is not None:
+            counters.step.increment_ready()
+            counters.zero_grad.increment_ready()
+            counters.zero_grad.increment_started()
+            counters.zero_grad.increment_completed()
+            counters.step.increment_completed()
+            return total
         counters.step.increment_ready()
         model._current_fx_name = "training_step"
         loss: torch.Tensor = model.training_step(batch, batch_idx)
@@ -110,23 +153,25 @@ class LeanEpochLoop(_TrainingEpochLoop):
         model._current_fx_name = None
 
 
-def is_ordinary(trainer: Trainer) -> bool:
-    """Whether a fit has nothing that a lean step leaves out: one device, full precision, no hooks inside a step."""
-    model = trainer.lightning_module
+def what_is_unusual(trainer: Trainer) -> str | None:
+    """What a fit has that a lean step leaves out; None for one device, full precision, and no hooks inside a step."""
+    model: Any = trainer.lightning_module
+    callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
     own = ("training_step", "optimizer_zero_grad", "configure_gradient_clipping")
     data = getattr(trainer, "datamodule", None)
-    return (
-        type(trainer.strategy) is SingleDeviceStrategy
-        and type(trainer.precision_plugin) is Precision
-        and type(trainer.profiler) is PassThroughProfiler  # type: ignore[attr-defined]
-        and trainer.accumulate_grad_batches == 1
-        and not (trainer.fast_dev_run or trainer._detect_anomaly)  # type: ignore[attr-defined]
-        and all(_takes_no_closure(optimizer) for optimizer in trainer.optimizers)
-        and _same(type(model), LightningModule, OF_MODULE)
-        and _same(type(model), StackedModel, own)
-        and (data is None or _same(type(data), LightningDataModule, OF_TRANSFER))
-        and all(_same(type(callback), Callback, INSIDE_STEP) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-    )
+    usual = {
+        "several processes, or another strategy": type(trainer.strategy) is SingleDeviceStrategy,
+        "another precision": type(trainer.precision_plugin) is Precision,
+        "a profiler": type(trainer.profiler) is PassThroughProfiler,  # type: ignore[attr-defined]
+        "gradients of several batches": trainer.accumulate_grad_batches == 1,
+        "a trial run": not trainer.fast_dev_run,  # type: ignore[attr-defined]
+        "the detection of anomalies": not trainer._detect_anomaly,
+        "an optimiser that may need a closure": all(map(_takes_no_closure, trainer.optimizers)),
+        "hooks of the model": _same(type(model), LightningModule, OF_MODULE) and _same(type(model), StackedModel, own),
+        "hooks of the data module": data is None or _same(type(data), LightningDataModule, OF_TRANSFER),
+        "callbacks with hooks inside a step": all(_same(type(each), Callback, INSIDE_STEP) for each in callbacks),
+    }
+    return next((what for what, is_usual in usual.items() if not is_usual), None)
 
 
 def _takes_no_closure(optimizer: torch.optim.Optimizer) -> bool:

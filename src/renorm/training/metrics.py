@@ -9,11 +9,12 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from ..cumulants import kstat
+from ..cumulants.many_samples import in_parts, ordered
 from ..cumulants.mergeable import MergeableMetric
 from ..errors import InputError
 from ..maps import BlockMap
 from .losses import pair_sum
-from .member_metric import METRICS, OWN_METRICS, MemberMetric, PairedSamples, in_parts, ordered
+from .member_metric import METRICS, OWN_METRICS, MemberMetric, PairedSamples
 from .tail_metrics import CharacteristicDistance, QuantileDistance
 
 __all__ = [

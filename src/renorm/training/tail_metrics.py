@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..cumulants.many_samples import in_parts, ordered
 from ..cumulants.rg import middle_of
-from .member_metric import MemberMetric, in_parts, ordered
+from .member_metric import MemberMetric
 
 FREQUENCIES = 16  # nodes of Gauss quadrature, of which one half is the mirror image of the other
 QUARTILES_OF_GAUSSIAN = 1.3489795003921634  # their distance, in standard deviations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,11 @@ def _mixed(x: Words, y: Words) -> Words:
     return _folded(np.uint32(0xCA01F9DD) * x - np.uint32(0x4973F715) * y)
 
 
-def seed_words(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+def seed_words(seed: int | Sequence[int], numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
     """What ``SeedSequence([seed, number]).generate_state(4, np.uint64)`` gives, for all numbers at once.
 
     Args:
-        seed: 0 or more.
+        seed: 0 or more; or several of these, for ``SeedSequence([*seed, number])``.
         numbers: each 0 or more and below :math:`2^{32}`, shape ``(N,)``.
 
     Returns:
@@ -64,7 +65,8 @@ def seed_words(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
         >>> int(seed_words(7, np.array([3]))[0, 0]) == int(np.random.SeedSequence([7, 3]).generate_state(1, np.uint64)[0])
         True
     """
-    of_seed = [seed >> shift & MASK for shift in range(0, max(seed.bit_length(), 1), 32)]
+    parts = [seed] if isinstance(seed, int) else seed
+    of_seed = [part >> shift & MASK for part in parts for shift in range(0, max(part.bit_length(), 1), 32)]
     entropy = [np.full(len(numbers), word, dtype=np.uint32) for word in of_seed] + [numbers.astype(np.uint32)]
     entropy += [np.zeros(len(numbers), dtype=np.uint32)] * (POOL - len(entropy))
     hashed = _Hash(0x43B0D7E5, 0x931E8875)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renorm.zoo import seeds
+from renorm import seeds
+from renorm.seeds import generators, seed_words
 from renorm.zoo.layers import MemberRandom
-from renorm.zoo.seeds import generators, seed_words
 
 SEEDS = st.one_of(st.integers(0, 100), st.integers(0, 2**200))
 NUMBERS = st.lists(st.one_of(st.integers(0, 1000), st.integers(0, 2**32 - 1)), min_size=1, max_size=5)
@@ -18,6 +18,13 @@ def test_seed_words_are_those_of_a_seed_sequence(seed: int, numbers: list[int]) 
     found = seed_words(seed, np.array(numbers))
     for words, number in zip(found, numbers, strict=True):
         assert words.tolist() == np.random.SeedSequence([seed, number]).generate_state(4, np.uint64).tolist()
+
+
+@given(st.lists(SEEDS, min_size=1, max_size=5), NUMBERS)
+def test_several_seeds_are_one_sequence(parts: list[int], numbers: list[int]) -> None:
+    found = seed_words(parts, np.array(numbers))
+    for words, number in zip(found, numbers, strict=True):
+        assert words.tolist() == np.random.SeedSequence([*parts, number]).generate_state(4, np.uint64).tolist()
 
 
 @given(SEEDS, st.lists(st.integers(0, 2**40), min_size=1, max_size=5))

@@ -1,0 +1,417 @@
+r"""A module's forward pass written down as affine maps and element-wise functions, by running it once on a symbol.
+
+Every call that the symbol meets is tried on random numbers: it is affine where :math:`g(v + w) - g(v) - g(w) + g(0) = 0`, and
+element-wise where each output changes with its own input only. So nothing needs to be known about the call but that it does
+one or the other. Values whose every function is of one source, as in ``x * sigmoid(x)``, are joined into one function.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from ...errors import InputError, first_line
+
+TRIALS = 8
+MASKS = 16
+AFFINE = 1e-9  # of the largest value
+# methods that ask for what is known without values
+SHAPES = {
+    "size",
+    "dim",
+    "numel",
+    "nelement",
+    "ndimension",
+    "stride",
+    "is_floating_point",
+    "is_complex",
+    "is_contiguous",
+}
+SHAPES |= {
+    "__len__",
+    "__hash__",
+    "element_size",
+    "get_device",
+    "storage_offset",
+    "is_signed",
+    "is_same_size",
+    "__repr__",
+}
+CASTS = {"float", "double", "half", "bfloat16", "to", "type", "type_as", "detach", "contiguous", "clone"}
+ALLOWED = "affine maps and element-wise functions"
+
+Function = Callable[..., Tensor]
+
+
+class UnreadableError(InputError):
+    """A part of a network that is neither affine nor element-wise."""
+
+
+class Value:
+    """What one tensor of the forward pass is.
+
+    Attributes:
+        kind: ``input``, ``affine`` in other values, or ``unit``: a function of each number of one other value.
+        shape: its shape.
+        inputs: the values that it is made of.
+        function: makes it from their numbers.
+        sources: values that it is an element-wise function of, nearest first, with these functions.
+    """
+
+    def __init__(self, kind: str, example: Tensor, inputs: Sequence[Value], function: Function) -> None:
+        self.kind, self.shape, self.dtype = kind, tuple(example.shape), example.dtype
+        self.inputs, self.function = list(inputs), function
+        self.sources: dict[Value, Function] = {}
+
+
+class Symbol(Tensor):
+    """A tensor whose numbers are not known: it notes what is done with it."""
+
+    value: Value
+    tracer: Tracer
+
+    @staticmethod
+    def of(value: Value, tracer: Tracer) -> Symbol:
+        """A symbol for a value."""
+        symbol = torch.zeros((), dtype=value.dtype, device=tracer.device).expand(value.shape).as_subclass(Symbol)
+        symbol.value, symbol.tracer = value, tracer
+        return symbol
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Note the call."""
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", str(func))
+        with torch._C.DisableTorchFunctionSubclass():
+            if name in SHAPES:
+                return func(*args, **kwargs)
+            if name == "__get__":
+                known = func(*args, **kwargs)
+                if not isinstance(known, Tensor):
+                    return known
+            if name == "__set__":
+                return func(*args, **kwargs)
+        symbols = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Symbol)]
+        return symbols[0].tracer.call(func, name, args, kwargs)
+
+
+class Tracer:
+    """Runs a module on a symbol.
+
+    Args:
+        model: the module; it is left as it is.
+        shape: shape of its input, with the axis of the batch, or of the nodes.
+
+    Attributes:
+        values: all values, in the order in which they were made.
+        layers: names of modules and functions, and their values.
+    """
+
+    def __init__(self, model: nn.Module, shape: Sequence[int]) -> None:
+        check_modes(model)
+        self.model = _copied(model)
+        self.tensors = {name: _in_double(tensor) for name, tensor in _tensors(model).items()}
+        self.device = next((tensor.device for tensor in self.tensors.values()), torch.device("cpu"))
+        self.values: list[Value] = []
+        self.layers: dict[str, Value] = {}
+        self._path: list[tuple[str, nn.Module]] = []
+        self._random = torch.Generator().manual_seed(0)
+        example = torch.zeros(tuple(shape), dtype=torch.float64, device=self.device)
+        self.input = self._add("input", example, [], _first)
+        self.input.sources[self.input] = _first
+
+    def run(self, arguments: Mapping[str, Any]) -> list[Value]:
+        """The values of the outputs.
+
+        Args:
+            arguments: of ``forward``, apart from its first one.
+
+        Raises:
+            ValueError: for a part that is neither affine nor element-wise, or code that fails.
+        """
+        with self._watched(), torch.random.fork_rng(devices=[]):
+            try:
+                found = functional_call(self.model, self.tensors, (Symbol.of(self.input, self),), dict(arguments))
+            except InputError:
+                raise
+            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
+                raise UnreadableError(f"{self._where()} cannot be read: {first_line(error)}", ALLOWED) from error
+        outputs = [leaf for leaf in tree_flatten(found)[0] if leaf is not None]
+        for leaf in outputs:
+            if not isinstance(leaf, Symbol):
+                raise UnreadableError(
+                    f"net={type(self.model).__name__} returns a {type(leaf).__name__}", "tensors made of its input"
+                )
+        return [leaf.value for leaf in outputs]
+
+    def numbers(self, x: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+        """The module's own outputs at numbers, in double precision, one after the other, shape ``(d,)``."""
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            found = functional_call(self.model, self.tensors, (x,), dict(arguments))
+        return torch.cat([leaf.flatten() for leaf in tree_flatten(found)[0] if leaf is not None])
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        modules = list(self.model.named_modules())
+        for name, module in modules:
+            module.__dict__["forward"] = functools.partial(self._forward, name, module, module.forward)
+        try:
+            yield
+        finally:
+            for _, module in modules:
+                del module.__dict__["forward"]
+
+    def _forward(self, name: str, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A module's call: tried as a whole where it has no parts, else part by part."""
+        if not any(isinstance(leaf, Symbol) for leaf in tree_flatten((args, kwargs))[0]):
+            return forward(*args, **kwargs)
+        self._path.append((name, module))
+        layers = dict(self.layers)
+        try:
+            whole = functools.partial(_call_module, module, dict(_tensors(module)))
+            if _is_whole(module):
+                found = self.tried(whole, args, kwargs)
+                found = forward(*args, **kwargs) if found is None else found
+            else:
+                try:
+                    found = forward(*args, **kwargs)
+                except UnreadableError as inner:
+                    self.layers = layers
+                    found = self._as_whole(whole, args, kwargs, inner)
+        finally:
+            self._path.pop()
+        if isinstance(found, Symbol) and name:
+            self._name(name, found.value)
+        return found
+
+    def _as_whole(self, whole: Callable[..., Any], args: Any, kwargs: Any, inner: UnreadableError) -> Any:
+        """A module of which a part cannot be read may be affine or element-wise as a whole."""
+        try:
+            found = self.tried(whole, args, kwargs)
+        except UnreadableError:
+            raise inner from None
+        if found is None:
+            raise inner
+        return found
+
+    def _name(self, name: str, value: Value) -> None:
+        """Note a layer; names that return are numbered, and so are those that the output's would hide."""
+        count, numbered = 1, name
+        while numbered in self.layers or numbered == "out":
+            count += 1
+            numbered = f"{name}#{count}"
+        self.layers[numbered] = value
+
+    # ---- calls -----------------------------------------------------------------------------------------------------
+
+    def call(self, func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
+        """One call of a function of PyTorch."""
+        where = f"{self._where()} calls {name}"
+        if name in CASTS and isinstance(args[0], Symbol):
+            with torch._C.DisableTorchFunctionSubclass():
+                to_float = func(*args, **kwargs).is_floating_point()
+            if to_float and args[0].value.dtype.is_floating_point:
+                return Symbol.of(args[0].value, self)  # all is computed in double precision
+            if to_float:
+                func, args, kwargs = Tensor.double, args[:1], {}
+        in_place = name.endswith("_") and not name.endswith("__")
+        if name in ("__setitem__", "copy_"):
+            raise UnreadableError(f"{where}, which writes into a tensor", "functions that return what they make")
+        before = len(self.values)
+        found = self.tried(_on_copies(func) if in_place else func, args, kwargs)
+        if found is None:
+            raise UnreadableError(f"{where}, which is neither affine nor element-wise", ALLOWED)
+        if in_place and isinstance(args[0], Symbol) and isinstance(found, Symbol):
+            args[0].value = found.value
+            return args[0]
+        if isinstance(found, Symbol) and found.value.kind == "unit" and len(self.values) > before:
+            self._name(".".join(filter(None, [self._path[-1][0] if self._path else "", name])), found.value)
+        return found
+
+    def _where(self) -> str:
+        name, module = self._path[-1] if self._path else ("", self.model)
+        return f"net{'.' if name else ''}{name} ({type(module).__name__})"
+
+    def tried(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What a call gives, as symbols; None where it is neither affine nor element-wise."""
+        leaves, structure = tree_flatten((args, kwargs))
+        inputs = list(dict.fromkeys(leaf.value for leaf in leaves if isinstance(leaf, Symbol)))
+
+        def outcome(*numbers: Tensor) -> Any:
+            # copies, because the call may write into them
+            table = dict(zip(inputs, (x.clone() for x in numbers), strict=True))
+            filled = [table[leaf.value] if isinstance(leaf, Symbol) else leaf for leaf in leaves]
+            filled_args, filled_kwargs = tree_unflatten(filled, structure)
+            return func(*filled_args, **filled_kwargs)
+
+        with torch.no_grad():
+            examples, outer = tree_flatten(self._example(outcome, inputs))
+        if not all(isinstance(example, Tensor) for example in examples):
+            raise UnreadableError(
+                f"{self._where()} makes a decision that depends on the numbers", "one that depends on shapes"
+            )
+        if all(example.dtype != torch.bool for example in examples) and self._is_constant(outcome, inputs, examples):
+            return tree_unflatten(examples, outer)
+        functions = [functools.partial(_output, outcome, position) for position in range(len(examples))]
+        values = [self._classified(inputs, f, e) for f, e in zip(functions, examples, strict=True)]
+        if any(value is None for value in values):
+            return None
+        return tree_unflatten([Symbol.of(value, self) for value in values if value is not None], outer)
+
+    def _example(self, outcome: Callable[..., Any], inputs: list[Value]) -> Any:
+        numbers = self._consistent(inputs)
+        try:
+            return outcome(*numbers)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
+            raise UnreadableError(
+                f"{self._where()} fails on shape {shapes}: {first_line(error)}", "another shape"
+            ) from error
+
+    def _is_constant(self, outcome: Callable[..., Any], inputs: list[Value], examples: list[Tensor]) -> bool:
+        for _ in range(TRIALS):
+            again = tree_flatten(outcome(*self._consistent(inputs)))[0]
+            if not all(torch.equal(a, b) for a, b in zip(examples, again, strict=True)):
+                return False
+        return True
+
+    def _consistent(self, inputs: list[Value]) -> list[Tensor]:
+        """Numbers that values may have together."""
+        roots: dict[Value, Tensor] = {}
+        numbers = []
+        for value in inputs:
+            root, function = list(value.sources.items())[-1]
+            if root not in roots:
+                roots[root] = self._numbers(root)
+            numbers.append(function(roots[root]))
+        return numbers
+
+    def _numbers(self, value: Value) -> Tensor:
+        """Random numbers of all sizes from 0.01 to 1000."""
+        exponent = torch.rand(value.shape, generator=self._random, dtype=torch.float64) * 5 - 2
+        sign = torch.randint(0, 2, value.shape, generator=self._random) * 2 - 1
+        return (sign * 10**exponent).to(self.device)
+
+    @torch.no_grad()
+    def _classified(self, inputs: list[Value], function: Function, example: Tensor) -> Value | None:
+        # nearest source first
+        common = [z for z in inputs[0].sources if all(z in value.sources for value in inputs)]
+        joint = {z: functools.partial(_composed, function, [value.sources[z] for value in inputs]) for z in common}
+        source = next((z for z in common if self._is_unitwise(joint[z], z)), None)
+        floating = example.dtype.is_floating_point and all(value.dtype.is_floating_point for value in inputs)
+        affine = floating and self._is_affine(function, inputs)
+        if affine and len(inputs) == 1 and source is not None and self._is_identity(function, inputs[0]):
+            return inputs[0]
+        joined = affine and len(inputs) > 1 and source is not None and not self._is_affine(joint[source], [source])
+        if affine and not joined:
+            value = self._add("affine", example, inputs, function)
+            value.sources = {value: _first}
+        elif source is not None:
+            value = self._add("unit", example, [source], joint[source])
+        else:
+            return None
+        if source is not None:
+            value.sources |= {z: joint[z] for z in common[common.index(source) :]}
+        return value
+
+    def _add(self, kind: str, example: Tensor, inputs: Sequence[Value], function: Function) -> Value:
+        self.values.append(Value(kind, example, inputs, function))
+        return self.values[-1]
+
+    # ---- trials ----------------------------------------------------------------------------------------------------
+
+    def _is_affine(self, function: Function, inputs: list[Value]) -> bool:
+        zero = function(*(torch.zeros(value.shape, dtype=torch.float64, device=self.device) for value in inputs))
+        if not bool(zero.isfinite().all()):
+            return False
+        for _ in range(TRIALS):
+            v, w = ([self._numbers(value) for value in inputs] for _ in range(2))
+            total = function(*(a + b for a, b in zip(v, w, strict=True)))
+            parts = [function(*v), function(*w), function(*(-a for a in v))]
+            scale = max(float(part.abs().max()) if part.numel() else 0.0 for part in (*parts, total, zero))
+            additive = (total - parts[0] - parts[1] + zero).abs()
+            mirrored = (parts[0] + parts[2] - 2 * zero).abs()
+            if not bool(((additive <= AFFINE * scale) & (mirrored <= AFFINE * scale)).all()):
+                return False
+        return True
+
+    def _is_unitwise(self, function: Function, source: Value) -> bool:
+        for _ in range(MASKS):
+            v, w = self._numbers(source), self._numbers(source)
+            kept = (torch.rand(source.shape, generator=self._random) < 0.5).to(self.device)
+            before, after = function(v), function(torch.where(kept, v, w))
+            if before.shape != v.shape or not torch.equal(function(v)[kept], before[kept]):
+                return False
+            if not torch.allclose(before[kept].double(), after[kept].double(), rtol=1e-12, atol=0, equal_nan=True):
+                return False
+        return True
+
+    def _is_identity(self, function: Function, value: Value) -> bool:
+        v = self._numbers(value)
+        found = function(v)
+        return found.shape == v.shape and torch.equal(found, v)
+
+
+def check_modes(model: nn.Module) -> None:
+    """Raise a ValueError for a layer that would be random, or would mix the rows of a batch."""
+    kinds = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
+    for name, module in model.named_modules():
+        if isinstance(module, kinds) and module.training:
+            where = f"net{'.' if name else ''}{name}"
+            raise InputError(f"{where} ({type(module).__name__}) is in training mode", "evaluation mode, by net.eval()")
+
+
+def _first(z: Tensor) -> Tensor:
+    return z
+
+
+def _composed(function: Function, parts: Sequence[Function], z: Tensor) -> Tensor:
+    return function(*(part(z) for part in parts))
+
+
+def _output(outcome: Callable[..., Any], position: int, *numbers: Tensor) -> Tensor:
+    """One of the tensors that a call returns."""
+    output: Tensor = tree_flatten(outcome(*numbers))[0][position]
+    return output
+
+
+def _on_copies(func: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function without writing into its first argument."""
+    return lambda first, *args, **kwargs: func(first.clone(), *args, **kwargs)
+
+
+def _call_module(module: nn.Module, tensors: dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
+    return functional_call(module, tensors, args, kwargs)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _in_double(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _is_whole(module: nn.Module) -> bool:
+    """Whether a module is tried as a whole first: those without parts, and the layers of PyG, whose parts are their own."""
+    return not any(True for _ in module.children()) or _is_message_passing(module)
+
+
+def _is_message_passing(module: nn.Module) -> bool:
+    return any(base.__module__.startswith("torch_geometric.nn.conv") for base in inspect.getmro(type(module)))
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A copy, without the trainer that a LightningModule may be attached to."""
+    trainer = getattr(model, "_trainer", None)
+    copied: nn.Module = copy.deepcopy(model, {} if trainer is None else {id(trainer): None})
+    return copied.requires_grad_(False)

@@ -1,0 +1,103 @@
+"""Adam's update of all parameters as one row of numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.adam import adam
+
+# settings with which Adam's update is PyTorch's plain one, number by number
+PLAIN = ("amsgrad", "capturable", "differentiable", "foreach", "fused", "maximize")
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class FlatAdam:
+    """Adam or AdamW on all parameters at once, which takes a few calls for all of them and not for each.
+
+    Parameters and moments become views of three rows of numbers, so that whoever looks at them, or saves them, sees them as
+    they are. The update is PyTorch's own, number by number, and has the same bits.
+
+    Args:
+        optimizer: the optimiser, after its first step.
+        trained: all parameters that it trains.
+    """
+
+    def __init__(self, optimizer: Optimizer, trained: list[nn.Parameter]) -> None:
+        self._optimizer, self._trained = optimizer, trained
+        self._group = optimizer.param_groups[0]
+        states = [optimizer.state[parameter] for parameter in trained]
+        self._steps = [state["step"] for state in states]
+        self._weights = torch.cat([parameter.detach().flatten() for parameter in trained])
+        self._moments = [torch.cat([state[name].flatten() for state in states]) for name in MOMENTS]
+        sizes = [parameter.numel() for parameter in trained]
+        for parameter, part in zip(trained, self._weights.split(sizes), strict=True):
+            parameter.data = part.view(parameter.shape)
+        for name, moment in zip(MOMENTS, self._moments, strict=True):
+            for state, part in zip(states, moment.split(sizes), strict=True):
+                state[name] = part.view(state[name].shape)
+        self._places = self._where()
+        self._count = self._steps[0].clone()
+
+    @staticmethod
+    def is_for(optimizer: Optimizer, trained: list[nn.Parameter]) -> bool:
+        """Whether an optimiser is Adam in its plain form, with the same settings for all parameters, and has taken a step."""
+        group: dict[str, Any] = optimizer.param_groups[0]
+        return (
+            type(optimizer) in (Adam, AdamW)
+            and len(optimizer.param_groups) == 1
+            and not any(group.get(name) for name in PLAIN)
+            and [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in trained]
+            and all(isinstance(value, float | int) for value in (group["lr"], *group["betas"]))
+            and all(optimizer.state.get(parameter, {}).keys() == {"step", *MOMENTS} for parameter in trained)
+            and len({float(optimizer.state[parameter]["step"]) for parameter in trained}) == 1
+            and {parameter.device.type for parameter in trained} == {"cpu"}
+            and len({parameter.dtype for parameter in trained}) == 1
+        )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether parameters and moments are still the views that they were made; a resume brings new ones."""
+        return self._where() == self._places
+
+    def _where(self) -> list[int]:
+        states = [self._optimizer.state[parameter] for parameter in self._trained]
+        moments = [state[name].data_ptr() for state in states for name in MOMENTS]
+        return [p.data_ptr() for p in self._trained] + moments + [id(state["step"]) for state in states]
+
+    def step(self, gradient: Tensor) -> None:
+        """Update parameters and moments.
+
+        Args:
+            gradient: of all parameters, one after the other.
+        """
+        group, (mean, square) = self._group, self._moments
+        beta1, beta2 = group["betas"]
+        self._count.copy_(self._steps[0])
+        adam(
+            [self._weights],
+            [gradient],
+            [mean],
+            [square],
+            [],
+            [self._count],
+            foreach=False,
+            decoupled_weight_decay=group.get("decoupled_weight_decay", False),
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+        torch._foreach_add_(self._steps, 1)
+
+    def release(self) -> None:
+        """Give every parameter and moment memory of its own again."""
+        for parameter in self._trained:
+            parameter.data = parameter.data.clone()
+            state = self._optimizer.state[parameter]
+            state.update({name: state[name].clone() for name in MOMENTS})

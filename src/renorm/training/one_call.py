@@ -1,0 +1,171 @@
+"""Losses of all members and the gradient of their sum, in one call of compiled code.
+
+A step that calls a forward pass, PyTorch's engine and a backward pass costs about half a millisecond before anything is computed.
+Here both passes are one graph, and compiled code is called with the tensors themselves: the same loops over the same numbers,
+so that losses and gradients have the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+if TYPE_CHECKING:
+    from .stack import StackedModel
+
+PASSING = ("_current_fx_name",)  # what Lightning notes on a model at every hook
+
+log = logging.getLogger("renorm")
+
+
+class NotOneCallError(Exception):
+    """Why losses and gradients cannot be computed in one call."""
+
+
+class OneCall:
+    """From blocks ``(N, b)`` and targets ``(N,)`` to the members' losses ``(M,)`` and the gradient of their sum, ``(P,)``.
+
+    The gradient is that of all trained parameters, one after the other. Buffers and parameters are read where they are: their
+    values may change, but not which they are.
+
+    Args:
+        model: the stack.
+        x: blocks, of the shape that all later ones have.
+        target: targets.
+        options: for Inductor.
+
+    Raises:
+        NotOneCallError: where the model does anything but compute on its parameters, its buffers and the blocks.
+    """
+
+    def __init__(self, model: StackedModel, x: Tensor, target: Tensor, options: dict[str, Any]) -> None:
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._sizes = [parameter.numel() for parameter in self.trained]
+        graph, inputs = _captured(model, x, target)
+        places = {id(tensor): place for place, tensor in enumerate(inputs)}
+        known = {id(tensor) for tensor in (x, target, *model.parameters(), *model.buffers())}
+        if not places.keys() <= known:
+            raise NotOneCallError("it reads tensors that are not among its parameters and buffers")
+        if any(id(tensor) not in places for tensor in (x, target, *self.trained)):
+            raise NotOneCallError("it leaves blocks, targets or trained parameters out")
+        self._inputs: list[Any] = [tensor.detach() for tensor in inputs]
+        self._x, self._target = places[id(x)], places[id(target)]
+        self._parameters = [(place, tensor) for place, tensor in enumerate(inputs) if isinstance(tensor, nn.Parameter)]
+        whole = _with_gradient(graph, [places[id(parameter)] for parameter in self.trained])
+        with torch.no_grad():
+            traced = make_fx(whole, tracing_mode="fake")(*self._inputs)
+            _check_is_arithmetic(traced)
+            self._function: Callable[..., Sequence[Tensor]] = torch._inductor.compile(traced, self._inputs, options)
+        self._inputs[self._x] = self._inputs[self._target] = None
+
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute both, without a graph for autograd."""
+        inputs = list(self._inputs)
+        inputs[self._x], inputs[self._target] = x, target
+        for place, parameter in self._parameters:
+            inputs[place] = parameter.data
+        with torch.no_grad():
+            losses, gradient = self._function(*inputs)
+        return losses, gradient
+
+    def losses(self, x: Tensor, target: Tensor) -> Tensor:
+        """The losses, with the gradient for autograd."""
+        losses: Tensor = _Losses.apply(self, x, target, *self.trained)
+        return losses
+
+    def parts(self, gradient: Tensor) -> list[Tensor]:
+        """Views of a gradient, or of anything of its shape, one for each trained parameter."""
+        return [
+            part.view(parameter.shape)
+            for part, parameter in zip(gradient.split(self._sizes), self.trained, strict=True)
+        ]
+
+
+class _Losses(torch.autograd.Function):
+    """Losses whose gradient is computed along with them."""
+
+    @staticmethod
+    def forward(ctx: Any, call: OneCall, x: Tensor, target: Tensor, *trained: Tensor) -> Tensor:
+        losses, gradient = call(x, target)
+        ctx.parts = call.parts(gradient)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *factors: Tensor) -> Any:
+        (factor,) = factors
+        return None, None, None, *(part * factor.view(-1, *[1] * (part.ndim - 1)) for part in ctx.parts)
+
+
+def _captured(model: StackedModel, x: Tensor, target: Tensor) -> tuple[GraphModule, list[Tensor]]:
+    """The graph of the losses, and the tensors that it is called with; nothing is computed."""
+    graphs: list[tuple[GraphModule, list[Tensor]]] = []
+
+    class CapturedError(Exception):
+        pass
+
+    def keep(graph: GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        graphs.append((graph, list(inputs)))
+
+        def stop(*_: Any) -> Any:
+            raise CapturedError
+
+        return stop
+
+    with contextlib.suppress(CapturedError):
+        torch.compile(model.losses, backend=keep, dynamic=False, fullgraph=True)(x, target)
+    if not graphs:
+        raise NotOneCallError("it computes nothing")
+    return graphs[0]
+
+
+def _with_gradient(graph: GraphModule, trained: list[int]) -> Callable[..., tuple[Tensor, Tensor]]:
+    def whole(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+        own = list(inputs)
+        for place in trained:
+            own[place] = own[place].detach().requires_grad_()
+        with torch.enable_grad():
+            (losses,) = graph(*own)
+            gradients = torch.autograd.grad(losses.sum(), [own[place] for place in trained])
+        return losses.detach(), torch.cat([gradient.reshape(-1) for gradient in gradients])
+
+    return whole
+
+
+def _check_is_arithmetic(traced: GraphModule) -> None:
+    """Refuse random numbers and changes in place, which may not be taken out of their order."""
+    for node in traced.graph.nodes:
+        operator = node.target
+        if isinstance(operator, torch._ops.OpOverload) and (
+            torch.Tag.nondeterministic_seeded in operator.tags or operator._schema.is_mutable
+        ):
+            raise NotOneCallError(f"it calls {operator}")
+
+
+def settings_of(model: nn.Module) -> list[Any]:
+    """What the code of a model was compiled for: numbers and words that it reads, and which tensors it has.
+
+    Example:
+        >>> layer = nn.LeakyReLU(0.1)
+        >>> before = settings_of(layer)
+        >>> layer.negative_slope = 0.2
+        >>> settings_of(layer) == before
+        False
+    """
+    found: list[Any] = []
+    for module in model.modules():
+        plain = [
+            (name, value)
+            for name, value in vars(module).items()
+            if isinstance(value, bool | int | float | str) and name not in PASSING
+        ]
+        tensors = [(id(p), p is not None and p.requires_grad) for p in module._parameters.values()]
+        hooks = len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)
+        found.append((id(module), plain, tensors, [id(buffer) for buffer in module._buffers.values()], hooks))
+    return found

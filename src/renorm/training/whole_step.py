@@ -1,0 +1,110 @@
+"""A step of training in as few calls as it takes: losses and gradients in one, the optimiser's update in a few more."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from .compilation import CompiledLosses, columns
+from .flat_adam import FlatAdam
+from .stack import StackedModel
+
+log = logging.getLogger("renorm")
+
+
+class WholeStep:
+    """Steps of a compiled stack without autograd, for a trainer that takes lean steps; the bits are those of its other steps.
+
+    Args:
+        trainer: the trainer.
+        losses: the stack's compiled losses.
+    """
+
+    def __init__(self, trainer: Trainer, losses: CompiledLosses) -> None:
+        self._trainer, self._losses = trainer, losses
+        self._model: Any = trainer.lightning_module
+        self._optimizer = trainer.optimizers[0]
+        self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        self._gradient = torch.cat([torch.zeros_like(parameter).flatten() for parameter in self._trained])
+        sizes = [parameter.numel() for parameter in self._trained]
+        parts = zip(self._trained, self._gradient.split(sizes), strict=True)
+        self._parts = [part.view(parameter.shape) for parameter, part in parts]
+        self._flat: FlatAdam | None = None
+        self._is_ready = False
+
+    @staticmethod
+    def obstacle(trainer: Trainer) -> str | None:
+        """What keeps a trainer that takes lean steps from taking whole ones; None if nothing does."""
+        model: Any = trainer.lightning_module
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = trainer.optimizers[0]
+        if not isinstance(model._training_losses, CompiledLosses):
+            return "the stack is not compiled"
+        if model.symmetry_penalty is not None or type(model)._member_losses is not StackedModel._member_losses:
+            return "a penalty is added to the compiled losses"
+        if len(trainer.optimizers) > 1 or any(p.device.type != "cpu" for p in trained):
+            return "several optimisers, or a device other than a CPU"
+        if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in trained):  # type: ignore[attr-defined]
+            return "members that have diverged, or other hooks of gradients"
+        if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+            return "hooks of the optimiser"
+        return None
+
+    def pause(self) -> None:
+        """Note that another step comes between, after which everything is looked at again."""
+        self._is_ready = False
+
+    def release(self) -> None:
+        """Give parameters and moments memory of their own again."""
+        if self._flat is not None and self._flat.is_current:
+            self._flat.release()
+        self._flat = None
+
+    def __call__(self, batch: Any) -> Tensor | None:
+        """Take a step.
+
+        Args:
+            batch: what the loader gave.
+
+        Returns:
+            The sum of the losses; None where another step must be taken, and nothing was changed.
+        """
+        blocks = self._model._with_targets(batch)
+        if not len(blocks.x) or not (self._is_ready or self._get_ready()):
+            return None
+        call = self._losses.one_call(blocks.x, blocks.y)
+        if call is None:
+            return None
+        losses, gradient = call(columns(blocks.x), blocks.y)
+        total = losses.sum()
+        if not math.isfinite(total.item()):
+            return None
+        self._model.divergence.keep(self._trainer.global_step)
+        self._gradient.copy_(gradient)
+        if self._trainer.gradient_clip_val:
+            self._model.configure_gradient_clipping(
+                self._optimizer, self._trainer.gradient_clip_val, self._trainer.gradient_clip_algorithm
+            )
+        if self._flat is None:
+            self._optimizer.step()
+        else:
+            self._flat.step(self._gradient)
+        return total
+
+    def _get_ready(self) -> bool:
+        trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
+        if [id(p) for p in trained] != [id(p) for p in self._trained] or self.obstacle(self._trainer) is not None:
+            return False
+        self._losses.notice_changes()
+        if self._flat is None or not self._flat.is_current:
+            fits = FlatAdam.is_for(self._optimizer, self._trained)
+            self._flat = FlatAdam(self._optimizer, self._trained) if fits else None
+        for parameter, part in zip(self._trained, self._parts, strict=True):
+            parameter.grad = part
+        self._is_ready = True
+        return True

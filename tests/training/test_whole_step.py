@@ -1,0 +1,233 @@
+"""Whole steps are the other steps: the same weights, moments, checkpoints, logged values and diverged members, bit for bit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from renorm.callbacks import LeanSteps
+from renorm.datamodules import CLTDataModule
+from renorm.training.compilation import CompiledLosses, columns
+from renorm.training.flat_adam import FlatAdam
+from renorm.training.one_call import NotOneCallError, OneCall
+from renorm.training.whole_step import WholeStep
+from renorm.zoo import MLP, clt_map
+
+from .test_lean_loop import Witness, assert_same, fit, halving
+
+SAID = "a step is taken in several calls"
+
+
+class Uncompiled:
+    """Losses and gradients as :class:`OneCall` gives them, without the seconds of compiling."""
+
+    def __init__(self, model: Any, *_: Any) -> None:
+        self.losses = model.losses
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        losses = self.losses(x, target)
+        gradients = torch.autograd.grad(losses.sum(), self.trained)
+        return losses.detach(), torch.cat([gradient.flatten() for gradient in gradients])
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("renorm.training.compilation.OneCall", Uncompiled)
+    monkeypatch.setattr(CompiledLosses, "__call__", lambda self, x, y: self._model.losses(columns(x), y))
+
+
+class Counter:
+    """How many steps were whole."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken = 0
+        take = WholeStep.__call__
+
+        def counted(step: WholeStep, batch: Any) -> Tensor | None:
+            total = take(step, batch)
+            self.taken += total is not None
+            return total
+
+        monkeypatch.setattr(WholeStep, "__call__", counted)
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    return Counter(monkeypatch)
+
+
+def checkpoints(folder: Path) -> dict[str, Any]:
+    return {file.name: torch.load(file, weights_only=True) for file in sorted(folder.glob("*.ckpt"))}
+
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": lambda p: torch.optim.Adam(p, 0.01),
+    "adamw": lambda p: torch.optim.AdamW(p, 0.01, (0.8, 0.99), weight_decay=0.1),
+    "adam with decay": lambda p: torch.optim.Adam(p, 0.01, weight_decay=0.1),
+    "amsgrad": lambda p: torch.optim.Adam(p, 0.01, amsgrad=True),
+    "two groups": lambda p: torch.optim.Adam([{"params": p[:1], "lr": 0.1}, {"params": p[1:]}]),
+    "momentum": lambda p: torch.optim.SGD(p, 0.1, 0.9),
+}
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("clip", [None, 0.01])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_whole_steps_are_lightnings(tmp_path: Path, whole: Counter, optimizer: Any, clip: float | None) -> None:
+    def model() -> MLP:
+        return MLP(replicas=3, compile=True, optimizer=optimizer, lr_scheduler=halving, lr_scheduler_interval="step")
+
+    seen = {}
+    for name, callbacks in {"watched": [Witness()], "whole": [], "full": [Witness(), LeanSteps(False)]}.items():
+        before = whole.taken
+        fit(tmp_path / name, *callbacks, model=model(), gradient_clip_val=clip)
+        assert whole.taken - before == (0 if name == "full" else 20)  # every fifth step logs
+        seen[name] = [callback.seen for callback in callbacks if isinstance(callback, Witness)]
+    assert seen["watched"] == seen["full"]
+    tables = {(tmp_path / name / "metrics.csv").read_text() for name in seen if seen[name]}
+    assert len(tables) == 1
+    for name in ("watched", "whole"):
+        for file, content in checkpoints(tmp_path / name).items():
+            other = checkpoints(tmp_path / "full")[file]
+            for key in ("state_dict", "optimizer_states", "lr_schedulers", "loops", "global_step"):
+                assert_same(content[key], other[key], key)
+
+
+def test_compiled_losses_and_gradients_have_the_bits_of_two_calls(tmp_path: Path, whole: Counter) -> None:
+    for name in ("whole", "full"):
+        fit(tmp_path / name, LeanSteps(name == "whole"), model=MLP(replicas=3, compile=True))
+    assert whole.taken == 20
+    for file, content in checkpoints(tmp_path / "whole").items():
+        assert_same(content["state_dict"], checkpoints(tmp_path / "full")[file]["state_dict"], file)
+        assert_same(content["optimizer_states"], checkpoints(tmp_path / "full")[file]["optimizer_states"], file)
+
+
+def unstable() -> MLP:
+    """Three members of which the second soon diverges, without logging it."""
+    model = MLP(replicas=3, compile=True, optimizer=lambda p: torch.optim.SGD(p, 0.02))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter[1] *= 60
+    return model
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_member_diverges_at_the_same_step(tmp_path: Path, whole: Counter) -> None:
+    trained = []
+    for lean in (True, False):
+        model = unstable()
+        fit(tmp_path / str(lean), LeanSteps(lean), model=model, log_every_n_steps=10)
+        trained.append(model)
+    assert 0 < whole.taken < 25
+    (step,) = trained[0].divergence.steps.values()
+    assert trained[0].divergence.steps == trained[1].divergence.steps == {1: step}
+    assert 0 < step < 25
+    assert_same(trained[0].state_dict(), trained[1].state_dict())
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_run_that_is_resumed_ends_with_the_same_bits(tmp_path: Path, whole: Counter) -> None:
+    fit(tmp_path / "at_once", model=MLP(replicas=3, compile=True))
+    before = whole.taken
+    checkpoint = tmp_path / "at_once" / "step=14.ckpt"
+    trainer = fit(tmp_path / "resumed", model=MLP(replicas=3, compile=True), ckpt_path=checkpoint)
+    assert whole.taken - before == 8  # steps 15 to 25, less three that log
+    assert trainer.global_step == 25
+    one, other = (checkpoints(tmp_path / name)["step=21.ckpt"] for name in ("at_once", "resumed"))
+    for key in ("state_dict", "optimizer_states"):
+        assert_same(one[key], other[key], key)
+
+
+class Freezes(Callback):
+    """Stop training a parameter in the middle of an epoch."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 13:
+            pl_module.readout.bias.theta.requires_grad_(False)
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_parameter_that_is_frozen_on_the_way_stays(tmp_path: Path, whole: Counter) -> None:
+    trained = []
+    for lean in (True, False):
+        model = MLP(replicas=3, compile=True)
+        fit(tmp_path / str(lean), LeanSteps(lean), Freezes(), model=model)
+        trained.append(model.state_dict())
+    assert 0 < whole.taken < 20
+    assert_same(*trained)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize(
+    ("options", "arguments", "what"),
+    [
+        ({"symmetry_penalty": 0.1, "penalised_symmetry": "input"}, {}, "a penalty is added to the compiled losses"),
+        ({}, {"accumulate_grad_batches": 2}, "gradients of several batches"),
+        ({}, {"profiler": "simple"}, "a profiler"),
+        ({}, {"precision": "bf16-mixed"}, "another precision"),
+    ],
+)
+def test_other_steps_are_named_once(
+    tmp_path: Path, whole: Counter, caplog: Any, options: dict[str, Any], arguments: dict[str, Any], what: str
+) -> None:
+    caplog.set_level(logging.INFO, "renorm")
+    fit(tmp_path, model=MLP(replicas=2, compile=True, **options), **arguments)
+    assert whole.taken == 0
+    assert [record.message for record in caplog.records if SAID in record.message] == [
+        f"{SAID}, which is slower for small stacks: {what}"
+    ]
+
+
+def test_adams_rows_are_released_after_a_fit(tmp_path: Path, uncompiled: None) -> None:
+    model = MLP(replicas=3, compile=True)
+    fit(tmp_path, model=model)
+    storages = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    assert len(storages) == len(list(model.parameters()))
+
+
+def test_flat_adam_is_for_plain_adam_after_its_first_step() -> None:
+    model = MLP(replicas=2)
+    optimizer, trained = model.configure_optimizers(), list(model.parameters())
+    assert not FlatAdam.is_for(optimizer, trained)
+    model.losses(x := torch.ones(4, 2), clt_map(x)).sum().backward()
+    optimizer.step()
+    assert FlatAdam.is_for(optimizer, trained)
+    assert not FlatAdam.is_for(optimizer, trained[1:])
+
+
+class Noisy(MLP):
+    """A network that draws random numbers, whose order a graph of both passes would change."""
+
+    def outputs(self, x: Tensor) -> Tensor:
+        return super().outputs(x) + torch.rand(len(x))
+
+
+def test_a_network_with_random_numbers_is_computed_in_two_calls() -> None:
+    x = torch.ones(8, 2)
+    with pytest.raises(NotOneCallError, match="rand"):
+        OneCall(Noisy(replicas=2), x, clt_map(x), {})
+
+
+def test_data_module_draws_what_it_drew(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from renorm.datamodules import sampling
+
+    data = CLTDataModule(train_laws=["uniform()", "gaussian()"], batch_size=8)
+    new = [data.batch("train", 3, step).x for step in (0, 255, 256, 1000)]
+
+    def alone(*key: int) -> list[int]:
+        seeds = [np.random.SeedSequence([*key[:4], key[4] * 256 + i]) for i in range(256)]
+        return [int(seed.generate_state(1, np.uint64)[0]) for seed in seeds]
+
+    monkeypatch.setattr(sampling, "_seeds", alone)
+    assert all(map(torch.equal, new, [data.batch("train", 3, step).x for step in (0, 255, 256, 1000)]))
