@@ -132,7 +132,7 @@ def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[in
             if settings.get("unpaired"):
                 _, y = next(batches)
             optimizer.zero_grad(set_to_none=True)
-            model.loss(model(x), y).sum().backward()
+            model.loss(model(x), y).sum().backward()  # type: ignore[no-untyped-call]
             before = [parameter.detach().clone() for parameter in parameters]
             optimizer.step()
             with torch.no_grad():
