@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from renorm.report.claim import read_claim
 from renorm.report.claims import b4
 from renorm.report.claims.b4 import which_map
 from renorm.report.claims.c9 import count_parameters, equal_width
+from renorm.training.losses import find_loss
 
 
 def verdict(name: str, numbers: Mapping[str, Any]) -> str:
@@ -138,10 +140,10 @@ def test_b4(energy: float, cumulant: float, wanted: str) -> None:
     assert verdict("B4", {("energy", "uniform()"): energy, ("cumulant", "uniform()"): cumulant}) == wanted
 
 
-def test_b4_judges_distributions_alone_and_depends_on_what_flips_it() -> None:
+def test_b4_depends_on_a_rate_that_flips_it() -> None:
     limits = {"reaches": 0.8}
     high, low = np.array([[0.9, 0.9]]), np.array([[0.9, 0.1]])
-    cells = {("mse", "uniform()"): 0 * high, ("energy", "uniform()"): high}
+    cells = {("energy", "uniform()"): high}
     assert b4.everywhere(cells, 0, limits) == "yes"
     assert b4.everywhere(cells | {("energy", "uniform()"): low}, 0, limits) == "depends"
 
@@ -158,3 +160,14 @@ def test_maps_are_told_apart_by_their_error_under_the_training_law() -> None:
     outputs = [target, x[:, 0] - x[:, 1], -target, 0 * target]
     relative = np.array([np.mean((f - target) ** 2) / target.var() for f in outputs])
     assert which_map(relative) == {"sum": 0.25, "difference": 0.25, "minus_sum": 0.25, "neither": 0.25}
+
+
+def test_cumulants_of_a_batch_and_its_own_targets_tell_the_sum_from_minus_the_sum() -> None:
+    cumulant = find_loss("cumulant")
+    generator = torch.Generator().manual_seed(0)
+    blocks = torch.rand(400, 128, 2, generator=generator) * 2 - 1  # a symmetric law
+    y = blocks.sum(dim=-1)
+    own, other = ([float(cumulant(f, target).mean()) for f in (y, -y)] for target in (y, y.roll(1, dims=0)))
+    assert own[0] == 0
+    assert own[1] > 0.05
+    assert other[0] == pytest.approx(other[1], rel=0.2)

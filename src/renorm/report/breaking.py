@@ -1,7 +1,7 @@
 r"""How far networks of one hidden layer are from symmetric ones, over training: in their weights, and in what they compute.
 
-The symmetric weights :math:`\{\theta : \theta = P\theta\}` of a group are a subspace. Hidden units have no
-order, so that a symmetry which pairs them, as oddness does, has one subspace for each pairing, and the distance is that to the nearest.
+The symmetric weights :math:`\{\theta : \theta = P\theta\}` of a group are a subspace. Hidden units have no order: a
+symmetry which pairs them, as oddness does, has one subspace for each pairing, and the distance is that to the nearest.
 
 Source:
     Ziyin, Xu, Poggio and Chuang, arXiv 2502.05300.

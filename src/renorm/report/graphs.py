@@ -99,10 +99,10 @@ def gaps(predicted: Tensor, measured: Tensor) -> Tensor:
 def counting_gap(senders: int, order: int, depth: int = 2) -> float:
     r"""Gap at the mean readout of a linear graph network whose nodes are taken as independent, a matter of counting.
 
-    Let every node add up, with equal weights, its own value and its neighbours', d values in all, in each of L layers, and the
-    readout take the mean over N nodes. A variable reaches the readout along :math:`d^L` ways, all with the same value: the
-    cumulant of order n is :math:`N (d^L/N)^n \kappa_n`. Nodes that are taken as independent have d times the cumulant after each layer,
-    and the readout :math:`N d^L \kappa_n / N^n`. The gap is
+    Let every node add up, with equal weights, its own value and its neighbours', d values in all, in each of L layers, and
+    the readout take the mean over N nodes. A variable reaches the readout along :math:`d^L` ways, all with the same value:
+    the cumulant of order n is :math:`N (d^L/N)^n \kappa_n`. Nodes that are taken as independent have d times the cumulant
+    after each layer, and the readout :math:`N d^L \kappa_n / N^n`. The gap is
 
     .. math:: g_n = 1 - d^{-L(n-1)}, \qquad g_2 = 1 - 1/d^2 \text{ at } L = 2
 

@@ -114,6 +114,9 @@ def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[in
 
     Adam's step is proportional to its learning rate, and does not otherwise depend on it: every member takes the step
     of the largest rate, times its own share of it.
+
+    Where ``unpaired``, the targets of a step are those of other blocks, for losses that compare distributions: the cumulants of
+    one batch of blocks and of its own targets vary together, which tells a network more than the distribution.
     """
     rates = torch.tensor(settings["rates"])
     largest = float(rates.max())
@@ -126,8 +129,10 @@ def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[in
     for stop in settings["stops"]:
         while step < stop:
             x, y = next(batches)
+            if settings.get("unpaired"):
+                _, y = next(batches)
             optimizer.zero_grad(set_to_none=True)
-            model.loss(model(x), y).sum().backward()
+            model.loss(model(x), y).sum().backward()  # type: ignore[no-untyped-call]
             before = [parameter.detach().clone() for parameter in parameters]
             optimizer.step()
             with torch.no_grad():
