@@ -168,10 +168,10 @@ def _shares(parts: dict[str, float]) -> list[str]:
             f"{' | '.join(f'{100 * value:.0f}%' for value in share.values())} | "
             f"{' | '.join('yes' if goal else 'no' for goal in reached)} |"
         )
-    share = share_of_training(parts, DEFAULT_EPOCH)
+    trained = share_of_training(parts, DEFAULT_EPOCH)
     lines += [
         "",
-        f"Training is {share:.0%} of an epoch of {DEFAULT_EPOCH} steps with its validation and all diagnostics; goal: "
-        f">= {LEAST_TRAINING:.0%}, {'' if share >= LEAST_TRAINING else 'not '}reached.",
+        f"Training is {trained:.0%} of an epoch of {DEFAULT_EPOCH} steps with its validation and all diagnostics; goal: "
+        f">= {LEAST_TRAINING:.0%}, {'' if trained >= LEAST_TRAINING else 'not '}reached.",
     ]
     return lines

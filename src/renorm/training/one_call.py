@@ -78,15 +78,13 @@ class OneCall:
 
     def losses(self, x: Tensor, target: Tensor) -> Tensor:
         """The losses, with the gradient for autograd."""
-        losses: Tensor = _Losses.apply(self, x, target, *self.trained)
+        losses: Tensor = _Losses.apply(self, x, target, *self.trained)  # type: ignore[no-untyped-call]
         return losses
 
     def parts(self, gradient: Tensor) -> list[Tensor]:
         """Views of a gradient, or of anything of its shape, one for each trained parameter."""
-        return [
-            part.view(parameter.shape)
-            for part, parameter in zip(gradient.split(self._sizes), self.trained, strict=True)
-        ]
+        parts = gradient.split(self._sizes)  # type: ignore[no-untyped-call]
+        return [part.view(parameter.shape) for part, parameter in zip(parts, self.trained, strict=True)]
 
 
 class _Losses(torch.autograd.Function):
