@@ -124,7 +124,7 @@ def test_only_what_is_missing_runs(reference: Path, tmp_path: Path, capsys: pyte
 @pytest.mark.slow
 def test_killed_and_started_again(reference: Path, tmp_path: Path) -> None:
     """Every signal leaves whole files; the table in the end is that of a sweep that nobody stopped."""
-    content = SMALL | {"axes": SMALL["axes"] | {"width": list(range(2, 12))}}  # type: ignore[operator]
+    content = SMALL | {"axes": SMALL["axes"] | {"width": list(range(2, 22))}}  # type: ignore[operator]
     command = [sys.executable, "-m", "renorm", "sweep", "--config", str(write(tmp_path, content)), "--workers", "1"]
     assert main([*command[3:], "--out", str(tmp_path / "whole")]) == 0
     out = tmp_path / "stopped"
@@ -145,7 +145,7 @@ def test_killed_and_started_again(reference: Path, tmp_path: Path) -> None:
         _, error = process.communicate(timeout=60)
         if number != signal.SIGKILL:
             assert process.returncode == 128 + number
-            assert "20 points are kept" in error
+            assert "40 points are kept" in error
             assert f"go on:  renorm sweep --config {tmp_path}/small.yaml" in error
             assert "Traceback" not in error
     assert main([*command[3:], "--out", str(out)]) == 0
