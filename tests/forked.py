@@ -16,11 +16,15 @@ from typing import Any
 import torch
 
 from .composing import composed_only
-from .reliability.runs import CONTEXT
+from .reliability.runs import CONTEXT, Preparation
 
 
 def run_forked(
-    words: list[str], cwd: Path, script: Path | None = None, draws: bool = False
+    words: list[str],
+    cwd: Path,
+    script: Path | None = None,
+    draws: bool = False,
+    prepare: Preparation | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """What ``python -m renorm words``, or ``python script words``, prints and its exit code.
 
@@ -29,10 +33,11 @@ def run_forked(
         cwd: folder in which it runs.
         script: a Python file instead of renorm.
         draws: whether it draws the figures of its runs.
+        prepare: called in the process before anything else.
     """
     with TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = CONTEXT.Process(target=_run, args=(words, cwd, script, out, err, draws))
+        process = CONTEXT.Process(target=_run, args=(words, cwd, script, out, err, draws, prepare))
         process.start()
         process.join(300)
         if process.exitcode is None:
@@ -70,7 +75,9 @@ def _in_environment(environment: dict[str, str], target: Callable[..., None], ar
     target(*args)
 
 
-def _run(words: list[str], cwd: Path, script: Path | None, out: Path, err: Path, draws: bool) -> None:
+def _run(
+    words: list[str], cwd: Path, script: Path | None, out: Path, err: Path, draws: bool, prepare: Preparation | None
+) -> None:
     for path, descriptor in ((out, 1), (err, 2)):
         with path.open("wb", buffering=0) as file:
             os.dup2(file.fileno(), descriptor)
@@ -79,6 +86,8 @@ def _run(words: list[str], cwd: Path, script: Path | None, out: Path, err: Path,
     torch.set_num_threads(1)
     sys.argv = ["renorm" if script is None else str(script), *words]
     sys.path.insert(0, str(cwd if script is None else script.parent))
+    if prepare is not None:
+        prepare()
     with contextlib.nullcontext() if draws else composed_only():
         if script is None:
             runpy.run_module("renorm", run_name="__main__", alter_sys=True)

@@ -6,20 +6,22 @@ import contextlib
 import gc
 import importlib
 
-import matplotlib.backends.backend_agg
-import pyarrow.compute
-import pyarrow.parquet
-import tensorboard.plugins.hparams.api_pb2
-import torch.utils.serialization.config
-import torch.utils.tensorboard
+MODULES = (
+    "renorm.cli.fit",
+    "renorm.sweep.point",
+    "matplotlib.backends.backend_agg",
+    "torch.utils.tensorboard",
+    "torch.utils.serialization.config",
+    "tensorboard.plugins.hparams.api_pb2",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+    "pandas",
+    "attrs",
+    "tests.forked",
+)
 
-import renorm.cli.fit
-import renorm.sweep.point
-
-from . import forked
-
-for name in ("attrs", "pandas"):  # of libraries that use them where they are there
-    with contextlib.suppress(ImportError):
+for name in MODULES:
+    with contextlib.suppress(ImportError):  # the libraries of a library come and go with its versions
         importlib.import_module(name)
 # the garbage collector would write into every page that the processes share
 gc.collect()

@@ -153,8 +153,9 @@ def propagate(
     layer the joint cumulants of the pre-activations up to an order: ``gaussian`` two, ``edgeworth`` up to ``closure``, and
     ``independent_nodes``, for graph networks, those within one node only. With ``closed_at="input"`` only the law of the
     input is closed, and what the network makes of it is integrated as ``quadrature`` does: the expansion about the fixed
-    point of the central-limit map. That is more accurate for deep networks, and ``auto`` takes it where it is possible: for
-    two hidden layers or more, blocks of two, and straight kinks.
+    point of the central-limit map. That is more accurate for deep networks, and ``auto`` takes it for stacks where it is
+    possible: for two hidden layers or more, blocks of two, and straight kinks. For a module of your own ``auto`` is ``layers``,
+    which costs a hundredth of it.
 
     Args:
         model: a stack such as :class:`renorm.zoo.MLP`, a graph network whose layers are linear in the messages, or any
@@ -264,17 +265,17 @@ class _How:
                 name: MixtureLaw([part[name] for part in parts], given.weights) for name in parts[0]
             }
             return Propagation(layers, self.method, self.kept, self.order, given, parts[0].closed_at, parts)
-        closed_at = self._place(network, given)
+        closed_at = self._place(network, given, is_stack=not own)
         layers = self._layers(network, given, closed_at)
         if own:
             layers = {name: view.of(self._layer(view.layer, layers, network, given)) for name, view in own.items()}
         return Propagation(layers, self.method, self.kept, self.order, given, closed_at)
 
-    def _place(self, network: Network, given: InputLaw) -> str:
+    def _place(self, network: Network, given: InputLaw, is_stack: bool) -> str:
         if self.closed_at != "auto":
             return self.closed_at
         identical = isinstance(given, IdenticalInput | GaussianInput)
-        can = identical and network.block_size == 2 and network.depth > 1 and has_straight_kinks(network)
+        can = is_stack and identical and network.block_size == 2 and network.depth > 1 and has_straight_kinks(network)
         return "input" if can and self.method in ("gaussian", "edgeworth") else "layers"
 
     def _layer(self, name: str, layers: Mapping[str, VectorLaw], network: Network, given: InputLaw) -> VectorLaw:

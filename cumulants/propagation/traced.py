@@ -178,7 +178,9 @@ class Tracer:
         layers = dict(self.layers)
         try:
             whole = functools.partial(_call_module, module, dict(_tensors(module)))
-            if _is_whole(module):
+            if type(module) is nn.Linear and isinstance(args[0], Symbol):
+                found = self._affine(whole, args[0].value)  # known to be, which saves its trials
+            elif _is_whole(module):
                 found = self.tried(whole, args, kwargs)
                 found = forward(*args, **kwargs) if found is None else found
             else:
@@ -192,6 +194,13 @@ class Tracer:
         if isinstance(found, Symbol) and name:
             self._name(name, found.value)
         return found
+
+    def _affine(self, function: Function, value: Value) -> Symbol:
+        """An affine map of a value."""
+        with torch.no_grad():
+            found = self._add("affine", self._example(function, [value]), [value], function)
+        found.sources = {found: _first}
+        return Symbol.of(found, self)
 
     def _as_whole(self, whole: Callable[..., Any], args: Any, kwargs: Any, inner: UnreadableError) -> Any:
         """A module of which a part cannot be read may be affine or element-wise as a whole."""

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ..conftest import QUICK, Run
+from ..conftest import NO_FIGURES, QUICK, Run
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sweeps.md"
 FIT = ["fit", "--config", "mlp_relu_free", "--model.replicas", "2", "--trainer.max_epochs", "1", *QUICK]
+FIT += NO_FIGURES
 
 pytestmark = pytest.mark.slow
 

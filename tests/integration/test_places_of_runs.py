@@ -10,13 +10,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from tests.conftest import QUICK
+from tests.conftest import NO_FIGURES, QUICK
 
 from renorm.callbacks.csv_metrics import KeepingCSVLogger, read_rows
 from renorm.cli import main
 from renorm.runs.loggers import keeping, loggers_of
 
-FIT = ("fit", *QUICK, "--trainer.log_every_n_steps", "1", "--trainer.max_epochs")
+FIT = ("fit", *QUICK, *NO_FIGURES, "--trainer.log_every_n_steps", "1", "--trainer.max_epochs")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every command of the README runs, in the README's order; trainings are cut short, nothing else is changed."""
+"""Every command of the README runs, in the README's order; trainings and the report are cut short, nothing else is changed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ..forked import run_forked
+from ..report.tiny import small_claims
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -50,16 +52,15 @@ def test_all_commands_run_in_order(folder: Path) -> None:
     seen = set()
     for command in COMMANDS:
         script, words = arguments(command)
-        kind = (script is None, *words[: 2 if words[0] == "zoo" else 1])
-        if kind in seen and "ddp" not in words:
-            done = run_forked(words, folder, script)
-        else:  # the first of every kind is a program of its own, and so is one that starts others
+        if (script is None) in seen and "ddp" not in words:
+            done = run_forked(words, folder, script, prepare=partial(small_claims, folder / "claims"))
+        else:  # the first command and the first script are programs of their own, and so is one that starts others
             program = ["-m", "renorm"] if script is None else [str(script)]
             command_line = [sys.executable, *program, *words]
             done = subprocess.run(
                 command_line, cwd=folder, env=environment, capture_output=True, text=True, check=False
             )
-        seen.add(kind)
+        seen.add(script is None)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert (folder / "error_against_slope.png").stat().st_size > 10_000
     code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))

@@ -19,8 +19,8 @@ FIT = [
     *("fit", "--config", "mlp_leaky_relu_free", "--name", "run", "--model.replicas", "2", "--data.batch_size", "16"),
     *("--data.steps_per_epoch", "4", "--data.val_samples", "32", "--data.held_out_laws", '["gaussian()"]'),
     *("--trainer.max_epochs", "200", "--trainer.log_every_n_steps", "2", "--trainer.enable_progress_bar", "false"),
-    *("--generalization.figure_every_n_validations", "25", "--cumulants.figure_every_n_epochs", "50"),
-    *("--cumulants.samples", "64", "--symmetry_breaking.figure_every_n_epochs", "50", "--rg_flow.every_n_epochs", "25"),
+    *("--generalization.figure_every_n_validations", "50", "--cumulants.figure_every_n_epochs", "50"),
+    *("--cumulants.samples", "64", "--symmetry_breaking.figure_every_n_epochs", "50", "--rg_flow.every_n_epochs", "50"),
     *(
         "--rg_flow.samples",
         "32",

@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from renorm.cli import main
 from renorm.cli.report import chosen_claims, judge_claims, write_all
 from renorm.report import claim as claims
 
-from .tiny import tiny
+from .tiny import small_claims, tiny
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -94,12 +93,8 @@ def test_started_again_a_report_trains_nothing(tmp_path: Path, monkeypatch: pyte
 def test_one_worker_and_two_write_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = tiny("C1")
-    content = yaml.safe_load((claims.FOLDER / "C1.yaml").read_text()) | {"quick": dict(own.settings)}
-    folder = tmp_path / "claims"
-    folder.mkdir()
-    (folder / "C1.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    monkeypatch.setattr(claims, "FOLDER", folder)
+    monkeypatch.setattr(claims, "FOLDER", claims.FOLDER)  # to be set back
+    small_claims(tmp_path / "claims")
     found = []
     for workers in ("1", "2"):
         out = tmp_path / workers

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from renorm.report import claim as claims
 from renorm.report.claim import Claim, laid_over, read_claim
 
 NAMES = ("C1", "C2", "C3", "C5", "C7", "C9", "B1", "B4")
@@ -16,6 +20,14 @@ def tiny(name: str, **more: Any) -> Claim:
     """The preview of a claim with three members and six steps."""
     claim = read_claim(name, quick=True)
     return replace(claim, settings=laid_over(shrunk(claim.settings), more))
+
+
+def small_claims(folder: Path) -> None:
+    """Have the previews of this process read C1 alone, with three members and six steps."""
+    folder.mkdir(exist_ok=True)
+    content = yaml.safe_load((claims.FOLDER / "C1.yaml").read_text()) | {"quick": dict(tiny("C1").settings)}
+    (folder / "C1.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    claims.FOLDER = folder
 
 
 def shrunk(settings: Any) -> Any:
