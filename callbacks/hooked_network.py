@@ -199,7 +199,10 @@ class HookedNetwork:
             called = {name.partition("@")[0] for name in traced}
             for pattern in self._patterns:
                 if not any(fnmatchcase(name, pattern) for name in called):
-                    raise InputError(f"layers={pattern!r} matches only modules that the probe does not pass", "others")
+                    problem = (
+                        f"layers={pattern!r} matches no module that the probe passes and that returns a tensor (N, ...)"
+                    )
+                    raise InputError(problem, ", ".join(called))
             rows = next(iter(traced.values())).shape[-1]
             if rows < FEWEST_ROWS:
                 raise InputError(f"probe has {rows} rows", f"{FEWEST_ROWS} or more")
@@ -247,7 +250,7 @@ class HookedNetwork:
             problem = _problem(value, lambda value: not lengths or len(value) in lengths)
             if problem is None:
                 found[name] = value
-            elif not self._by_default:
+            elif self._must_fit(name, value):
                 raise InputError(f"layers: {name!r} returns {problem}{shown}", "modules that return a tensor (N, ...)")
         if not found:
             raise InputError(f"layers: the probe passes no module of {self._name} that returns a tensor (N, ...)")
@@ -260,15 +263,23 @@ class HookedNetwork:
         found = {}
         for name, value in numbered(calls):
             problem = _problem(value, lambda v: v.ndim > 1 and (len(v), v.shape[-1]) == (members, rows))
-            if problem is not None:
+            if problem is None:
+                found[name] = value if value.ndim < 5 else value.flatten(1, -2)
+            elif self._must_fit(name, value):
                 allowed = f"modules that return a tensor ({members}, ..., {rows}): members first, blocks last"
                 raise InputError(f"layers: {name!r} returns {problem}", allowed)
-            found[name] = value if value.ndim < 5 else value.flatten(1, -2)
         if not found:
             raise InputError(
                 f"layers: the blocks pass none of these modules of {self._name}", "modules that are called"
             )
         return found
+
+    def _must_fit(self, name: str, value: Any) -> bool:
+        """Whether a module that cannot be measured is refused: one that was named, or a tuple, and not just a weight's module."""
+        if self._by_default:
+            return False
+        wild = self._patterns and name.partition("@")[0] not in self._patterns
+        return not (wild and isinstance(value, Tensor))
 
     # ---- passing a batch through ---------------------------------------------------------------------------------
 

@@ -150,7 +150,9 @@ class TheoryGap(Diagnostic):
         if self.laws is not None:
             return self.laws
         if isinstance(data, ProbeData):
-            raise InputError("TheoryGap has no laws of the input", "laws=['gaussian()'], or a data module that has them")
+            raise InputError(
+                "TheoryGap has no laws of the input", "laws=['gaussian()'], or a data module that has them"
+            )
         return trained_with_variance(data)
 
     def scalars(self, model: Measured, data: BlockData | ProbeData) -> dict[str, float]:

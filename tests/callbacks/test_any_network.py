@@ -1,0 +1,455 @@
+"""Diagnostics of modules that are not stacks: what hooks measure is right, training does not notice, and misuse is one line."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lightning.pytorch import LightningModule, Trainer
+from scipy import stats
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import GraphConv, global_add_pool
+
+import renorm
+from renorm.callbacks import CumulantDiagnostics, SymmetryBreaking, TheoryGap
+from renorm.callbacks.hooked_network import HookedNetwork
+from renorm.callbacks.layer_cumulants import sampled_cumulants
+from renorm.callbacks.probe import Probe
+from renorm.cumulants import kstat, propagate
+from renorm.datamodules import CLTDataModule, laws
+from renorm.errors import InputError
+from renorm.runs.quiet_trainer import quiet_trainer
+from renorm.zoo import GNN, MLP
+from renorm.zoo.activations import find as find_activation
+from renorm.zoo.symmetry import SignedPermutation
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+class Net(LightningModule):
+    """A network with all that makes hooks hard: in-place changes, dropout, batch norm, a shared module, a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(4, 6), nn.ReLU(inplace=True), nn.BatchNorm1d(6), nn.Dropout(0.5))
+        self.act = nn.Tanh()
+        self.mix = nn.Linear(6, 6)
+        self.lstm = nn.LSTM(6, 3)
+        self.head = nn.Linear(6, 3)
+        self.never = nn.Linear(1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.act(self.mix(self.act(self.encoder(x))))
+        return self.head(h) + self.lstm(h)[0]
+
+    def training_step(self, batch: list[Tensor]) -> Tensor:
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def make(seed: int = 0) -> Net:
+    torch.manual_seed(seed)
+    return Net()
+
+
+def loader(rows: int = 24, seed: int = 1, width: int = 4, shuffle: bool = True) -> DataLoader[Any]:
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.randn(rows, width, generator=generator), torch.randint(0, 3, (rows,), generator=generator)
+    return DataLoader(TensorDataset(x, y), batch_size=8, shuffle=shuffle)
+
+
+def fit(model: LightningModule, *callbacks: Any, **settings: Any) -> Trainer:
+    trainer = quiet_trainer(6, accelerator="cpu", callbacks=list(callbacks), **settings)
+    trainer.fit(model, loader())
+    return trainer
+
+
+def hooked(module: LightningModule, layers: Any = None, rows: int = 256) -> HookedNetwork:
+    return HookedNetwork(module, quiet_trainer(1, accelerator="cpu"), layers, rows)
+
+
+# ---- what is measured ----------------------------------------------------------------------------------------------
+
+
+def test_values_are_those_of_each_module_in_evaluation_mode() -> None:
+    model, x = make(), torch.randn(10, 4)
+    traced = hooked(model, ["encoder.*", "act", "mix", "head"]).trace(x)
+    assert list(traced) == ["encoder.0", "encoder.1", "encoder.2", "encoder.3", "act", "act@2", "mix", "head"]
+    assert model.training
+    model.eval()
+    with torch.no_grad():
+        h = model.encoder[0](x)
+        assert torch.equal(traced["encoder.0"], h.T[None])  # not what the next module made of it in place
+        h = model.encoder[2](h.relu())
+        assert torch.equal(traced["encoder.3"], h.T[None])
+        h = model.mix(h.tanh())
+        assert torch.equal(traced["act@2"], h.tanh().T[None])
+        assert torch.equal(traced["head"], model.head(h.tanh()).T[None])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(8, 40), st.lists(st.integers(1, 3), min_size=0, max_size=3), st.integers(0, 10_000))
+def test_cumulants_are_those_of_every_unit_behind_the_batch_axis(rows: int, shape: list[int], seed: int) -> None:
+    """Against scipy's, of every entry of outputs of any shape."""
+
+    class Shaped(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Identity()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x * self.scale)
+
+    x = np.random.default_rng(seed).gamma(2.0, size=(rows, *shape))
+    found = sampled_cumulants(hooked(Shaped().double(), ["layer"]), torch.from_numpy(x))["layer"]
+    flat = x.reshape(rows, -1)
+    assert found.k.shape == (4, 1, flat.shape[1])
+    expected = np.array([[stats.kstat(column, n) for column in flat.T] for n in (1, 2, 3, 4)])
+    np.testing.assert_allclose(found.k[:, 0].numpy(), expected, rtol=1e-8, atol=1e-8)
+    assert found.covariance is not None
+    np.testing.assert_allclose(found.covariance[0], np.cov(flat.T).reshape(flat.shape[1], -1), rtol=1e-9, atol=1e-12)
+
+
+def graphs(sizes: list[int], seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for nodes in sizes:
+        edges = (torch.rand(nodes, nodes, generator=generator) < 0.6).fill_diagonal_(False).nonzero().T
+        made.append(Data(x=torch.randn(nodes, 2, generator=generator), edge_index=edges, num_nodes=nodes))
+    return Batch.from_data_list(made)
+
+
+class GraphNet(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.readout = GraphConv(2, 3), nn.Linear(3, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.readout(global_add_pool(self.conv(batch.x, batch.edge_index), batch.batch))
+
+
+def test_nodes_are_told_apart_by_the_batch_vector() -> None:
+    model, batch = GraphNet(), graphs([5] * 12)
+    found = sampled_cumulants(hooked(model, ["conv", "readout"]), batch)
+    with torch.no_grad():
+        values = model.conv(batch.x, batch.edge_index).double()
+    by_graph = torch.stack([values[batch.batch == graph] for graph in range(12)])  # (graphs, nodes, features)
+    torch.testing.assert_close(found["conv"].k[:, 0], kstat(by_graph.mT.flatten(1), 4))
+    sums, own = kstat(by_graph.sum(dim=1), 4), kstat(by_graph.flatten(1), 4).view(4, 5, 3).sum(dim=1)
+    across = found["conv"].across_nodes
+    assert across is not None
+    torch.testing.assert_close(across[1:, 0], (sums - own)[1:], rtol=1e-6, atol=1e-6)
+    assert found["readout"].k.shape == (4, 1, 1)
+    assert found["readout"].across_nodes is None
+
+
+def test_nodes_of_graphs_of_several_sizes_are_one_sample_of_each_feature() -> None:
+    model, batch = GraphNet(), graphs([3, 4, 5, 6])
+    found = sampled_cumulants(hooked(model, ["conv", "readout"]), batch)
+    with torch.no_grad():
+        values = model.conv(batch.x, batch.edge_index).double()
+    torch.testing.assert_close(found["conv"].k[:, 0], kstat(values, 4))
+    assert found["readout"].k.shape == (4, 1, 1)
+
+
+def test_a_loader_is_read_until_there_are_enough_rows_and_only_once() -> None:
+    probe, network = Probe(loader(24)), hooked(make(), ["head"], rows=10)
+    first = network.trace(probe)["head"]
+    assert first.shape == (1, 3, 16)  # two batches of 8
+    assert torch.equal(network.trace(probe)["head"], first)  # though the loader shuffles
+
+
+def test_members_of_a_stack_are_measured_by_hooks() -> None:
+    x = torch.randn(20, 2)
+    model = MLP(width=3, depth=2, replicas=4)
+    found = hooked(model, ["hidden.*"]).trace(x)  # not the modules inside that only hold weights
+    assert list(found) == ["hidden.0", "hidden.1"]
+    assert model.trace(x)["pre1"].equal(found["hidden.1"])
+    torch.manual_seed(0)
+    stack = renorm.stack(lambda: nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1)), members=3)
+    assert stack.vectorized
+    found = hooked(stack, ["network.1"]).trace(x)["network.1"]
+    state = dict(stack.network.named_parameters())
+    for member in range(3):
+        expected = (x @ state["0.weight"][member].T + state["0.bias"][member]).tanh()
+        torch.testing.assert_close(found[member].T, expected)
+    assert stack.vectorized
+    graph = GNN(graph="ring", block_size=3, width=2, replicas=2)
+    assert (
+        graph.trace(torch.randn(6, 3))["act0"].shape
+        == hooked(graph, ["activations.0"]).trace(torch.randn(6, 3))["activations.0"].shape
+    )
+
+
+def test_layers_of_a_stack_on_a_probe() -> None:
+    model, x = MLP(width=3, replicas=2), torch.randn(50, 2)
+    callback = CumulantDiagnostics(probe=x)
+    trainer = quiet_trainer(2, accelerator="cpu", callbacks=[callback])
+    trainer.fit(model, CLTDataModule(steps_per_epoch=2, batch_size=8))
+    expected = sampled_cumulants(model, x)
+    assert list(callback.results["probe"]) == list(expected)
+    for name, layer in expected.items():
+        assert torch.equal(callback.results["probe"][name].k, layer.k)
+
+
+# ---- a run ---------------------------------------------------------------------------------------------------------
+
+
+def test_training_does_not_notice() -> None:
+    alone, watched = make(), make()
+    torch.manual_seed(3)
+    fit(alone)
+    torch.manual_seed(3)
+    fit(watched, CumulantDiagnostics(layers=["encoder.*"], probe=loader(16)), SymmetryBreaking(layers=["mix"]))
+    for one, other in zip(alone.state_dict().values(), watched.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    assert not any(module._forward_hooks for module in watched.modules())
+
+
+def test_no_hook_is_left_when_a_fit_fails() -> None:
+    class Failing(CumulantDiagnostics):
+        def measure(self, model: Any, data: Any) -> Any:
+            super().measure(model, data)
+            model.module.head.bias = None  # the next pass, inside the hooks, fails
+            model.module.head.forward = None
+            return super().measure(model, data)
+
+    model = make()
+    with pytest.raises(InputError, match=r"fails in Net: TypeError"):
+        fit(model, Failing(layers=["encoder.*"], probe=torch.randn(8, 4)))
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_without_names_the_modules_that_return_a_tensor_are_measured() -> None:
+    callback = CumulantDiagnostics(probe=torch.randn(9, 4))
+    fit(make(), callback)
+    names = [*(f"encoder.{i}" for i in range(4)), "act", "act@2", "mix", "head"]
+    assert list(callback.results["probe"]) == names  # neither the LSTM nor what is never called
+
+
+@pytest.mark.draws
+def test_the_digits_example(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    trainer = example("digits_classifier").main(str(tmp_path), epochs=2)
+    folder = Path(trainer.logger.log_dir)
+    cumulants, symmetry = trainer.callbacks[:2]
+    layers = ["encoder.0", "encoder.1", "encoder.2", "encoder.3", "encoder.4", "head"]
+    assert list(cumulants.results["probe"]) == layers
+    events = EventAccumulator(str(folder)).Reload()
+    for layer in layers:
+        for n in (1, 2, 3, 4):
+            last = float(cumulants.results["probe"][layer].k[n - 1].mean())
+            assert events.Scalars(f"cumulants/probe/{layer}/k{n}")[-1].value == pytest.approx(last, rel=1e-5)
+    images = {"cumulant_flow/probe", "cumulant_history/probe", "symmetry/asymmetry"}
+    assert images <= set(events.Tags()["images"])
+    table = pq.read_table(folder / "cumulants").to_pylist()
+    assert len(table) == 2 * (64 + 4 * 16 + 10)
+    assert {row["epoch"] for row in table} == {0, 1}
+    weight = trainer.lightning_module.encoder[1].weight.detach().double()
+    mirrored = weight.view(16, 8, 8).flip(-1).flatten(1)
+    expected = float((weight - mirrored).norm() / 2 / weight.norm())
+    assert float(symmetry.results["encoder.1"]["mirror"]) == pytest.approx(expected, rel=1e-12)
+    (row,) = [row for row in pq.read_table(folder / "symmetry").to_pylist() if row["epoch"] == 1]
+    assert row["asymmetry"] == pytest.approx(expected)
+
+
+def test_the_graph_example(tmp_path: Path) -> None:
+    trainer = example("graph_regression").main(str(tmp_path), epochs=1)
+    folder = Path(trainer.logger.log_dir)
+    cumulants, symmetry = trainer.callbacks[:2]
+    assert cumulants.results["probe"]["first"].k.shape == (4, 1, 64)
+    assert cumulants.results["probe"]["first"].across_nodes.shape == (4, 1, 8)
+    assert cumulants.results["probe"]["readout"].k.shape == (4, 1, 1)
+    assert list(symmetry.results) == ["first.lin_rel", "second.lin_rel", "readout"]
+    header = (folder / "metrics.csv").read_text().partition("\n")[0].split(",")
+    assert {"cumulants/probe/first/k2_across_nodes", "symmetry/readout/asymmetry/hidden"} <= set(header)
+    table = pq.read_table(folder / "cumulants").to_pylist()
+    assert len(table) == 2 * 64 + 1
+
+
+def example(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- symmetry ------------------------------------------------------------------------------------------------------
+
+
+def test_asymmetry_of_named_weights_is_the_distance_to_their_mean_over_the_group() -> None:
+    model = make()
+    roll = SignedPermutation(np.roll(np.arange(6), 1))
+    callback = SymmetryBreaking(layers=["mix", "head"], generators=[{0: roll, 1: roll}])
+    fit(model, callback)
+    weights = {"mix": model.mix.weight.detach().double(), "head": model.head.weight.detach().double()}
+    mix = torch.stack([weights["mix"].roll((k, k), (0, 1)) for k in range(6)]).mean(dim=0)
+    head = weights["head"].mean(dim=1, keepdim=True).expand(3, 6)
+    for name, nearest in (("mix", mix), ("head", head)):
+        expected = float((weights[name] - nearest).norm() / weights[name].norm())
+        assert float(callback.results[name]["own"]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_registered_symmetries_of_a_chain_of_modules() -> None:
+    callback = SymmetryBreaking(layers=["encoder.0", "mix", "head"])
+    fit(make(), callback)
+    assert {"input", "hidden", "full"} <= set(callback.results["encoder.0"])
+    assert "hidden" in callback.results["head"]
+
+
+def test_generators_on_the_layers_of_a_stack() -> None:
+    model = MLP(width=4, replicas=3)
+    callback = SymmetryBreaking(generators=["input"])
+    trainer = quiet_trainer(2, accelerator="cpu", callbacks=[callback])
+    trainer.fit(model, CLTDataModule(steps_per_epoch=2, batch_size=8))
+    standard = SymmetryBreaking()
+    standard.prepare(model, None)  # type: ignore[arg-type]
+    assert list(callback.results) == ["pre0"]
+    assert torch.equal(callback.results["pre0"]["input"], standard.measure(model, None)["pre0"]["input"])  # type: ignore[arg-type]
+
+
+# ---- theory --------------------------------------------------------------------------------------------------------
+
+
+class Chain(nn.Module):
+    """A network that ``propagate`` can read: it says what its affine maps and activations are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pre0, self.out = nn.Linear(3, 4), nn.Linear(4, 1)
+        self.act0 = find_activation("quadratic")(1, torch.arange(4))
+        self.activations = [self.act0]
+
+    def dense(self) -> list[tuple[Tensor, Tensor | None]]:
+        return [(layer.weight[None], layer.bias[None]) for layer in (self.pre0, self.out)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.act0(self.pre0(x).T[None])
+        return self.out(h[0].T)
+
+
+class Around(Net):
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+
+def test_theory_against_hooks_on_what_propagate_reads() -> None:
+    model = Around(MLP(width=3, activation="tanh", replicas=2))
+    callback = TheoryGap(laws="uniform()", network="part", samples=400)
+    fit(model, callback)
+    (gaps,) = callback.results.values()
+    predicted = propagate(model.part, "uniform()", 4, 4, "edgeworth")
+    torch.testing.assert_close(gaps["act0"].predicted, predicted.marginals("act0"))
+    for layer in ("pre0", "act0", "out"):
+        z = gaps[layer].gap[:2] / gaps[layer].stderr[:2]
+        assert z.abs().max() < 6
+
+
+def test_theory_of_modules_by_their_names() -> None:
+    model = Around(Chain())
+    model.part.act0.requires_grad_(False)
+    network = HookedNetwork(model, quiet_trainer(1, accelerator="cpu")).part("part").with_layers(["pre0", "out"])
+    x = laws.parse("uniform()").sample((10, 3), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(network.trace(x)["pre0"][0].T, model.part.pre0(x).detach())
+    callback = TheoryGap(laws="uniform()", network="part", samples=500, method="gaussian")
+    with pytest.raises(InputError, match=r"layers: 'act0' returns shape \(1, 4, 500\) for a probe of 500 rows"):
+        fit(model, callback)
+    with pytest.raises(InputError, match="model=Net has no dense layers"):
+        fit(make(), TheoryGap(laws="uniform()"))
+    with pytest.raises(InputError, match="TheoryGap has no laws of the input; allowed: laws="):
+        fit(model, TheoryGap(network="part"))
+    with pytest.raises(InputError, match=r"network='prt' matches no module of Around; did you mean 'part'"):
+        fit(model, TheoryGap(laws="uniform()", network="prt"))
+
+
+# ---- bad input -----------------------------------------------------------------------------------------------------
+
+GOOD = torch.zeros(9, 4)
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (
+            CumulantDiagnostics(layers=["encodr.0"], probe=GOOD),
+            "layers='encodr.0' matches no module of Net; did you mean 'encoder.0'",
+        ),
+        (
+            CumulantDiagnostics(layers=["lstm"], probe=GOOD),
+            "layers: 'lstm' returns a tuple for a probe of 9 rows; allowed: modules that return a tensor (N, ...)",
+        ),
+        (
+            CumulantDiagnostics(layers=["head", "never"], probe=GOOD),
+            "layers='never' matches no module that the probe passes and that returns a tensor (N, ...); allowed: head",
+        ),
+        (
+            CumulantDiagnostics(probe=torch.zeros(9, 5)),
+            "probe of shape (9, 5) fails in Net: RuntimeError: mat1 and mat2",
+        ),
+        (CumulantDiagnostics(probe=torch.zeros(3, 4)), "probe has 3 rows; allowed: 4 or more"),
+        (CumulantDiagnostics(probe=DataLoader([])), "probe is a loader without batches"),
+        (CumulantDiagnostics(layers=["head"]), "probe=None says nothing of what Net takes; allowed: a batch"),
+        (
+            CumulantDiagnostics(method="quadrature"),
+            "method='quadrature' needs a stack, such as renorm.zoo.MLP; allowed: sampling",
+        ),
+        (SymmetryBreaking(layers=["hed"]), "layers='hed' matches no module of Net; did you mean 'head'"),
+        (SymmetryBreaking(layers=["act"]), "layers='act' has no weight of shape (out, in); allowed"),
+        (
+            SymmetryBreaking(layers=["encoder.0", "head", "never"]),
+            "layers: 'never' has 1 inputs, the one before it 3 outputs",
+        ),
+        (
+            SymmetryBreaking(layers=["head"], generators=[{0: SignedPermutation(np.arange(5))}]),
+            "symmetry='own' takes axis 0 to image=[0, 1, 2, 3, 4]; allowed: a permutation of 0 to 5",
+        ),
+        (
+            SymmetryBreaking(layers=["head"], generators={"none": [{}]}),
+            "generators='none' move no weight of layers with the sizes [6, 3]",
+        ),
+        (SymmetryBreaking(layers=["head"], generators=["hiden"]), "symmetry='hiden' is unknown; allowed: free"),
+    ],
+)
+def test_misuse_is_one_line_before_training(callback: Any, message: str) -> None:
+    model = make()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(InputError) as caught:
+        fit(model, callback)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert model.training
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layers": []}, r"layers=\[\] is not a list of names"),
+        ({"layers": 3}, "layers=3 is not a list of names"),
+        ({"probe": "batch"}, "probe='batch' is not a batch"),
+        ({"probe": torch.zeros(4, 2), "laws": "uniform()"}, "laws='uniform()' beside a probe"),
+        ({"layers": "a", "method": "quadrature"}, "method='quadrature' with layers"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("()", r"\(\)")):
+        CumulantDiagnostics(**arguments)
+    with pytest.raises(InputError, match=r"generators=3 is a int; allowed: names of symmetries"):
+        SymmetryBreaking(generators=3)
