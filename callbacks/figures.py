@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -15,21 +14,19 @@ from torch import Tensor
 from ..files.whole import whole_file
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
+from .sending import file_name, send_figure
 from .tables import table_folder
 
 
 def log_figure(trainer: Trainer, tag: str, figure: Figure) -> None:
-    """Send a figure to every TensorBoard logger of the run; if there is none, save it in the run's folder ``figures``."""
+    """Send a figure to every logger that takes figures; if there is none, save it in the run's folder ``figures``."""
     if not trainer.is_global_zero:
         return
-    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-    for logger in boards:
-        logger.experiment.add_figure(tag, figure, global_step=trainer.global_step, close=False)
-    folder = table_folder(trainer, "figures")
-    if not boards and folder is not None:
+    taken = [send_figure(logger, tag, figure, trainer.global_step) for logger in trainer.loggers]
+    folder = None if any(taken) else table_folder(trainer, "figures")
+    if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^\w.=,-]+", "_", tag)[:100].strip("_")
-        with whole_file(folder / f"{name}_step{trainer.global_step:07d}.png") as partial:
+        with whole_file(folder / file_name(tag, trainer.global_step)) as partial:
             figure.savefig(partial, format="png")
 
 

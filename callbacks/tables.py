@@ -14,16 +14,17 @@ from torch import Tensor
 
 from ..files.whole import whole_file
 from ..training.metrics import HIGH, LOW
+from .sending import folder_without, say_where, tag_for
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
-    """Send numbers to every logger of the run, without those that are not finite."""
+    """Send numbers to every logger of the run under tags that it takes, without those that are not finite."""
     finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
     for logger in trainer.loggers:
-        logger.log_metrics(finite, step=trainer.global_step)
+        logger.log_metrics({tag_for(logger, tag): value for tag, value in finite.items()}, step=trainer.global_step)
 
 
 def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
@@ -41,21 +42,30 @@ def dry(trainer: Trainer) -> bool:
 
 
 def run_folder(trainer: Trainer) -> Path | None:
-    """Return the folder of the first logger that has one, or else the parent of the checkpoints' folder; None without either.
+    """Return the folder of a run: of the first logger that has one, else of the checkpoints, else in ``default_root_dir``.
 
-    Loggers such as Weights & Biases have no folder for other files.
+    Loggers such as those of Weights & Biases and MLflow have no folder for other files. None for a run without loggers and
+    checkpoints.
     """
     # not the trainer's log_dir, which all processes must ask for together
     folders = [getattr(logger, "log_dir", None) for logger in trainer.loggers]
     checkpoints = [getattr(callback, "dirpath", None) for callback in trainer.checkpoint_callbacks]
     existing = [*(folder for folder in folders if folder), *(Path(path).parent for path in checkpoints if path)]
-    return Path(existing[0]) if existing else None
+    if existing or not trainer.loggers:
+        return Path(existing[0]) if existing else None
+    return folder_without(trainer.loggers[0], trainer)
 
 
 def table_folder(trainer: Trainer, name: str) -> Path | None:
-    """Return a folder for tables inside the run's folder; None for a run without a logger, and for a trial run."""
+    """Return a folder for tables inside the run's folder; None for a run without a logger, and for a trial run.
+
+    Where no logger has a folder, a line says once where it is.
+    """
     folder = run_folder(trainer) if trainer.loggers and not dry(trainer) else None
-    return None if folder is None else folder / name
+    if folder is None:
+        return None
+    say_where(trainer, folder)
+    return folder / name
 
 
 def concatenated(parts: Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -61,19 +61,60 @@ def test_without_a_logger_the_checkpoint_is_still_judged(
     assert main(judge[1:]) == 0
 
 
-def test_lightnings_own_loggers_need_no_leave(
+@pytest.mark.filterwarnings("ignore")  # of wandb about itself
+def test_weights_and_biases_need_no_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], offline: None
+) -> None:
+    """Figures and scalars are in its own files, tables and checkpoints in the run's folder, under one name."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*FIT, "--name", "mine", "--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]) == 0
+    printed = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if ":" in line)
+    folder = Path(printed["run"].strip())
+    assert folder.is_relative_to("runs")
+    for name in ("cumulants", "symmetry", "rg_flow"):
+        assert list((folder / name).glob("*.parquet"))
+    assert (folder / "config.yaml").exists()
+    assert not (folder / "figures").exists()
+    words = shlex.split(printed["watch"])
+    assert words[:2] == ["wandb", "sync"]
+    assert list(Path(words[2]).rglob("generalization/error_*.png"))
+    assert main(shlex.split(printed["judge"])[1:]) == 0
+
+
+@pytest.mark.filterwarnings("ignore")  # of mlflow and sqlalchemy about each other
+def test_mlflow_from_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A line says which package is missing, where it is."""
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
     monkeypatch.chdir(tmp_path)
-    chosen = ["--trainer.logger", "WandbLogger", "--trainer.logger.offline", "true"]
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    code = main([*FIT, *chosen])
-    printed = capsys.readouterr()
-    if importlib.util.find_spec("wandb") is None:
-        assert code == 2
-        assert "needs wandb" in printed.err
-        assert len(printed.err.splitlines()) == 1
-    else:
-        assert code == 0
-        assert list(Path(printed.out.partition("run:")[2].split()[0]).rglob("figures/*.png"))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert main([*FIT, "--name", "mine", "--trainer.logger", "MLFlowLogger", "--trainer.logger.tracking_uri", uri]) == 0
+    printed = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if ":" in line)
+    folder = Path(printed["run"].strip())
+    assert list((folder / "cumulants").glob("*.parquet"))
+    assert (folder / "config.yaml").exists()
+    assert not Path("config.yaml").exists()
+    assert shlex.split(printed["watch"]) == ["mlflow", "ui", "--backend-store-uri", uri]
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    run = client.get_run(folder.name)
+    assert run.info.run_name == "mine"
+    tag = "generalization/uniformlow-1.7320508075688772 high1.7320508075688772/mse_q10"
+    assert tag in run.data.metrics
+    assert [file.path for file in client.list_artifacts(folder.name, "figures") if "generalization_error" in file.path]
+    assert main(shlex.split(printed["judge"])[1:]) == 0
+
+
+def test_a_store_that_mlflow_refuses_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    uri = "nonsense://store" if importlib.util.find_spec("mlflow") else "sqlite:///mlflow.db"
+    assert main([*FIT, "--trainer.logger", "MLFlowLogger", "--trainer.logger.tracking_uri", uri]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "mlflow" in error.lower()
+    assert not list(tmp_path.rglob("config.yaml"))

@@ -44,6 +44,7 @@ from ..callbacks import (
 from ..callbacks.csv_metrics import KeepingCSVLogger
 from ..callbacks.event_files import FIT_SUFFIX
 from ..callbacks.interruption import signals_handled, stop_at_once
+from ..callbacks.sending import folder_without
 from ..callbacks.tables import dry
 from ..callbacks.tables import run_folder as run_folder_of
 from ..datamodules import CLTDataModule
@@ -70,7 +71,7 @@ from ..runs.checkpoint import (
     run_folder,
 )
 from ..runs.configs import BASE_CONFIG, find_config
-from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, where_to_look
+from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, service_refusal, where_to_look
 from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
@@ -95,7 +96,10 @@ class SaveConfig(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Choose a free name, then save."""
-        folder, number = Path(trainer.log_dir or "."), 0
+        # not the trainer's log_dir where no logger has one of its own: all runs would share it
+        self.save_to_log_dir = not trainer.loggers or any(getattr(one, "log_dir", None) for one in trainer.loggers)
+        folder = Path(trainer.log_dir or ".") if self.save_to_log_dir else folder_without(trainer.loggers[0], trainer)
+        number = 0
         while trainer.is_global_zero and (folder / self.config_filename).exists():
             number += 1
             self.config_filename = f"config_resumed_{number}.yaml"
@@ -103,6 +107,13 @@ class SaveConfig(SaveConfigCallback):
             if isinstance(callback, Footprint):
                 callback.will_write(folder / self.config_filename)
         super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Save it in the run's folder if no logger has one."""
+        if not self.save_to_log_dir:
+            folder = folder_without(trainer.loggers[0], trainer)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.parser.save(self.config, folder / self.config_filename, skip_none=False, multifile=self.multifile)
 
 
 class RenormCLI(LightningCLI):
@@ -421,8 +432,15 @@ class RenormCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; the model keeps the recipe for its checkpoints."""
-        with building(self.origin):
-            super().instantiate_classes()
+        try:
+            with building(self.origin):
+                super().instantiate_classes()
+        except ValueError as error:
+            if (refusal := service_refusal(error)) is None:
+                raise
+            raise InputError(
+                f"trainer.logger: {refusal}", "arguments that it takes, such as a sqlite:/// store"
+            ) from error
         settings, made = self._settings(), dict(self.datamodule.hparams)
         if self.recipe is not None:
             data = {key: made.get(key) if value is None else value for key, value in settings["data"].items()}

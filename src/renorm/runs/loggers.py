@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from ..callbacks.csv_metrics import KeepingCSVLogger
-from ..errors import InputError
+from ..errors import InputError, in_one_line
 from ..files.untrusted import read_yaml
+
+SERVICES = ("mlflow", "wandb")  # whose loggers have services behind them
 
 
 def keeping(loggers: Any, run: Path | None) -> list[Any]:
@@ -93,6 +95,19 @@ def check_named(name: str, logger: Any) -> None:
         raise InputError(f"name={name!r} is not the name of trainer.logger={what}", "the logger's own name, or none")
 
 
+def service_refusal(error: BaseException | None) -> str | None:
+    """What MLflow or Weights & Biases say against a logger's arguments, in one line; None where an error is not theirs.
+
+    Args:
+        error: as Lightning and its parser pass it on.
+    """
+    while error is not None:
+        if type(error).__module__.partition(".")[0] in SERVICES:
+            return in_one_line(error)
+        error = error.__cause__
+    return None
+
+
 def where_to_look(trainer: Trainer) -> list[str]:
     """For each logger of a run, a line that says how to look at what it wrote."""
     lines = []
@@ -104,4 +119,14 @@ def where_to_look(trainer: Trainer) -> list[str]:
             lines.append(f"watch:  {shlex.join(['tensorboard', '--logdir', str(folder)])}")
         elif isinstance(logger, CSVLogger):
             lines.append(f"watch:  {Path(logger.log_dir) / 'metrics.csv'}")
+        elif isinstance(logger, MLFlowLogger):
+            uri = str(logger._tracking_uri)
+            remote = uri.startswith(("http:", "https:"))
+            command = shlex.join(["mlflow", "ui", "--backend-store-uri", uri])
+            lines.append(f"watch:  {uri if remote else command}")
+        elif isinstance(logger, WandbLogger):
+            run: Any = logger.experiment
+            offline = getattr(run, "offline", False) or not getattr(run, "url", None)
+            command = shlex.join(["wandb", "sync", str(Path(run.dir).parent)])
+            lines.append(f"watch:  {command if offline else run.url}")
     return lines
