@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +13,20 @@ from numpy.typing import NDArray
 
 MOST_LABELS = 8
 ORDINALS = ("first", "second", "third", "fourth")
+
+USUAL = 5  # characters of the name of a stack's layer, at most
+CHARACTER = 0.085  # inches
+SLANT = 0.75  # of a label that is turned by 45 degrees
+
+
+def extra_room(names: Iterable[str]) -> float:
+    """Inches that the longest name of a layer takes beyond those of a stack.
+
+    Example:
+        >>> extra_room(["pre0", "out"]), round(extra_room(["encoder.0"]), 2)
+        (0.0, 0.34)
+    """
+    return CHARACTER * max(0, max(map(len, names)) - USUAL)
 
 
 def draw_flow(
@@ -30,10 +44,11 @@ def draw_flow(
         probe: those of the probe batch, which differ from the exact ones by noise; None if nothing was sampled.
         law: for the title.
     """
-    figure = Figure(figsize=(11, 3.2))
-    figure.subplots_adjust(
-        0.05, 0.18, 0.99, 0.82, wspace=0.25
-    )  # a layout engine would take longer than all the drawing
+    more = extra_room(next(iter(flow.values()))) * SLANT
+    height = 3.2 + more
+    figure = Figure(figsize=(11, height))
+    # a layout engine would take longer than all the drawing
+    figure.subplots_adjust(0.05, 0.18 + 0.82 * more / height, 0.99, 0.82 + 0.18 * more / height, wspace=0.25)
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(flow)))
     known = probe if probe is not None else exact
     start = np.full(len(ORDINALS), np.nan) if known is None else known[0]
@@ -66,8 +81,11 @@ def draw_history(epochs: list[int], history: NDArray[np.float64], layers: list[s
         law: for the title.
     """
     height = 1.6 + 0.3 * len(layers)
-    figure = Figure(figsize=(11, height))
-    figure.subplots_adjust(0.05, 0.5 / height, 0.97, 1 - 0.65 / height, wspace=0.2)
+    more = extra_room(layers)
+    width = 11 + more
+    figure = Figure(figsize=(width, height))
+    left, right = 0.05 + 0.95 * more / width, 0.97 + 0.03 * more / width
+    figure.subplots_adjust(left, 0.5 / height, right, 1 - 0.65 / height, wspace=0.2)
     for n, axes in enumerate(figure.subplots(1, len(ORDINALS), sharey=True)):
         values = history[:, :, n].T
         largest = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-12)
