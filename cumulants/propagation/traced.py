@@ -65,7 +65,10 @@ class Value:
         inputs: the values that it is made of.
         function: makes it from their numbers.
         sources: values that it is an element-wise function of, nearest first, with these functions.
+        known_as: what its function is called, where it is one of PyTorch's activations without parameters.
     """
+
+    known_as: str | None = None
 
     def __init__(self, kind: str, example: Tensor, inputs: Sequence[Value], function: Function) -> None:
         self.kind, self.shape, self.dtype = kind, tuple(example.shape), example.dtype
@@ -182,6 +185,7 @@ class Tracer:
                 found = self._affine(whole, args[0].value)  # known to be, which saves its trials
             elif _is_whole(module):
                 found = self.tried(whole, args, kwargs)
+                _note_activation(module, args, found)
                 found = forward(*args, **kwargs) if found is None else found
             else:
                 try:
@@ -379,6 +383,18 @@ def check_modes(model: nn.Module) -> None:
             raise InputError(f"{where} ({type(module).__name__}) is in training mode", "evaluation mode, by net.eval()")
 
 
+def _note_activation(module: nn.Module, args: Any, found: Any) -> None:
+    plain = type(module).__module__ == "torch.nn.modules.activation" and not _tensors(module)
+    if (
+        plain
+        and isinstance(found, Symbol)
+        and found.value.kind == "unit"
+        and args
+        and found.value.inputs == [args[0].value]
+    ):
+        found.value.known_as = repr(module)
+
+
 def _first(z: Tensor) -> Tensor:
     return z
 
@@ -399,7 +415,7 @@ def _on_copies(func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _call_module(module: nn.Module, tensors: dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
-    return functional_call(module, tensors, args, kwargs)
+    return functional_call(module, tensors, args, kwargs) if tensors else module(*args, **kwargs)
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from torch import Tensor
 from ...errors import InputError
 from .network import Nonlinearity
 from .pieces import RANGE, Pieces, find_breaks, find_pieces
+
+KNOWN: dict[str, tuple[list[float], Pieces | None]] = {}  # by name, of one unit
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Group:
         function: acts on tensors of the shape; which unit is which may matter to it.
         shape: shape of the units.
         device: where the function computes.
+        known_as: what functions of this name are made of is found once; for those without parameters.
 
     Example:
         >>> relus = Group(torch.relu, (1, 3))
@@ -34,6 +37,7 @@ class Group:
     function: Callable[[Tensor], Tensor]
     shape: tuple[int, ...]
     device: torch.device | str = "cpu"
+    known_as: str | None = None
 
     @property
     def units(self) -> int:
@@ -65,16 +69,28 @@ class Group:
     @functools.cached_property
     def breaks(self) -> list[float]:
         """Where the function is not smooth, in increasing order."""
-        found = find_breaks(self._on_many)
-        # polynomials on both sides say better where they meet
-        pieces = find_pieces(self._on_many, found)
-        return found if pieces is None else pieces.breaks.tolist()
+        return self._made_of[0]
 
-    @functools.cached_property
+    @property
     def pieces(self) -> Pieces | None:
         """The function as polynomials between its breaks; None where it is not."""
-        pieces = find_pieces(self.on_numbers, self.breaks)
+        pieces = self._made_of[1]
         return pieces and pieces._replace(coefficients=pieces.coefficients.expand(-1, self.units, -1, -1))
+
+    @functools.cached_property
+    def _made_of(self) -> tuple[list[float], Pieces | None]:
+        if self.known_as is None:
+            return self._found()
+        if self.known_as not in KNOWN:
+            KNOWN[self.known_as] = replace(self, shape=(1,), known_as=None)._found()
+        breaks, pieces = KNOWN[self.known_as]
+        return breaks, pieces and Pieces(*(table.to(self.device) for table in pieces))
+
+    def _found(self) -> tuple[list[float], Pieces | None]:
+        breaks = find_breaks(self._on_many)
+        pieces = find_pieces(self.on_numbers, breaks)
+        # polynomials on both sides say better where they meet
+        return (breaks if pieces is None else pieces.breaks.tolist()), pieces
 
     @functools.cached_property
     def growth(self) -> int:
