@@ -85,7 +85,7 @@ class OneCall:
         """Views of a gradient, or of anything of its shape, one for each trained parameter."""
         return [
             part.view(parameter.shape)
-            for part, parameter in zip(gradient.split(self._sizes), self.trained, strict=True)
+            for part, parameter in zip(torch.split(gradient, self._sizes), self.trained, strict=True)
         ]
 
 

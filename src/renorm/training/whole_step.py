@@ -32,7 +32,7 @@ class WholeStep:
         self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._gradient = torch.cat([torch.zeros_like(parameter).flatten() for parameter in self._trained])
         sizes = [parameter.numel() for parameter in self._trained]
-        parts = zip(self._trained, self._gradient.split(sizes), strict=True)
+        parts = zip(self._trained, torch.split(self._gradient, sizes), strict=True)
         self._parts = [part.view(parameter.shape) for parameter, part in parts]
         self._flat: FlatAdam | None = None
         self._is_ready = False
