@@ -71,7 +71,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
             self._whole.pause()
         self._is_watched = any(
             type(callback).__module__.partition(".")[0] not in OWN_PACKAGES
-            for callback in self.trainer.callbacks  # type: ignore[attr-defined]
+            for callback in self.trainer.callbacks
             if not _same(type(callback), Callback, AROUND_BATCH)
         )
         super().on_run_start(data_fetcher)

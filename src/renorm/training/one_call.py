@@ -78,7 +78,7 @@ class OneCall:
 
     def losses(self, x: Tensor, target: Tensor) -> Tensor:
         """The losses, with the gradient for autograd."""
-        losses: Tensor = _Losses.apply(self, x, target, *self.trained)
+        losses: Tensor = _Losses.apply(self, x, target, *self.trained)  # type: ignore[no-untyped-call]
         return losses
 
     def parts(self, gradient: Tensor) -> list[Tensor]:

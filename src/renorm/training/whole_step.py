@@ -49,7 +49,7 @@ class WholeStep:
             return "a penalty is added to the compiled losses"
         if len(trainer.optimizers) > 1 or any(p.device.type != "cpu" for p in trained):
             return "several optimisers, or a device other than a CPU"
-        if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in trained):  # type: ignore[attr-defined]
+        if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in trained):
             return "members that have diverged, or other hooks of gradients"
         if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
             return "hooks of the optimiser"
