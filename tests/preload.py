@@ -1,6 +1,5 @@
 """What programs that are forked find imported, also what a fit imports late: pyarrow, for one, loads pandas with a table."""
 
-
 import contextlib
 import gc
 import importlib

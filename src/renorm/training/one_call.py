@@ -83,8 +83,10 @@ class OneCall:
 
     def parts(self, gradient: Tensor) -> list[Tensor]:
         """Views of a gradient, or of anything of its shape, one for each trained parameter."""
-        parts = gradient.split(self._sizes)  # type: ignore[no-untyped-call]
-        return [part.view(parameter.shape) for part, parameter in zip(parts, self.trained, strict=True)]
+        return [
+            part.view(parameter.shape)
+            for part, parameter in zip(torch.split(gradient, self._sizes), self.trained, strict=True)
+        ]
 
 
 class _Losses(torch.autograd.Function):

@@ -32,8 +32,8 @@ class WholeStep:
         self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._gradient = torch.cat([torch.zeros_like(parameter).flatten() for parameter in self._trained])
         sizes = [parameter.numel() for parameter in self._trained]
-        parts = self._gradient.split(sizes)  # type: ignore[no-untyped-call]
-        self._parts = [part.view(parameter.shape) for parameter, part in zip(self._trained, parts, strict=True)]
+        parts = zip(self._trained, torch.split(self._gradient, sizes), strict=True)
+        self._parts = [part.view(parameter.shape) for parameter, part in parts]
         self._flat: FlatAdam | None = None
         self._is_ready = False
 
