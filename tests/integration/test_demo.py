@@ -1,32 +1,24 @@
-"""``make demo`` in small: five commands in one process leave the same bits as one process each, and the picture."""
+"""``make demo`` in small: five commands in one process train, judge and draw."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import torch
 from examples import demo
 
-from renorm.cli import main
-
 FEW = ["--model.replicas", "2"]
-SMALL = [*FEW, "--data.steps_per_epoch", "4", "--trainer.max_epochs", "2", "--data.val_samples", "64"]
+SMALL = [*FEW, "--data.steps_per_epoch", "4", "--trainer.max_epochs", "1", "--data.val_samples", "64"]
+OFF = [word for name in ("cumulants", "symmetry_breaking", "rg_flow") for word in (f"--{name}.every_n_epochs", "0")]
 
 
 @pytest.mark.draws
 def test_commands_in_one_process_train_judge_and_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "FIT", " ".join([demo.FIT, *SMALL]))
+    monkeypatch.setattr(demo, "FIT", " ".join([demo.FIT, *SMALL, *OFF]))
     monkeypatch.setattr(demo, "TEST", " ".join([demo.TEST, *FEW, "--data.test_samples", "64"]))
     demo.demo(str(tmp_path / "demo"))
     assert (tmp_path / "demo" / "error_against_slope.png").stat().st_size > 10_000
-    alone = ["fit", "--config", "slopes_full", *SMALL, "--trainer.default_root_dir", str(tmp_path / "alone")]
-    assert main(alone) == 0
-    own, other = (
-        torch.load(tmp_path / root / "slopes_full" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)
-        for root in ("demo", "alone")
-    )
-    assert all(torch.equal(value, other["state_dict"][name]) for name, value in own["state_dict"].items())
+    assert len(list((tmp_path / "demo").glob("slopes_*/version_0/checkpoints/test_results.json"))) == 2
 
 
 def test_the_makefile_runs_it() -> None:
