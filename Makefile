@@ -11,14 +11,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
-# Two real trainings, free and fully symmetric weights over 22 slopes of the leaky ReLU; two minutes or so on two cores.
+# Two real trainings, free and fully symmetric weights over 22 slopes of the leaky ReLU, and the picture of both.
 demo: $(READY)
 	rm -rf demo
-	$(BIN)/renorm fit --config slopes_free --trainer.default_root_dir demo
-	$(BIN)/renorm fit --config slopes_full --trainer.default_root_dir demo
-	$(BIN)/renorm test --config slopes_free --ckpt_path best --trainer.default_root_dir demo
-	$(BIN)/renorm test --config slopes_full --ckpt_path best --trainer.default_root_dir demo
-	$(BIN)/renorm plot demo/slopes_*/version_*/checkpoints/test_results.json --laws "uniform()" "gaussian()" "exponential()" "gaussian(mean=1, std=3)" --out demo/error_against_slope.png
+	$(BIN)/python examples/demo.py
 	@echo "watch it all:  $(BIN)/tensorboard --logdir demo"
 
 # Type checking takes one core a minute: the tests start beside it.

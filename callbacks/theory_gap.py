@@ -101,6 +101,8 @@ class TheoryGap(Diagnostic):
         Raises:
             InputError: for a model or a law that the method cannot do, or a module whose layers cannot be measured.
         """
+        if self.network is not None and not isinstance(model, HookedNetwork):
+            raise InputError(f"network={self.network!r} is for modules that are not stacks", "None for a stack")
         if not self.every_n_epochs:
             return
         if not data.independent and not isinstance(data, ProbeData):

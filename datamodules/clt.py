@@ -273,7 +273,9 @@ class CLTDataModule(LightningDataModule):
             return None
         rank, world_size = self._place()
         part = shard(self._eval_rows("val", step), rank, world_size)
-        return min(max(self.most_judged - step * self.eval_batch_size - part.start, 0), part.stop - part.start)
+        left: int = self.most_judged - step * self.eval_batch_size - part.start
+        rows: int = part.stop - part.start
+        return min(max(left, 0), rows)
 
     def _place(self) -> tuple[int, int]:
         """Rank of this process, and how many there are."""

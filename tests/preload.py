@@ -1,4 +1,6 @@
-"""What programs that are forked find imported, also what a fit imports late: pyarrow, for one, loads pandas with the first table."""
+"""What programs that are forked find imported, also what a fit imports late: pyarrow, for one, loads pandas with a table."""
+
+# ruff: noqa: F401
 
 import contextlib
 import gc

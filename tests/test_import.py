@@ -62,3 +62,21 @@ def test_public_names_resolve() -> None:
         assert getattr(renorm, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = renorm.nonsense
+
+
+# for own architectures, files, certificates and reports; matplotlib, sympy and torch._dynamo come with Lightning and PyTorch
+HEAVY = (
+    "scipy.signal scipy.stats scipy.optimize scipy.interpolate pyarrow pandas torch_geometric ray onnx onnxruntime "
+    "huggingface_hub transformers sklearn torchvision wandb"
+)
+
+
+def test_the_command_line_imports_nothing_that_a_fit_does_not_need() -> None:
+    code = (
+        "import sys\nfrom renorm.cli.quick_imports import without_scipy_signal\n"
+        "with without_scipy_signal():\n    import renorm.cli.fit\n"
+        f"print(sorted({{*{HEAVY.split()!r}}} & {{*sys.modules}}))\n"
+        "import scipy.signal\nprint(scipy.signal.hilbert is not None, scipy.signal is sys.modules['scipy.signal'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "True True"]

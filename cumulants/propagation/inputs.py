@@ -341,8 +341,8 @@ def read_input(law: Any) -> InputLaw:
         ValueError: for anything else.
 
     Example:
-        >>> print(read_input(["gaussian()", "uniform()"]))
-        [gaussian(mean=0, std=1), uniform(low=0, high=1)]
+        >>> print(read_input(["gaussian()", "rademacher()"]))
+        [gaussian(mean=0, std=1), rademacher()]
     """
     if isinstance(law, InputLaw):
         return law
@@ -375,7 +375,8 @@ def _parsed(law: Any) -> Any:
 
 def _double(name: str, value: Any) -> Tensor:
     try:
-        tensor = torch.as_tensor(value).double()
+        # numbers of Python are doubles already, and would be rounded to PyTorch's default
+        tensor = value.double() if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} is {described(value)} that is not made of numbers", "a tensor of numbers") from error
     if not bool(tensor.isfinite().all()):

@@ -69,7 +69,7 @@ def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
     while len(intervals):
         middle, half = intervals.mean(axis=1, keepdims=True), (intervals[:, 1:] - intervals[:, :1]) / 2
         z = torch.from_numpy(middle + half * np.concatenate([nodes, tests]))
-        values = function(z.flatten()).detach().view(-1, *z.shape)
+        values = function(z.flatten()).detach().cpu().view(-1, *z.shape)
         miss = (values[..., : len(nodes)] @ matrix.T - values[..., len(nodes) :]).abs().amax(dim=-1)
         size = torch.maximum(values.abs().amax(dim=-1), z.abs().amax(dim=-1))
         finite = values.isfinite()

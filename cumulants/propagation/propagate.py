@@ -204,7 +204,7 @@ def propagate(
     if members is not None:
         network = network.part(_checked_members(members, network.members))
     kept = None if method not in CLOSURES else 2 if method == "gaussian" else closure
-    _check_input(given, network, order if kept is None else kept, method)
+    _check_input(given, own, order if kept is None else kept, method)
     how = _How(order, method, kept, closed_at, rational)
     return how.propagated(network, own.layers, given)
 
@@ -213,7 +213,7 @@ def _read(
     model: Any, given: InputLaw, shape: Sequence[int] | None, edge_index: Tensor | None, edge_weight: Tensor | None
 ) -> OwnNetwork:
     """The algebra of a stack, or of any module."""
-    if not isinstance(model, nn.Module) or hasattr(model, "dense") or hasattr(model, "num_members"):
+    if not isinstance(model, nn.Module) or _is_stack(model):
         for name, value in (("shape", shape), ("edge_index", edge_index), ("edge_weight", edge_weight)):
             if value is not None:
                 raise InputError(
@@ -223,9 +223,19 @@ def _read(
     return read_module(model, input_shape(model, given.shape, shape, edge_index), edge_index, edge_weight)
 
 
-def _check_input(given: InputLaw, network: Network, order: int, method: str) -> None:
+def _is_stack(model: nn.Module) -> bool:
+    """Whether a module has members, or says itself what its affine maps are; a layer may be called ``dense`` as well."""
+    dense = getattr(model, "dense", None)
+    says = callable(dense) and not isinstance(dense, nn.Module) and hasattr(model, "activations")
+    return says or hasattr(model, "num_members")
+
+
+def _check_input(given: InputLaw, own: OwnNetwork, order: int, method: str) -> None:
+    network = own.network
     if given.size not in (None, network.block_size):
         raise InputError(f"law={given} has {given.size} variables", f"{network.block_size}, as the network")
+    if method == "independent_nodes" and own.layers:
+        raise InputError("method='independent_nodes' is for graph networks of renorm.zoo", "gaussian, edgeworth")
     if method == "independent_nodes" and not isinstance(given, IdenticalInput):
         raise InputError(f"law={given} does not fit method='independent_nodes'", "one law for all variables")
     if given.order < order:

@@ -23,6 +23,7 @@ class Group:
     Args:
         function: acts on tensors of the shape; which unit is which may matter to it.
         shape: shape of the units.
+        device: where the function computes.
 
     Example:
         >>> relus = Group(torch.relu, (1, 3))
@@ -32,6 +33,7 @@ class Group:
 
     function: Callable[[Tensor], Tensor]
     shape: tuple[int, ...]
+    device: torch.device | str = "cpu"
 
     @property
     def units(self) -> int:
@@ -44,19 +46,19 @@ class Group:
 
     def on_numbers(self, z: Tensor) -> Tensor:
         """All units at the same numbers, ``(P,) -> (units, P)``."""
-        return self(z.unsqueeze(1).expand(-1, self.units)).mT
+        return self(z.to(self.device).unsqueeze(1).expand(-1, self.units)).mT
 
     def _on_many(self, z: Tensor) -> Tensor:
         """The same without derivatives, in one row where all units are alike."""
         if not self._are_alike:
             return self.on_numbers(z)
         rows = -(-len(z) // self.units)
-        filled = torch.nn.functional.pad(z, (0, rows * self.units - len(z)))
+        filled = torch.nn.functional.pad(z.to(self.device), (0, rows * self.units - len(z)))
         return self(filled.view(rows, self.units)).flatten()[: len(z)].unsqueeze(0)
 
     @functools.cached_property
     def _are_alike(self) -> bool:
-        z = torch.cat([torch.linspace(-3, 3, 24), RANGE * torch.linspace(-1, 1, 8)]).double()
+        z = torch.cat([torch.linspace(-3, 3, 24), RANGE * torch.linspace(-1, 1, 8)]).double().to(self.device)
         values = self(z.unsqueeze(1).expand(-1, self.units)).detach()
         return bool(torch.isclose(values, values[:, :1], rtol=1e-14, atol=0, equal_nan=True).all())
 

@@ -370,6 +370,8 @@ def test_theory_of_modules_by_their_names() -> None:
     callback = TheoryGap(laws="uniform()", network="part", samples=500, method="gaussian")
     with pytest.raises(InputError, match=r"layers: 'act0' returns shape \(1, 4, 500\) for a probe of 500 rows"):
         fit(model, callback)
+    with pytest.raises(InputError, match="network='part' is for modules that are not stacks; allowed: None"):
+        TheoryGap(laws="uniform()", network="part").prepare(MLP(), CLTDataModule())
     with pytest.raises(InputError, match="model=Net has no dense layers"):
         fit(make(), TheoryGap(laws="uniform()"))
     with pytest.raises(InputError, match="TheoryGap has no laws of the input; allowed: laws="):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +14,10 @@ from lightning.pytorch.loggers import CSVLogger
 from matplotlib import pyplot as plt
 
 from renorm import evaluate
-from renorm.callbacks import Generalization, generalization
+from renorm.callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking, generalization
 from renorm.callbacks.figures import error_by_grid_point
 from renorm.datamodules import CLTDataModule
-from renorm.training.metrics import METRICS, quantiles
+from renorm.training.metrics import METRICS, law_metrics, quantiles
 from renorm.zoo import MLP, StackedModel
 
 
@@ -136,3 +138,64 @@ def test_the_metrics_of_a_law_are_those_of_evaluate(tmp_path: Path) -> None:
     for law, metrics in evaluate(model, samples=1500).results.items():
         for name, values in metrics.items():
             torch.testing.assert_close(callback.results[law][name], values, rtol=0, atol=0, equal_nan=True)
+
+
+def test_metrics_of_many_members_are_of_the_first_blocks_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(generalization, "LEAST_BLOCKS", 8)
+    caplog.set_level("INFO", "renorm")
+    data = CLTDataModule(
+        held_out_laws=["gaussian()"], val_samples=64, eval_batch_size=16, steps_per_epoch=3, batch_size=16
+    )
+    callback, model = Generalization(0, most_outputs=4 * 24), MLP(replicas=4, compile=False)
+    logger = CSVLogger(tmp_path, name="", version="")
+    off = [kind(every_n_epochs=0) for kind in (CumulantDiagnostics, SymmetryBreaking, RGFlow)]
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=logger,
+        callbacks=[callback, *off],
+        enable_checkpointing=False,
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, data)
+    said = [line for line in caplog.messages if line.startswith("validation:")]
+    assert len(said) == 1
+    assert "the first 24 of 64 blocks" in said[0]
+    assert trainer.num_val_batches == [4, 2]  # all blocks of the law trained on, for the loss
+    for law in data.laws:
+        blocks = [data.batch("val", 0, step, law=law) for step in range(4)]
+        with torch.no_grad():
+            pairs = [(model(part.x)[:, :rows], part.y[:rows]) for part, rows in zip(blocks[:2], (16, 8), strict=True)]
+            every = torch.cat([(model(part.x) - part.y).square() for part in blocks], dim=1)
+        expected = law_metrics(data.existing_cumulants(str(law)), pairs)
+        for name, values in expected.items():
+            torch.testing.assert_close(callback.results[str(law)][name], values, rtol=1e-4, atol=1e-6)
+        if data.is_trained_on(str(law)):
+            assert float(trainer.callback_metrics["loss/val"]) == pytest.approx(float(every.mean(1).quantile(0.5)))
+    logged, law = read(tmp_path), str(data.laws[1])
+    assert {f"generalization/{law}/energy_distance_of_24_q10", "trained/wasserstein1_of_24"} <= set(logged)
+    assert f"generalization/{law}/wasserstein1" not in logged
+    assert "held_out/mse" in logged
+    assert "trained/wasserstein1" in trainer.callback_metrics  # by which a user's callback may choose
+    assert data.most_judged is None  # a validation with the same data has all blocks
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("most", [5, 16, 23, 40])
+def test_any_number_of_processes_judges_the_same_blocks(world_size: int, most: int) -> None:
+    data = CLTDataModule(held_out_laws=["gaussian()"], val_samples=40, eval_batch_size=16)
+    whole = torch.cat([data.batch("val", 0, step, law=data.laws[1]).x for step in range(3)])
+    data.most_judged = most
+    parts: dict[int, list[Any]] = {}
+    for rank in range(world_size):
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)  # type: ignore[assignment]
+        for step, part in enumerate(data.val_dataloader()[1]):
+            assert len(part.x) == data.judged_rows(step)
+            parts.setdefault(step, []).append(part.x)
+    judged = torch.cat([torch.cat(parts[step]) for step in sorted(parts)])
+    assert torch.equal(judged, whole[:most])

@@ -12,7 +12,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from renorm.callbacks import RGFlow
+from renorm.callbacks.rg_flow import start_of_flow
 from renorm.cumulants import eigenvalues, rg_spectrum
+from renorm.cumulants.rg import flow_samples
+from renorm.datamodules import laws
+from renorm.maps import CentralLimit
 from renorm.zoo import MLP
 
 from .test_cumulant_diagnostics import UNIFORM, fit, tags
@@ -93,3 +97,20 @@ def test_refuses_wrong_arguments(arguments: dict[str, Any], message: str) -> Non
 def test_laws_without_a_variance_are_refused_where_the_fixed_point_is_a_gaussian(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cauchy"):
         fit(RGFlow(laws=["cauchy()"], steps=2, samples=64), tmp_path)
+
+
+def test_many_members_flow_with_fewer_samples_unless_asked() -> None:
+    model, law = MLP(replicas=512, width=1), laws.parse("uniform()")
+    fewer = RGFlow(steps=1).flow(model, law, 0)
+    torch.testing.assert_close(fewer.k, RGFlow(steps=1, samples=2048).flow(model, law, 0).k, rtol=0, atol=0)
+    assert not torch.equal(fewer.k, RGFlow(steps=1, samples=4096).flow(model, law, 0).k)
+
+
+def test_distances_are_those_of_ordered_doubles() -> None:
+    model, law = MLP(replicas=3), laws.parse("uniform()")
+    found = RGFlow(steps=2, samples=500).flow(model, law, 0)
+    x, generator = start_of_flow(law, 500, 0, CentralLimit(), 2)
+    fixed = torch.special.ndtri((torch.arange(500, dtype=torch.float64) + 0.5) / 500) * x.float().double().std()
+    for t, (learned, _) in enumerate(flow_samples(model, x, 2, generator, CentralLimit())):
+        expected = (learned.double().sort(dim=1).values - fixed).abs().mean(dim=1)
+        torch.testing.assert_close(found.wasserstein[t], expected, rtol=0, atol=0)

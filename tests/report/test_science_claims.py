@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from renorm.report.claim import read_claim
 from renorm.report.claims import b3, c4, find_judge
 from renorm.report.experiments import Experiments
 from renorm.report.finding import plain
+from renorm.report.renormalise import InRows, finite, train_flows
+from renorm.report.trained_networks import MAP
+from renorm.zoo import MLP
 
 IDS = ("C4", "B3")
 
@@ -48,9 +52,9 @@ def test_c4_judges_the_least_drop_and_the_largest_shift() -> None:
 )
 def test_verdict_of_b3(name: str, inside: float, outside: float) -> None:
     thresholds = read_claim("B3").thresholds
-    right = {"eigenvalue": [0.0], "variance": [0.0], "distance": [1.0]}
+    right = {"eigenvalue": 0.0, "variance": 0.0, "distance": 1.0}
     for value, verdicts in ((inside, ("yes", "yes")), (outside, ("partly", "no"))):
-        case = right | {name: [value]}
+        case = right | {name: value}
         assert (b3.verdict({"a": right, "b": case}, thresholds), b3.verdict({"b": case}, thresholds)) == verdicts
 
 
@@ -63,16 +67,41 @@ def test_rules_name_their_thresholds() -> None:
             assert any(text in rule for text in shown) or (name == "C4" and value == 1e-12), (name, value)
 
 
-def test_exact_map_has_no_error_in_b3() -> None:
-    exact = b3.exact_eigenvalues(3)
-    np.testing.assert_allclose(exact, [2, math.sqrt(2), 1, math.sqrt(0.5)])
-    flow = {"k": [[[0.0], [1.0]]], "exact_k": [[0.0, 1.0]], "distance": [[0.1]], "exact_distance": [0.1]}
-    numbers = b3.variant_numbers(flow | {"eigenvalues": [list(exact)], "trained": [0.0], "held_out": [0.0]}, 0)
-    assert numbers["eigenvalue"] == (0.0, 0.0, 0.0)
-    assert b3.is_step(numbers, read_claim("B3").thresholds)
-    flow["distance"] = [[math.nan]]  # a flow that has blown up
-    broken = b3.variant_numbers(flow | {"eigenvalues": [list(exact)], "trained": [0.0], "held_out": [0.0]}, 0)
-    assert not b3.is_step(broken, read_claim("B3").thresholds)
+@pytest.fixture(scope="module")
+def flows() -> dict[str, Any]:
+    """Linear networks, which learn the map, at two initial scales; two seeds of three members."""
+    own = {"model": "mlp_linear_free", "arguments": {}, "law": "gaussian()", "tests": ["gaussian()"], "seed": 0}
+    own |= MAP | {
+        "scales": [1.0, 0.3],
+        "rates": [0.03],
+        "seeds": 2,
+        "members": 3,
+        "batch": 32,
+        "stops": [600],
+        "rows": 64,
+    }
+    return train_flows(own | {"start": "standardised(exponential())", "steps": 3, "samples": 512, "order": 3})
+
+
+def test_a_network_that_has_learned_the_map_flows_as_the_exact_one(flows: dict[str, Any]) -> None:
+    errors = {name: np.array(values) for name, values in flows["errors"].items()}
+    assert all(values.shape == (1, 1, 2, 1, 2, 3) for values in errors.values())
+    for name in ("gaussian()", "eigenvalue", "eigenvalue 3", "variance"):
+        assert errors[name].max() < 1e-4, name
+    assert errors["distance"] == pytest.approx(1, abs=1e-3)
+    np.testing.assert_array_equal(errors["eigenvalue"], np.max([errors[f"eigenvalue {n}"] for n in range(4)], axis=0))
+    for name, curves in flows["curves"].items():
+        np.testing.assert_allclose(np.array(curves)[1, 0, 0], flows["exact"][name], atol=1e-3)
+
+
+def test_what_blows_up_is_infinitely_wrong() -> None:
+    assert finite(torch.tensor([1.0, torch.nan, -1e200], dtype=torch.float64)).tolist() == [1.0, math.inf, math.inf]
+
+
+def test_blocks_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = MLP(replicas=2), torch.randn(2, 10, 2)
+    monkeypatch.setattr("renorm.report.renormalise.ROWS", 3)
+    torch.testing.assert_close(InRows(model)(x), model(x), rtol=0, atol=1e-6)
 
 
 TINY: dict[str, dict[str, Any]] = {
@@ -84,7 +113,14 @@ TINY: dict[str, dict[str, Any]] = {
         "fits": [{"width": 2, "optimizer": "Adam", "lr": 0.01, "compile": False}],
         "descents": [{"width": 2, "optimizer": "SGD", "lr": 0.3, "points": 4, "compile": False}],
     },
-    "B3": {"stops": [3], "replicas": 2, "samples": 64, "models": ["mlp_linear_free", "mlp_quadratic_full"]},
+    "B3": {
+        "stops": [3],
+        "members": 2,
+        "batch": 4,
+        "rows": 16,
+        "samples": 64,
+        "models": ["mlp_linear_free", "mlp_quadratic_full"],
+    },
 }
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
 import torch
 import torch_geometric.nn as gnn
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from renorm.cumulants import GaussianInput, MixtureInput, Residual, law_of_data, power_sums, propagate
 from renorm.cumulants.propagation.exact import RationalLaw
 from renorm.errors import InputError
+from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import GNN, MLP
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1), "tanh": nn.Tanh, "gelu": nn.GELU}
@@ -33,7 +36,7 @@ def as_module(stack: MLP, activation: str) -> nn.Sequential:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(
     ("block_size", "how"),
-    [(2, {}), (2, {"closed_at": "layers"}), (2, {"method": "quadrature"}), (5, {}), (5, {"method": "gaussian"})],
+    [(2, {}), (2, {"closed_at": "layers"}), (2, {"method": "quadrature"}), (4, {"closure": 3})],
 )
 def test_a_module_is_propagated_as_the_stack_of_its_weights(activation: str, block_size: int, how: dict) -> None:
     stack = MLP(width=3, depth=2, activation=activation, block_size=block_size, bias=True, seed=3).double()
@@ -133,6 +136,44 @@ def test_branches_of_different_depth_and_several_outputs_against_a_million_rows(
     assert bool((gap < 5 * measured.kstat_stderr(2) + 2e-4).all())  # what the closure of the second layer may add
     assert result["out"].cumulants(2).shape == (1, 2, 2)
     assert list(result) == ["first", "relu", "second", "where", "last", "out"]
+
+
+class Applies(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "correlation", "error"),
+    [
+        (torch.tanh, 0.9, 1e-9),
+        (torch.tanh, 0.99, 5e-8),
+        (nn.functional.silu, 0.99, 1e-12),
+        (nn.functional.elu, 0.9, 1e-7),
+        (nn.functional.elu, 0.99, 5e-6),
+        (torch.sign, 0.9, 2e-4),
+    ],
+)
+def test_covariances_of_two_units_by_quadrature(
+    function: Callable[[Tensor], Tensor], correlation: float, error: float
+) -> None:
+    law = GaussianInput([0.0, 0.0], [[1.0, correlation], [correlation, 1.0]])
+    found = propagate(Applies(function), law, order=2, method="gaussian")["out"].cumulants(2)[0]
+    if function is torch.sign:
+        exact, variance = 2 / math.pi * math.asin(correlation), 1.0
+    else:
+        g = torch.linspace(-9, 9, 1801, dtype=torch.float64)
+        weights = torch.exp(-0.5 * g**2) * 0.01 / math.sqrt(2 * math.pi)
+        first = function(g)
+        second = function(correlation * g.unsqueeze(1) + math.sqrt(1 - correlation**2) * g) @ weights
+        mean = first @ weights
+        exact, variance = float((first * second) @ weights - mean**2), float((first - mean) ** 2 @ weights)
+    assert abs(float(found[0, 1]) - exact) < error * variance
+    assert float(found[0, 0]) == pytest.approx(variance, rel=1e-6)
 
 
 @pytest.mark.parametrize("skip", [nn.Identity(), nn.Linear(3, 3)])
@@ -315,9 +356,9 @@ def test_a_graph_network_of_pyg_is_propagated_as_the_stack_of_its_weights() -> N
     net.conv.lin_rel.weight.data = weight[:, 0, 1:2].clone()
     net.conv.lin_rel.bias.data = dense[0][1][0].view(3, 4)[:, 0].clone()
     ring = torch.tensor([[0, 1, 2, 3, 1, 2, 3, 0], [1, 2, 3, 0, 0, 1, 2, 3]])
-    found = propagate(net, "gamma(shape=4)", edge_index=ring, closed_at="layers")
-    expected = propagate(stack, "gamma(shape=4)", closed_at="layers")
-    for n in (1, 2, 3, 4):
+    found = propagate(net, "gamma(shape=4)", edge_index=ring, method="gaussian")
+    expected = propagate(stack, "gamma(shape=4)", method="gaussian")
+    for n in (1, 2, 3):
         assert torch.allclose(found["out"].cumulants(n), expected["out"].cumulants(n), rtol=1e-9, atol=1e-12)
 
 
@@ -340,8 +381,31 @@ def test_predictions_are_differentiable_and_the_module_is_left_as_it_was() -> No
     for sign in (1, -1):
         moved = copy.deepcopy(net).double()
         moved[1].weight.data += sign * step
+        moved.requires_grad_(False)
         variances.append(float(propagate(moved, gaussian(), order=2, method="gaussian").marginals("out")[1]))
     assert float(net[1].weight.grad) == pytest.approx((variances[0] - variances[1]) / (2 * step), rel=1e-4)
+
+
+class Named(LightningModule):
+    """A layer may be called as a method of a stack is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.activations = nn.Linear(3, 2), nn.ModuleList([nn.Tanh()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activations[0](self.dense(x))
+
+
+def test_a_lightning_module_is_read_while_a_trainer_holds_it() -> None:
+    net = Named().requires_grad_(False)
+    net.trainer = quiet_trainer(1)
+    result = propagate(net, gaussian(), order=2, method="gaussian")
+    assert list(result) == ["dense", "activations.0", "out"]
+    assert net.trainer is not None
+    plain = nn.Sequential(net.dense, net.activations[0])
+    expected = propagate(plain, gaussian(), order=2, method="gaussian")
+    assert torch.equal(result.marginals("out"), expected.marginals("out"))
 
 
 class Decides(nn.Module):
@@ -410,6 +474,10 @@ def test_layers_in_training_mode_are_refused(layer: nn.Module) -> None:
         (lambda: propagate(nn.Linear(2, 1), 3), "law=a int is not a law; allowed: "),
         (lambda: propagate(nn.Linear(2, 1), ["gaussian()"] * 3), "net .*Linear.* fails on shape|has 3 variables"),
         (lambda: propagate(MLP(), ["gaussian()"] * 3), "law=.* has 3 variables; allowed: 2"),
+        (
+            lambda: propagate(nn.Linear(2, 1), "gaussian()", method="independent_nodes"),
+            "is for graph networks of renorm.zoo",
+        ),
         (lambda: propagate(MLP(), "gaussian()", shape=(2,)), "shape is given with model=MLP, which has its own"),
         (lambda: propagate(nn.Conv2d(1, 1, 3), "gaussian()"), "shape=None: neither the law nor the network says it"),
         (lambda: propagate(nn.Linear(2, 1), "cauchy()"), "law='cauchy.*' has no variance"),

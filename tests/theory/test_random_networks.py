@@ -193,3 +193,28 @@ def test_deep_relu_networks_by_brute_force() -> None:
     theory = math.prod(1 + 5 / n for n in sizes)
     assert abs((kernel**2).mean() - theory) < 4 * (kernel**2).std() / math.sqrt(count)
     assert abs(kernel.mean() - 1) < 4 * kernel.std() / math.sqrt(count)
+
+
+def test_fluctuations_of_the_second_layer_need_fourth_cumulants_between_units() -> None:
+    r"""The variance of :math:`G = C_W |h|^2 / n` at two hidden layers, of which :math:`\kappa_4 = 3 \mathrm{Var}(G)` is made.
+
+    Yaida's recursion has a term that the layer makes, and one that hands on the fluctuation of the layer before: the latter is
+    a fourth cumulant between units, so that a Gaussian closure misses it.
+    """
+    width, members = 8, 8
+    weight = random_network([width, width], "relu", members, seed=1).affine[0][0]
+    eye, none = torch.eye(width, dtype=torch.float64).expand(members, -1, -1), torch.zeros(members, width).double()
+    relu = Nonlinearity(activations.find("relu")(1, torch.zeros(1, dtype=torch.long)))
+    network = Network([(eye, none), (weight, none), (eye, none)], [relu, relu])
+    x = torch.randn(width, 50_000, generator=torch.Generator().manual_seed(2), dtype=torch.float64).clamp(min=0)
+    sampled = torch.stack([2 / width * (w @ x).clamp(min=0).square().sum(0) for w in weight]).var(dim=1)
+    ratios = []
+    for closure in (2, 4):
+        law = layerwise(network, laws.parse("gaussian()"), closure)["act1"]
+        k1, k2, k3, k4 = (law.cumulants(n) for n in (1, 2, 3, 4))
+        a, b = k1.unsqueeze(2), k1.unsqueeze(1)
+        c = torch.einsum("mijj->mij", k3)
+        pairs = torch.einsum("miijj->mij", k4) + 2 * k2**2 + 2 * a * c + 2 * b * c.mT + 4 * a * b * k2
+        ratios.append(float((2 / width) ** 2 * pairs.sum() / sampled.sum()))
+    assert 0.4 < ratios[0] < 0.7
+    assert ratios[1] == pytest.approx(1, abs=0.04)

@@ -28,7 +28,10 @@ SAID = "a step is taken in several calls"
 class Uncompiled:
     """Losses and gradients as :class:`OneCall` gives them, without the seconds of compiling."""
 
+    made = 0
+
     def __init__(self, model: Any, *_: Any) -> None:
+        Uncompiled.made += 1
         self.losses = model.losses
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
@@ -87,8 +90,11 @@ def test_whole_steps_are_lightnings(tmp_path: Path, whole: Counter, optimizer: A
 
     seen = {}
     for name, callbacks in {"watched": [Witness()], "whole": [], "full": [Witness(), LeanSteps(False)]}.items():
-        before = whole.taken
+        before, Uncompiled.made = whole.taken, 0
         fit(tmp_path / name, *callbacks, model=model(), gradient_clip_val=clip)
+        assert Uncompiled.made == (
+            name != "full"
+        )  # three epochs, of which two end with a validation, change no setting
         assert whole.taken - before == (0 if name == "full" else 20)  # every fifth step logs
         seen[name] = [callback.seen for callback in callbacks if isinstance(callback, Witness)]
     assert seen["watched"] == seen["full"]
@@ -115,7 +121,7 @@ def unstable() -> MLP:
     model = MLP(replicas=3, compile=True, optimizer=lambda p: torch.optim.SGD(p, 0.02))
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter[1] *= 60
+            parameter[1] *= 30
     return model
 
 
@@ -185,6 +191,19 @@ def test_other_steps_are_named_once(
     assert [record.message for record in caplog.records if SAID in record.message] == [
         f"{SAID}, which is slower for small stacks: {what}"
     ]
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_model_that_counts_is_not_compiled_again_and_again() -> None:
+    model, x = MLP(replicas=2), torch.ones(8, 2)
+    losses, calls = CompiledLosses(model, torch.device("cpu"), may_fall_back=False), []
+    for steps in (0, 0, 1, 2, 3, 4, 5, 6):
+        model.steps = steps
+        losses.notice_changes()
+        calls.append(losses.one_call(x, clt_map(x)))
+    assert calls[0] is calls[1]
+    assert calls[1] is not calls[2]
+    assert [call is None for call in calls] == [False] * 5 + [True] * 3
 
 
 def test_adams_rows_are_released_after_a_fit(tmp_path: Path, uncompiled: None) -> None:

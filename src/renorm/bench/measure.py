@@ -43,6 +43,7 @@ DEFAULT_EPOCH = 200  # steps
 # steps between two validations with all diagnostics; None is training alone
 EPOCHS: tuple[int | None, ...] = (None, 200, 2000, 5000, 10_000)
 OF_AN_EPOCH = ("validation", "callbacks")  # parts that are not part of a step
+LEAST_TRAINING = 0.7  # goal: share of training in a default epoch, with its validation and all diagnostics
 MOST_SAMPLING, MOST_OVERHEAD = 0.1, 0.3  # goals: shares of sampling, and of Lightning and callbacks together
 
 Row = dict[str, Any]
@@ -196,6 +197,16 @@ def shares_of(parts: dict[str, float], epoch: int | None) -> dict[str, float]:
     }
     total = sum(a_step.values())
     return {name: seconds / total for name, seconds in a_step.items()}
+
+
+def share_of_training(parts: dict[str, float], epoch: int | None) -> float:
+    """Share of all that is not validation and callbacks.
+
+    Example:
+        >>> share_of_training({"forward": 1.0, "validation": 50.0, "callbacks": 50.0}, epoch=100)
+        0.5
+    """
+    return 1 - sum(share for name, share in shares_of(parts, epoch).items() if name in OF_AN_EPOCH)
 
 
 def measure_convergence(members: int, steps: int) -> float:

@@ -14,8 +14,10 @@ from .. import __version__
 from ..bench.figures import draw_growth, draw_parts
 from ..bench.measure import (
     CONVERGED_STEPS,
+    DEFAULT_EPOCH,
     EPOCHS,
     GROWTH,
+    LEAST_TRAINING,
     MOST_OVERHEAD,
     MOST_SAMPLING,
     QUICK_GROWTH,
@@ -24,6 +26,7 @@ from ..bench.measure import (
     measure_growth,
     measure_others,
     measure_parts,
+    share_of_training,
     shares_of,
     slopes,
 )
@@ -165,4 +168,10 @@ def _shares(parts: dict[str, float]) -> list[str]:
             f"{' | '.join(f'{100 * value:.0f}%' for value in share.values())} | "
             f"{' | '.join('yes' if goal else 'no' for goal in reached)} |"
         )
+    trained = share_of_training(parts, DEFAULT_EPOCH)
+    lines += [
+        "",
+        f"Training is {trained:.0%} of an epoch of {DEFAULT_EPOCH} steps with its validation and all diagnostics; goal: "
+        f">= {LEAST_TRAINING:.0%}, {'' if trained >= LEAST_TRAINING else 'not '}reached.",
+    ]
     return lines

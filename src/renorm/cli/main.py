@@ -16,6 +16,7 @@ from ..checks import did_you_mean
 from ..exit_codes import BAD_INPUT, CANNOT_GO_ON, INTERRUPTED, NOBODY_READS
 from .options import joined
 from .own_imports import own_imports
+from .quick_imports import without_scipy_signal
 
 COMMANDS = {
     "fit": ("train networks on the CLT map", "fit:run"),
@@ -89,7 +90,9 @@ def _answer(words: list[str]) -> int:
     module, function = COMMANDS[words[0]][1].split(":")
     try:
         with own_imports(words) as left:
-            run = getattr(importlib.import_module(f".{module}", __package__), function)
+            with without_scipy_signal():
+                loaded = importlib.import_module(f".{module}", __package__)
+            run = getattr(loaded, function)
             code = run(left)
     except KeyboardInterrupt:
         print("\nrenorm: interrupted", file=sys.stderr)

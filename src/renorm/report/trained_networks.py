@@ -60,12 +60,16 @@ class TrainedNetworks:
         return chosen
 
     def members(self, name: str, place: Setting, over: Over | str, step: int = -1, grid: int = 0) -> Sample:
-        """The errors behind it, at the learning rate that is the best for all seeds together, one a member of every seed."""
-        rates = self._settings["rates"]
-        best = int(self._by_rate(name, place, "trained", step, grid)[0].argmin())
-        rate = best if place.rate is None else rates.index(place.rate)
+        """The errors behind it, at :meth:`best_rate`, one a member of every seed."""
+        rate = self.best_rate(name, place, step, grid)
         chosen: Sample = self._raw(name, place, over, step, grid)[rate].ravel()
         return chosen
+
+    def best_rate(self, name: str, place: Setting, step: int = -1, grid: int = 0) -> int:
+        """Position of the place's learning rate; where it has none, of that which is the best for all seeds together."""
+        if place.rate is not None:
+            return int(self._settings["rates"].index(place.rate))
+        return int(self._by_rate(name, place, "trained", step, grid)[0].argmin())
 
     def described(self, name: str, place: Setting, over: Over | str) -> dict[str, float]:
         """Mean log10 of the error with its interval and what seeds say by themselves, and quantiles over members."""

@@ -29,6 +29,8 @@ Losses: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 INLINE = {"realize_reads_threshold": 1000, "realize_opcount_threshold": 10_000, "realize_acc_reads_threshold": 1000}
 # hidden units x blocks x members x steps from which compiling, some seconds, costs less than it saves
 WORTH_CELLS = 2e9
+# a model whose settings change more often, such as one that counts, is left to PyTorch, which knows which of them matter
+MOST_CHANGES = 4
 
 log = logging.getLogger("renorm")
 
@@ -101,13 +103,17 @@ class CompiledLosses:
         self._may_fall_back = may_fall_back
         self._shapes: set[tuple[int, ...]] = set()
         self.in_one_call = False
-        self._settings: list[Any] = []
+        self._settings = settings_of(model)
+        self._changes = 0
         self._one_calls: dict[Any, OneCall | None] = {}
 
     def __call__(self, x: Tensor, target: Tensor) -> Tensor:
         """Losses of all members, with their gradients."""
-        if self.in_one_call and (call := self.one_call(x, target)):
-            return call.losses(columns(x), target)
+        if self.in_one_call:
+            self.notice_changes()
+            call = self.one_call(x, target)
+            if call is not None:
+                return call.losses(columns(x), target)
         x = columns(x)
         if tuple(x.shape) in self._shapes:
             return self._function(x, target)
@@ -125,7 +131,9 @@ class CompiledLosses:
         return losses
 
     def one_call(self, x: Tensor, target: Tensor) -> OneCall | None:
-        """The call for blocks and targets of such shapes; None where losses and gradients are computed apart."""
+        """The call for blocks and targets of such shapes; None where losses and gradients are computed in two calls."""
+        if self._changes > MOST_CHANGES:
+            return None
         kind = (x.shape, x.dtype, target.shape, target.stride(), target.dtype)
         if kind not in self._one_calls:
             try:
@@ -142,6 +150,7 @@ class CompiledLosses:
         settings = settings_of(self._model)
         if settings != self._settings:
             self._settings = settings
+            self._changes += 1
             self._one_calls.clear()
 
 

@@ -33,10 +33,12 @@ class FlatAdam:
         self._weights = torch.cat([parameter.detach().flatten() for parameter in trained])
         self._moments = [torch.cat([state[name].flatten() for state in states]) for name in MOMENTS]
         sizes = [parameter.numel() for parameter in trained]
-        for parameter, part in zip(trained, self._weights.split(sizes), strict=True):
+        weights = self._weights.split(sizes)  # type: ignore[no-untyped-call]
+        for parameter, part in zip(trained, weights, strict=True):
             parameter.data = part.view(parameter.shape)
         for name, moment in zip(MOMENTS, self._moments, strict=True):
-            for state, part in zip(states, moment.split(sizes), strict=True):
+            parts = moment.split(sizes)  # type: ignore[no-untyped-call]
+            for state, part in zip(states, parts, strict=True):
                 state[name] = part.view(state[name].shape)
         self._places = self._where()
         self._count = self._steps[0].clone()

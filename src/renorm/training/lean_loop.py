@@ -61,15 +61,17 @@ class LeanEpochLoop(_TrainingEpochLoop):
         losses = getattr(model, "_training_losses", None)
         if isinstance(losses, CompiledLosses):
             obstacle = unusual or WholeStep.obstacle(self.trainer)
-            losses.in_one_call = obstacle is None
+            losses.in_one_call = self.lean and model.device.type == "cpu"
             if obstacle is None:
                 self._whole = self._whole or WholeStep(self.trainer, losses)
             elif obstacle != self._said:
                 log.info("a step is taken in several calls, which is slower for small stacks: %s", obstacle)
             self._said = obstacle
+        if self._whole is not None:
+            self._whole.pause()
         self._is_watched = any(
             type(callback).__module__.partition(".")[0] not in OWN_PACKAGES
-            for callback in self.trainer.callbacks  # type: ignore[attr-defined]
+            for callback in self.trainer.callbacks
             if not _same(type(callback), Callback, AROUND_BATCH)
         )
         super().on_run_start(data_fetcher)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torchmetrics import Metric
 
 if TYPE_CHECKING:
     from .stack import StackedModel
@@ -77,15 +78,13 @@ class OneCall:
 
     def losses(self, x: Tensor, target: Tensor) -> Tensor:
         """The losses, with the gradient for autograd."""
-        losses: Tensor = _Losses.apply(self, x, target, *self.trained)
+        losses: Tensor = _Losses.apply(self, x, target, *self.trained)  # type: ignore[no-untyped-call]
         return losses
 
     def parts(self, gradient: Tensor) -> list[Tensor]:
         """Views of a gradient, or of anything of its shape, one for each trained parameter."""
-        return [
-            part.view(parameter.shape)
-            for part, parameter in zip(gradient.split(self._sizes), self.trained, strict=True)
-        ]
+        parts = gradient.split(self._sizes)  # type: ignore[no-untyped-call]
+        return [part.view(parameter.shape) for part, parameter in zip(parts, self.trained, strict=True)]
 
 
 class _Losses(torch.autograd.Function):
@@ -160,6 +159,8 @@ def settings_of(model: nn.Module) -> list[Any]:
     """
     found: list[Any] = []
     for module in model.modules():
+        if isinstance(module, Metric):  # which counts its updates, and is not trained
+            continue
         plain = [
             (name, value)
             for name, value in vars(module).items()

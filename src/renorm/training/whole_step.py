@@ -32,8 +32,8 @@ class WholeStep:
         self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._gradient = torch.cat([torch.zeros_like(parameter).flatten() for parameter in self._trained])
         sizes = [parameter.numel() for parameter in self._trained]
-        parts = zip(self._trained, self._gradient.split(sizes), strict=True)
-        self._parts = [part.view(parameter.shape) for parameter, part in parts]
+        parts = self._gradient.split(sizes)  # type: ignore[no-untyped-call]
+        self._parts = [part.view(parameter.shape) for parameter, part in zip(self._trained, parts, strict=True)]
         self._flat: FlatAdam | None = None
         self._is_ready = False
 
@@ -49,7 +49,7 @@ class WholeStep:
             return "a penalty is added to the compiled losses"
         if len(trainer.optimizers) > 1 or any(p.device.type != "cpu" for p in trained):
             return "several optimisers, or a device other than a CPU"
-        if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in trained):  # type: ignore[attr-defined]
+        if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in trained):
             return "members that have diverged, or other hooks of gradients"
         if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
             return "hooks of the optimiser"
@@ -75,7 +75,8 @@ class WholeStep:
             The sum of the losses; None where another step must be taken, and nothing was changed.
         """
         blocks = self._model._with_targets(batch)
-        if not len(blocks.x) or not (self._is_ready or self._get_ready()):
+        # a checkpoint or a validation between two steps may have found that a member has diverged
+        if self._model.divergence.steps or not len(blocks.x) or not (self._is_ready or self._get_ready()):
             return None
         call = self._losses.one_call(blocks.x, blocks.y)
         if call is None:

@@ -181,5 +181,5 @@ def draw(claim: Claim, networks: TrainedNetworks, widths: Sequence[int], place: 
         names = [f"{activation} {name}, {width}" for name in symmetries for width in widths]
         draw_networks(axes, networks, names, place, "extrapolation", [COLOURS[i] for i in range(4) for _ in widths])
         mark_threshold(axes, claim.thresholds["generalises"], "generalises")
-    grid[0].set_ylabel("relative MSE, worst law beyond training")
+    grid[0].set_ylabel("relative MSE beyond training", fontsize="small")
     return figure

@@ -115,5 +115,5 @@ def draw(claim: Claim, networks: TrainedNetworks, place: Setting) -> Figure:
         draw_networks(axes, networks, [n for n in networks.names if n.endswith(f", {width}")], place, "extrapolation")
         axes.set_title(f"width {width}", fontsize="medium")
         mark_threshold(axes, claim.thresholds["generalises"], "generalises")
-    grid[0].set_ylabel("relative MSE, worst law beyond training")
+    grid[0].set_ylabel("relative MSE beyond training", fontsize="small")
     return figure

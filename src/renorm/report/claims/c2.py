@@ -178,7 +178,7 @@ def draw(claim: Claim, networks: TrainedNetworks, widths: Sequence[int], place: 
         draw_networks(axes, networks, names, place, "extrapolation")
         axes.set_title(f"width {width}, and one unit", fontsize="medium")
         mark_threshold(axes, claim.thresholds["generalises"], "generalises")
-    grid[0].set_ylabel("relative MSE, worst law beyond training")
+    grid[0].set_ylabel("relative MSE beyond training", fontsize="small")
     return figure
 
 
@@ -193,6 +193,6 @@ def draw_budgets(budgets: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fi
     set_log(axes)
     axes.set_xscale("log")
     axes.set_xlabel("training steps")
-    axes.set_ylabel("relative MSE, worst law beyond training")
+    axes.set_ylabel("relative MSE beyond training", fontsize="small")
     axes.legend(fontsize="small")
     return figure

@@ -147,6 +147,6 @@ def draw(networks: TrainedNetworks, widths: Sequence[int], place: Setting) -> Fi
         colours = [COLOURS[1] if name.startswith("relu") else COLOURS[0] for name in names]
         draw_networks(axes, networks, names, place, "extrapolation", colours)
         axes.set_title(f"width {width}, and one unit", fontsize="medium")
-    grid[0].set_ylabel("relative MSE, worst law beyond training")
+    grid[0].set_ylabel("relative MSE beyond training", fontsize="small")
     mark_threshold(grid[0], 1.0, "a constant")
     return figure

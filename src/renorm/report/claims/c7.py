@@ -153,5 +153,5 @@ def draw(networks: TrainedNetworks, blocks: Blocks, place: Setting) -> Figure:
         draw_networks(axes, networks, names, place, "extrapolation", colours)
         axes.set_xticks(range(len(group)), list(group), rotation=90, fontsize="x-small")
         axes.set_title(f"blocks of {block}", fontsize="medium")
-    grid[0].set_ylabel("relative MSE, worst law beyond training")
+    grid[0].set_ylabel("relative MSE beyond training", fontsize="small")
     return figure
