@@ -43,13 +43,13 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     runs = run_cells(claim, experiments)
     shares = {key: mean(learned(errors, claim.thresholds["generalises"]), seed) for key, errors in runs.items()}
     reached = {cell: mean_share(shares, cell) / ceiling(own, cell[1]) for cell in cells_of(own)}
+    losses = [cell for cell in reached if cell[0] in own["judged"]]
     answer, share = judged_by_seed(
         lambda found, _: found,
         lambda v: everywhere({cell: reached[cell] for cell in losses}, v, claim.thresholds),
         claim.thresholds,
         seeds,
     )
-    losses = [cell for cell in reached if cell[0] in own["judged"]]
     best = summary(np.mean([reached[cell].max(axis=-1) for cell in losses], axis=0), seeds)
     effect = Effect(
         "share of networks that learn the map from distributions alone, over its ceiling by symmetry, mean over "
