@@ -110,7 +110,7 @@ class Layout:
             source = value.inputs[0]
             form = self.forms[source]
             units = self._at(form.level + 1).add(
-                form.weight, form.bias, Group(value.function, source.shape, self._device)
+                form.weight, form.bias, Group(value.function, source.shape, self._device, value.known_as)
             )
             self.before.setdefault(source, (form.level, units))
             return self._selection(form.level + 1, units)
