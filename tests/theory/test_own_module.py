@@ -36,7 +36,7 @@ def as_module(stack: MLP, activation: str) -> nn.Sequential:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(
     ("block_size", "how"),
-    [(2, {}), (2, {"closed_at": "layers"}), (2, {"method": "quadrature"}), (4, {"closure": 3})],
+    [(2, {"closed_at": "input"}), (2, {"closed_at": "layers"}), (2, {"method": "quadrature"}), (4, {"closure": 3})],
 )
 def test_a_module_is_propagated_as_the_stack_of_its_weights(activation: str, block_size: int, how: dict) -> None:
     stack = MLP(width=3, depth=2, activation=activation, block_size=block_size, bias=True, seed=3).double()
