@@ -24,6 +24,7 @@ from torch import Tensor
 
 from renorm.bench.memory import step_memory
 from renorm.cumulants import power_sums, propagate
+from renorm.cumulants.propagation.inputs import IdenticalInput
 from renorm.cumulants.propagation.memory import WORTH_SAYING, tensor_memory, tensors_kept
 from renorm.cumulants.propagation.network import Network, Nonlinearity, read_network
 from renorm.cumulants.propagation.propagate import layerwise
@@ -170,7 +171,7 @@ def random_network(sizes: list[int]) -> Network:
 
 def all_layers(network: Network, order: int) -> None:
     """Cumulants of all units of all layers under the Gaussian closure."""
-    for layer in layerwise(network, laws.parse("gaussian()"), 2, order=order).values():
+    for layer in layerwise(network, IdenticalInput(laws.parse("gaussian()")), 2, order=order).values():
         for n in range(1, order + 1):
             layer.marginal(n)
 

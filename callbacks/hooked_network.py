@@ -141,16 +141,15 @@ class HookedNetwork:
         return HookedNetwork(part, self._trainer, None, self._rows)
 
     def with_layers(self, names: Sequence[str]) -> HookedNetwork:
-        """The same with the modules of these names; ``out`` is the output of all, if no module is called so.
+        """The same with those of its modules that have these names; ``out`` is the output of all, if none is called so.
 
-        Raises:
-            InputError: for a name that no module has.
+        Args:
+            names: that of a second call is ``act@2``.
         """
         known = {"out": self.module} | dict(self.module.named_modules())
-        for name in names:
-            if name not in known:
-                raise InputError(f"layer {name!r} of {self._name} is not one of its modules", "modules of that name")
-        return HookedNetwork(self.module, self._trainer, None, self._rows, {name: known[name] for name in names})
+        modules = dict.fromkeys(name.partition("@")[0] for name in names)
+        chosen = {name: known[name] for name in modules if name in known}
+        return HookedNetwork(self.module, self._trainer, None, self._rows, chosen)
 
     @property
     def inputs(self) -> int:
@@ -177,7 +176,7 @@ class HookedNetwork:
         """
         if x is None:
             raise InputError(f"probe=None says nothing of what {self._name} takes", "a batch, or a loader of batches")
-        with self._undisturbed():
+        with self.undisturbed():
             parts, graphs = self._parts(x if isinstance(x, Probe) else Probe(x))
         if self._stack is not None:
             return {name: torch.cat(values, dim=-1) for name, values in parts.items()}
@@ -304,7 +303,7 @@ class HookedNetwork:
         return {}
 
     @contextlib.contextmanager
-    def _undisturbed(self) -> Iterator[None]:
+    def undisturbed(self) -> Iterator[None]:
         """Evaluation mode without gradients; afterwards modes and random numbers are as before."""
         modes = {module: module.training for module in self.module.modules()}
         device = next(self.parameters()).device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -121,7 +122,8 @@ class TheoryGap(Diagnostic):
         """Return predictions beside a sample's estimates, by layer."""
         predicted_of, measured_of = self._parts(model)
         members = self._chosen_members(measured_of)
-        with torch.no_grad():
+        as_it_is = measured_of.undisturbed() if isinstance(measured_of, HookedNetwork) else contextlib.nullcontext()
+        with torch.no_grad(), as_it_is:
             predicted = propagate(predicted_of, law, ORDER, self.closure, self.method, members=members)
             if isinstance(measured_of, HookedNetwork):
                 measured_of = measured_of.with_layers(list(predicted))

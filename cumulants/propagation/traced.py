@@ -221,7 +221,7 @@ class Tracer:
         count, numbered = 1, name
         while numbered in self.layers or numbered == "out":
             count += 1
-            numbered = f"{name}#{count}"
+            numbered = f"{name}@{count}"
         self.layers[numbered] = value
 
     # ---- calls -----------------------------------------------------------------------------------------------------

@@ -372,12 +372,33 @@ def test_theory_of_modules_by_their_names() -> None:
         fit(model, callback)
     with pytest.raises(InputError, match="network='part' is for modules that are not stacks; allowed: None"):
         TheoryGap(laws="uniform()", network="part").prepare(MLP(), CLTDataModule())
-    with pytest.raises(InputError, match="model=Net has no dense layers"):
+    with pytest.raises(InputError, match=r"net\.lstm \(LSTM\)"):
         fit(make(), TheoryGap(laws="uniform()"))
     with pytest.raises(InputError, match="TheoryGap has no laws of the input; allowed: laws="):
         fit(model, TheoryGap(network="part"))
     with pytest.raises(InputError, match=r"network='prt' matches no module of Around; did you mean 'part'"):
         fit(model, TheoryGap(laws="uniform()", network="prt"))
+
+
+class Read(Net):
+    """A network that ``propagate`` reads as it is: batch norm in evaluation mode, a module that is called twice."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.act(self.mix(self.act(self.encoder(x)))))
+
+
+def test_theory_of_any_network() -> None:
+    torch.manual_seed(2)
+    model = Read()
+    callback = TheoryGap(laws="gaussian()", samples=4000)
+    fit(model, callback)
+    (gaps,) = callback.results.values()
+    assert {"encoder.0", "encoder.1", "encoder.2", "act", "mix", "act@2", "head", "out"} <= set(gaps)
+    assert model.training
+    for name in ("encoder.0", "encoder.1", "encoder.2"):
+        assert (gaps[name].gap[:2] / gaps[name].stderr[:2]).abs().max() < 6, name
+    for name in ("act", "mix", "act@2", "out"):  # within the closure's error
+        assert gaps[name].relative[:2].abs().max() < 0.2, name
 
 
 # ---- bad input -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import torch
 from renorm.bench.memory import step_memory
 from renorm.cumulants import propagate
 from renorm.cumulants.propagation import gaussian, memory
+from renorm.cumulants.propagation.inputs import IdenticalInput
 from renorm.cumulants.propagation.memory import check_tensors, tensor_memory
 from renorm.cumulants.propagation.network import Network, Nonlinearity
 from renorm.cumulants.propagation.propagate import layerwise
@@ -48,7 +49,7 @@ def test_an_image_classifier_holds_little() -> None:
         for into, out in ((784, 100), (100, 100), (100, 10))
     ]
     relu = Nonlinearity(activations.find("relu")(1, torch.zeros(1, dtype=torch.long)))
-    network, law = Network(affine, [relu, relu]), laws.parse("uniform()")
+    network, law = Network(affine, [relu, relu]), IdenticalInput(laws.parse("uniform()"))
     assert step_memory(lambda: layerwise(network, law, 2, order=2)) < 50 * 2**20
     assert layerwise(network, law, 2, order=2)["out"].cumulants(2).shape == (1, 10, 10)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from renorm.cumulants import moments_to_cumulants, propagate
 from renorm.cumulants.propagation.exact import GaussCubature, exact
+from renorm.cumulants.propagation.inputs import IdenticalInput
 from renorm.cumulants.propagation.network import Network, Nonlinearity, read_network
 from renorm.cumulants.propagation.plane import CubatureLaw
 from renorm.cumulants.propagation.propagate import layerwise
@@ -106,7 +107,7 @@ def test_the_ring_that_shows_it() -> None:
         (4, False): ["1", "1.02", "1.14", "1.43"],
     }
     for (closure, independent), digits in printed.items():
-        found = layerwise(network, SKEW, closure, independent)["out"]
+        found = layerwise(network, IdenticalInput(SKEW), closure, independent)["out"]
         ratios = [float(found.marginal(n) / truth.marginal(n)) for n in (1, 2, 3, 4)]
         for ratio, text in zip(ratios, digits, strict=True):
             # as many digits as are printed

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from renorm.cumulants.propagation.inputs import IdenticalInput
 from renorm.cumulants.propagation.network import Network, Nonlinearity
 from renorm.cumulants.propagation.propagate import layerwise
 from renorm.cumulants.propagation.tensors import VectorLaw
@@ -104,7 +105,7 @@ def test_wide_networks_follow_the_mean_field_recursions(activation: str) -> None
     r"""Means over inputs make the overlap of two inputs, second moments the length, both averaged over units and weights."""
     width, members, depth = 80, 12, 2
     network = random_network([width] * (depth + 2), activation, members)
-    law = laws.parse("gaussian(mean=0.6, std=0.8)")
+    law = IdenticalInput(laws.parse("gaussian(mean=0.6, std=0.8)"))
     found = layerwise(network, law, 2, order=2)
     theory = recursion(activation, 0.6**2 + 0.8**2, 0.6**2, depth)
     for layer, (q, overlap) in zip(("pre0", "pre1", "out"), theory, strict=True):
@@ -155,7 +156,7 @@ def test_fourth_cumulant_of_one_hidden_layer(activation: str, width: int) -> Non
     module = activations.find(activation)(1, torch.zeros(1, dtype=torch.long))
     none = torch.zeros(len(points), width, dtype=torch.float64)
     network = Network([(math.sqrt(scale) * eye, none), (readout, none[:, :1])], [Nonlinearity(module)])
-    found = fourth_cumulant(layerwise(network, laws.parse("gaussian()"), 2)["out"], weights)
+    found = fourth_cumulant(layerwise(network, IdenticalInput(laws.parse("gaussian()")), 2)["out"], weights)
     function = FUNCTIONS[activation]
     square, fourth = (average(lambda z, p=p: function(z) ** p, 0.0, math.sqrt(scale)) for p in (2, 4))
     theory = 3 * gain**2 * (fourth - square**2) / width
@@ -173,7 +174,9 @@ def test_deep_linear_networks_have_the_known_fourth_cumulant() -> None:
     network = random_network([sizes[0], *sizes, 1], "linear", members, seed=3)
     eye = torch.eye(sizes[0], dtype=torch.float64).expand(members, -1, -1)
     affine = [(eye, network.affine[0][1]), *network.affine[1:]]
-    variance = layerwise(Network(affine, network.nonlinear), laws.parse("gaussian()"), 2, order=2)["out"].marginal(2)
+    variance = layerwise(Network(affine, network.nonlinear), IdenticalInput(laws.parse("gaussian()")), 2, order=2)[
+        "out"
+    ].marginal(2)
     square = variance.flatten() ** 2
     error = float(square.std()) / math.sqrt(members)
     theory = math.prod(1 + 2 / n for n in sizes)
@@ -210,7 +213,7 @@ def test_fluctuations_of_the_second_layer_need_fourth_cumulants_between_units() 
     sampled = torch.stack([2 / width * (w @ x).clamp(min=0).square().sum(0) for w in weight]).var(dim=1)
     ratios = []
     for closure in (2, 4):
-        law = layerwise(network, laws.parse("gaussian()"), closure)["act1"]
+        law = layerwise(network, IdenticalInput(laws.parse("gaussian()")), closure)["act1"]
         k1, k2, k3, k4 = (law.cumulants(n) for n in (1, 2, 3, 4))
         a, b = k1.unsqueeze(2), k1.unsqueeze(1)
         c = torch.einsum("mijj->mij", k3)
