@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import Tensor
+from torch import Tensor, nn
 
 import renorm
 from renorm.callbacks import Generalization
 from renorm.cli import main
+from renorm.cumulants import GaussianInput, MixtureInput, Residual, propagate
 from renorm.datamodules import CLTDataModule
 from renorm.pretrained.export import TOLERANCE, WRITERS, export, largest_difference
 from renorm.pretrained.manifest import find_entry
@@ -229,3 +230,23 @@ def test_an_exported_file_computes_the_same_there(accelerator: str, kind: str, t
             return session(x.cpu()).to(device)
 
     assert largest_difference(model, found) <= 10 * TOLERANCE
+
+
+def own_network() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        block = Residual(nn.Tanh(), nn.Linear(3, 3))
+        return nn.Sequential(nn.Linear(2, 3), block, nn.ReLU(), nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize(("accelerator", "method"), everywhere(["gaussian", "edgeworth", "quadrature"]))
+def test_a_module_of_ones_own_is_propagated_there(accelerator: str, method: str) -> None:
+    device = torch.device("cuda" if accelerator == "gpu" else "cpu")
+    parts = [GaussianInput(mean, torch.eye(2)) for mean in ([0.0, 1.0], [1.0, 0.0])]
+    found, expected = (
+        propagate(own_network().to(place), MixtureInput(parts, [0.3, 0.7]), order=2, method=method)
+        for place in (device, "cpu")
+    )
+    for layer in expected:
+        assert found.marginals(layer).device.type == device.type
+        torch.testing.assert_close(found.marginals(layer).cpu(), expected.marginals(layer), rtol=1e-9, atol=1e-12)
