@@ -75,7 +75,6 @@ CONFIGS = {
     },
     "within": {"model": {"class_path": "torch.optim.adam.torch.load"}},
     "system": {"trainer": {"callbacks": [{"class_path": "os.system"}]}},
-    "wandb": {"trainer": {"logger": {"class_path": "lightning.pytorch.loggers.WandbLogger"}}},
 }
 
 
