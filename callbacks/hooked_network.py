@@ -16,6 +16,7 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from ..checks import described, did_you_mean
@@ -141,12 +142,12 @@ class HookedNetwork:
         return HookedNetwork(part, self._trainer, None, self._rows)
 
     def with_layers(self, names: Sequence[str]) -> HookedNetwork:
-        """The same with those of its modules that have these names; ``out`` is the output of all, if none is called so.
+        """The same with those of its modules that have these names; ``out`` is the output of all.
 
         Args:
             names: that of a second call is ``act@2``.
         """
-        known = {"out": self.module} | dict(self.module.named_modules())
+        known = dict(self.module.named_modules()) | {"out": self.module}
         modules = dict.fromkeys(name.partition("@")[0] for name in names)
         chosen = {name: known[name] for name in modules if name in known}
         return HookedNetwork(self.module, self._trainer, None, self._rows, chosen)
@@ -312,7 +313,7 @@ class HookedNetwork:
             if isinstance(self.module, ModuleStack) and not self._by_default:
                 self.module.vectorized = False  # inside vmap no hook sees a tensor
             self.module.eval()
-            with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            with torch.no_grad(), isolate_rng(include_cuda=device.type == "cuda"):
                 yield
         finally:
             for module, mode in modes.items():

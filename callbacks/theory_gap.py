@@ -115,7 +115,9 @@ class TheoryGap(Diagnostic):
                 propagate(model, law, ORDER, self.closure, self.method, members=[0])
 
     def measure(self, model: Measured, data: BlockData | ProbeData) -> dict[str, dict[str, Gap]]:
-        """Return the gaps of every layer under each law."""
+        """Return the gaps of every layer under each law; none of a network whose weights are no longer finite."""
+        if isinstance(model, HookedNetwork) and not all(bool(p.isfinite().all()) for p in model.parameters()):
+            return {}
         return {str(law): self.compare(model, law, data) for law in self._chosen_laws(data)}
 
     def compare(self, model: Measured, law: laws.Law, data: BlockData | ProbeData) -> dict[str, Gap]:

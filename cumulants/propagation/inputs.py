@@ -298,6 +298,8 @@ class MixtureInput(InputLaw):
     """
 
     def __init__(self, components: Sequence[Any], weights: Sequence[float] | Tensor | None = None) -> None:
+        if not isinstance(components, list | tuple):
+            raise InputError(f"components={described(components)} is not a list", "a list of laws of the input")
         self.components = [read_input(component) for component in components]
         if not self.components:
             raise InputError("components=[] is empty", "one or more")
@@ -386,14 +388,21 @@ def _double(name: str, value: Any) -> Tensor:
 
 def _check_covariance(covariance: Tensor) -> None:
     """Raise a ValueError for a matrix that is not symmetric, or has a negative eigenvalue."""
-    size = float(covariance.abs().max()) if covariance.numel() else 0.0
-    gap = float((covariance - covariance.mT).abs().max()) if covariance.numel() else 0.0
-    if gap > SYMMETRIC * size:
-        raise InputError(f"covariance is not symmetric: entries differ by {gap:.3g}", "a symmetric matrix")
     if not covariance.numel():
         return
-    values = torch.linalg.eigvalsh(covariance)
+    variances = covariance.diagonal()
+    if float(variances.min()) < 0:
+        raise InputError(f"covariance has the variance {float(variances.min()):.3g}", "variances >= 0")
+    # variables may have very different sizes: what counts is the correlations
+    std = torch.where(variances > 0, variances, 1.0).sqrt()
+    correlation = covariance / std / std.unsqueeze(-1)
+    gap = (correlation - correlation.mT).abs()
+    if float(gap.max()) > SYMMETRIC:
+        differ = float((covariance - covariance.mT).abs().flatten()[gap.argmax()])
+        raise InputError(f"covariance is not symmetric: entries differ by {differ:.3g}", "a symmetric matrix")
+    values = torch.linalg.eigvalsh(correlation)
     if float(values[0]) < -POSITIVE * max(float(values[-1]), 0.0) or float(values[-1]) < 0:
         raise InputError(
-            f"covariance has the eigenvalue {float(values[0]):.3g}", "a matrix without negative eigenvalues"
+            f"covariance has correlations with the eigenvalue {float(values[0]):.3g}",
+            "a matrix without negative eigenvalues",
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...checks import described
-from ...errors import InputError
+from ...errors import InputError, first_line
 from .layout import Layout, View, views
 from .network import Network
 from .traced import Tracer
@@ -52,6 +52,9 @@ def read_module(
         >>> own.network.names(), list(own.layers)
         (['pre0', 'act0', 'out'], ['0', '1', '2', 'out'])
     """
+    for part, tensor in (*net.named_parameters(), *net.named_buffers()):
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(f"net.{part} has numbers that are not finite", "finite weights")
     arguments = graph_arguments(net, shape, edge_index, edge_weight)
     batched = tuple(shape) if edge_index is not None else (1, *shape)
     tracer = Tracer(net, batched)
@@ -60,6 +63,8 @@ def read_module(
     layout = Layout(tracer.values, outputs, tracer.device)
     network = layout.network()
     _check(tracer, network, arguments)
+    if edge_index is None:
+        _check_rows(tracer, shape)
     return OwnNetwork(network, views(layout, tracer.layers, outputs))
 
 
@@ -76,7 +81,11 @@ def input_shape(
         (3,)
     """
     if shape is not None:
-        if not shape or not all(isinstance(size, int) and size > 0 for size in shape):
+        if (
+            not isinstance(shape, Sequence)
+            or not shape
+            or not all(isinstance(size, int) and size > 0 for size in shape)
+        ):
             raise InputError(f"shape={shape!r} is not a shape", "whole numbers >= 1")
         return tuple(shape)
     if known is not None and (edge_index is None or len(known) == 2):
@@ -98,9 +107,9 @@ def input_shape(
 def _check(tracer: Tracer, network: Network, arguments: Mapping[str, Any]) -> None:
     """Raise a ValueError where the chain is not the module: code may hide what it does from the symbol."""
     random = torch.Generator().manual_seed(1)
-    for scale in CHECKS:
+    for seed, scale in enumerate(CHECKS):
         x = scale * torch.randn(tracer.input.shape, generator=random, dtype=torch.float64).to(tracer.device)
-        expected = tracer.numbers(x, arguments)
+        expected = torch.cat([leaf.flatten() for leaf in tracer.outputs(x, arguments, seed)])
         with torch.no_grad():
             found = network.walk(x.reshape(1, -1, 1))[-1].flatten()
         if not bool(((found - expected).abs() <= AGREEMENT * expected.abs().max().clamp(min=1e-12)).all()):
@@ -109,6 +118,23 @@ def _check(tracer: Tracer, network: Network, arguments: Mapping[str, Any]) -> No
                 f"net={name} does not do what its parts were read to do, such as write in place or depend on the numbers",
                 "affine maps and element-wise functions",
             )
+
+
+def _check_rows(tracer: Tracer, shape: Sequence[int]) -> None:
+    """Raise a ValueError where the rows of a batch are not mapped one by one."""
+    rows = torch.randn(3, *shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(tracer.device)
+    name = type(tracer.model).__name__
+    try:
+        together = tracer.outputs(rows, {}, 0)
+        alone = [tracer.outputs(row.unsqueeze(0), {}, 0) for row in rows]
+        expected = [torch.cat(leaves) for leaves in zip(*alone, strict=True)]
+        same = all(a.shape == b.shape and torch.allclose(a, b) for a, b in zip(together, expected, strict=True))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"net={name} fails on a batch of 3 rows: {first_line(error)}", "modules that map rows"
+        ) from error
+    if not same:
+        raise InputError(f"net={name} mixes the rows of a batch", "modules that map each row by itself")
 
 
 def graph_arguments(

@@ -152,15 +152,17 @@ class Tracer:
         for leaf in outputs:
             if not isinstance(leaf, Symbol):
                 raise UnreadableError(
-                    f"net={type(self.model).__name__} returns a {type(leaf).__name__}", "tensors made of its input"
+                    f"net={type(self.model).__name__} returns a {type(leaf).__name__} that does not depend on its input",
+                    "tensors made of it",
                 )
         return [leaf.value for leaf in outputs]
 
-    def numbers(self, x: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-        """The module's own outputs at numbers, in double precision, one after the other, shape ``(d,)``."""
+    def outputs(self, x: Tensor, arguments: Mapping[str, Any], seed: int) -> list[Tensor]:
+        """The module's own outputs at numbers, in double precision; random numbers that it draws are those of the seed."""
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
             found = functional_call(self.model, self.tensors, (x,), dict(arguments))
-        return torch.cat([leaf.flatten() for leaf in tree_flatten(found)[0] if leaf is not None])
+        return [leaf for leaf in tree_flatten(found)[0] if leaf is not None]
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -401,6 +401,39 @@ def test_theory_of_any_network() -> None:
         assert gaps[name].relative[:2].abs().max() < 0.2, name
 
 
+class Named(Net):
+    """Its last module is called ``out`` and is not its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(6, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 3 * self.out(self.encoder(x)).expand(-1, 3)
+
+
+def test_a_module_called_out_is_not_the_networks_output() -> None:
+    model = Named()
+    callback = TheoryGap(laws="gaussian()", samples=4000)
+    fit(model, callback)
+    (gaps,) = callback.results.values()
+    assert gaps["out"].measured.shape[2] == 3
+    assert gaps["out"].relative[:2].abs().max() < 0.2
+
+
+class Diverging(Read):
+    def training_step(self, batch: list[Tensor]) -> Tensor:
+        return super().training_step(batch) * torch.nan
+
+
+def test_a_network_that_diverges_ends_no_fit() -> None:
+    model = Diverging()
+    callback = TheoryGap(laws="gaussian()", samples=100)
+    fit(model, callback)
+    assert callback.results == {}
+    assert not model.head.bias.isfinite().any()
+
+
 # ---- bad input -----------------------------------------------------------------------------------------------------
 
 GOOD = torch.zeros(9, 4)

@@ -458,7 +458,10 @@ def test_layers_in_training_mode_are_refused(layer: nn.Module) -> None:
             lambda: GaussianInput([0.0, 0.0], [[1.0, 0.5], [0.4, 1.0]]),
             "covariance is not symmetric: entries differ by 0.1;",
         ),
-        (lambda: GaussianInput([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]), "covariance has the eigenvalue -1; allowed: "),
+        (
+            lambda: GaussianInput([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]),
+            "covariance has correlations with the eigenvalue -1; allowed: ",
+        ),
         (
             lambda: GaussianInput([0.0, 0.0], torch.eye(3)),
             r"covariance has shape \(3, 3\), mean \(2,\); allowed: \(2, 2\)",
@@ -508,3 +511,52 @@ def test_bad_input_is_answered_in_one_line(make: Callable[[], object], message: 
     with pytest.raises(InputError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+class Noise(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn(x.shape[0], x.shape[1])
+
+
+class Centred(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
+class Shared(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x / len(x)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (nn.Sequential(nn.Linear(2, 2), Noise()), "net=Sequential does not do what its parts were read to do"),
+        (
+            nn.Sequential(nn.Linear(2, 2), Centred()),
+            "net=Sequential returns a Tensor that does not depend on its input",
+        ),
+        (nn.Sequential(nn.Linear(2, 2), Shared()), "net=Sequential mixes the rows of a batch"),
+    ],
+)
+def test_noise_and_mixed_rows_are_not_taken_for_maps_of_rows(net: nn.Module, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        propagate(net.double(), "gaussian()", order=2)
+
+
+def test_weights_that_are_not_finite_are_named() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    net[1].bias.data.fill_(torch.nan)
+    with pytest.raises(InputError, match=r"net\.1\.bias has numbers that are not finite"):
+        propagate(net, "gaussian()", order=2)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e8])
+def test_a_variance_or_an_asymmetry_that_is_small_beside_others_is_seen(size: float) -> None:
+    with pytest.raises(InputError, match="covariance has the variance -50"):
+        GaussianInput(torch.zeros(2), torch.diag(torch.tensor([size, -50.0])))
+    tilted = torch.diag(torch.tensor([size, 1.0, 1.0]))
+    tilted[1, 2] = 0.5
+    with pytest.raises(InputError, match=r"covariance is not symmetric: entries differ by 0\.5"):
+        GaussianInput(torch.zeros(3), tilted)
+    GaussianInput(torch.zeros(2), torch.diag(torch.tensor([size, 0.0])))
