@@ -176,7 +176,7 @@ def test_formulas_and_papers_are_shown_as_such() -> None:
 
 def test_a_preview_says_what_it_ran() -> None:
     shown = render_page([Outcome(read_claim("C1", quick=True), finding())], True, {})
-    settings = read_claim("C1", quick=True).settings["sweeps"]["table"]["settings"]
-    full = read_claim("C1").settings["sweeps"]["table"]["settings"]
-    assert f"steps {settings['steps']} instead of {full['steps']}" in shown
+    members, full = (read_claim("C1", quick=quick).settings["members"] for quick in (True, False))
+    assert members < full
+    assert f"members {members} instead of {full}" in shown
     assert "instead of" not in render_page([Outcome(read_claim("C1"), finding())], False, {})
