@@ -133,7 +133,7 @@ def correlations(x: ArrayLike, y: ArrayLike, given: ArrayLike, seed: int = 0) ->
 
     Example:
         >>> x = np.array([[1.0, 2.0, 3.0, 4.0]])
-        >>> correlations(x, x**2, [[2.0, 1.0, 4.0, 3.0]])["predicts"][0].round(6)
+        >>> round(float(correlations(x, x**2, [[2.0, 1.0, 4.0, 3.0]])["predicts"][0]), 6)
         1.0
     """
     samples = [np.asarray(values, dtype=float) for values in (x, y, given)]

@@ -140,7 +140,7 @@ def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[
     """Spearman's rank correlation along the last axis.
 
     Example:
-        >>> rank_correlation(np.array([1.0, 2.0, 4.0]), np.array([0.0, 5.0, 6.0])).round(6)
+        >>> round(float(rank_correlation(np.array([1.0, 2.0, 4.0]), np.array([0.0, 5.0, 6.0]))), 6)
         1.0
     """
     ranks = [rankdata(values, axis=-1) for values in (x, y)]
