@@ -10,13 +10,13 @@ import torch
 from examples.own_model import DeepSets
 from torch import Tensor, nn
 
-from renorm.callbacks.symmetry_breaking import asymmetries
 from renorm.certificates.certificate import certify
 from renorm.cumulants import propagate
 from renorm.datamodules import CLTDataModule
 from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.training.contract import check_architecture, left_out
 from renorm.zoo import GNN, MLP, StackedModel
+from renorm.zoo.symmetry.order_parameter import asymmetries
 
 
 class Affine(StackedModel):
