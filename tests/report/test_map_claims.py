@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +21,8 @@ from renorm.report.experiments import Experiments
 from renorm.report.finding import plain
 from renorm.report.seed_statistics import mean_log
 from renorm.report.seeded import fresh_blocks, make_stack, relative_errors, train_seeds, train_stack
+
+from .rules import verdict
 
 IDS = ("D1", "D2", "D3", "D4", "D5", "D6")
 SMALL: dict[str, Any] = {
@@ -103,13 +104,6 @@ def test_intervals_cover_seeds() -> None:
         assert bool(high - low > 3) is wide
     both = mean_log(np.stack([10 ** (one_law - 10), 10 ** (one_law - 9)]))
     np.testing.assert_allclose(both[:, 1] - both[:, 0], 1.0)  # resampled alike
-
-
-def verdict(name: str, numbers: Any) -> str:
-    claim = read_claim(name)
-    found: str = importlib.import_module(f"renorm.report.claims.{name.lower()}").verdict(numbers, claim.thresholds)
-    assert found in claim.rule
-    return found
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ from renorm.report.finding import plain
 from renorm.report.kinks import units_of
 from renorm.report.linear_theory import gain_curve, invariants, orbit_sizes, time_factor
 
+from .rules import verdict
+
 IDS = ("S1", "S2", "S3", "S4", "S5")
 SYMMETRIES = ("free", "input", "hidden", "full", "odd", "odd_input")
 SMALL: dict[str, Any] = {
@@ -243,13 +245,6 @@ def test_an_ensemble_that_holds_the_truth_covers_it_and_one_that_is_off_does_not
 
 
 # ---- rules -------------------------------------------------------------------------------------------------------
-
-
-def verdict(name: str, numbers: Any) -> str:
-    claim = read_claim(name)
-    found: str = importlib.import_module(f"renorm.report.claims.{name.lower()}").verdict(numbers, claim.thresholds)
-    assert found in claim.rule
-    return found
 
 
 @pytest.mark.parametrize(

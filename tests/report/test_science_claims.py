@@ -80,7 +80,9 @@ def flows() -> dict[str, Any]:
         "stops": [600],
         "rows": 64,
     }
-    return train_flows(own | {"start": "standardised(exponential())", "steps": 3, "samples": 512, "order": 3})
+    return train_flows(
+        own | {"start": "standardised(exponential())", "steps": 3, "samples": 512, "order": 3, "nodes": 32}
+    )
 
 
 def test_a_network_that_has_learned_the_map_flows_as_the_exact_one(flows: dict[str, Any]) -> None:

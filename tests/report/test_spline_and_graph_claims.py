@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,14 +23,9 @@ from renorm.report.fits import make_model
 from renorm.report.graphs import compare_graph, counting_gap, gaps, measure
 from renorm.report.splines import straighten
 
+from .rules import verdict
+
 IDS = ("C6a", "C6b", "C8", "B2")
-
-
-def verdict(name: str, numbers: Any) -> str:
-    claim = read_claim(name)
-    found: str = importlib.import_module(f"renorm.report.claims.{name.lower()}").verdict(numbers, claim.thresholds)
-    assert found in claim.rule
-    return found
 
 
 OVERFITS = {"learned": -2.0, "rises": 1.0, "contrast": 0.3}

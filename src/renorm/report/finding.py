@@ -14,7 +14,7 @@ UNDECIDED = "undecided: an experiment failed"
 
 
 class Effect(NamedTuple):
-    """An effect size with its 95% bootstrap interval over members.
+    """An effect size with its 95% bootstrap interval.
 
     Attributes:
         name: what it is, with its unit.
@@ -27,6 +27,16 @@ class Effect(NamedTuple):
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, name: str, summary: Mapping[str, float]) -> Effect:
+        """From a number's :func:`~renorm.report.seed_statistics.summary`.
+
+        Example:
+            >>> Effect.of("ratio", {"value": 2.0, "low": 1.0, "high": 3.0, "least_seed": 1.5})
+            Effect(name='ratio', value=2.0, low=1.0, high=3.0)
+        """
+        return cls(name, summary["value"], summary["low"], summary["high"])
 
 
 class Drawing(NamedTuple):

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..cumulants import eigenvalues, rg_flow, rg_spectrum
+from .. import maps
+from ..cumulants import rg_flow
 from ..datamodules import laws
 from ..training.stack import StackedModel
-from .seeded import ROWS, axes_of, fresh_blocks, make_stack, relative_errors, train_stack
+from .seeded import ROWS, axes_of, fresh_blocks, make_stack, relative_errors, spectrum_errors, train_stack
 
 BLOWN_UP = 1e100
 CURVES = ("k2", "k3", "k4", "distance")
@@ -22,7 +23,8 @@ def train_flows(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         settings: those of :func:`train_seeds`, with one stop; and ``start``, the standardised law at which the flow starts,
-            ``steps`` and ``samples`` of the flow, and the highest ``order`` of the spectrum.
+            ``steps`` and ``samples`` of the flow, and the highest ``order`` of the spectrum and its ``nodes``, of
+            quadrature, a variable.
 
     Returns:
         ``errors``: the training law's, and ``eigenvalue`` (the largest relative error of one), ``eigenvalue 0``, ... (each
@@ -35,7 +37,8 @@ def train_flows(settings: Mapping[str, Any]) -> dict[str, Any]:
     list(train_stack(model, settings))  # to the last stop
     found = {law: relative_errors(model, x, y) for law, (x, y) in tests.items()}
     twin = model.double_copy().requires_grad_(False)
-    found |= spectrum_errors(twin, settings["order"])
+    wrong = spectrum_errors(twin, maps.parse(settings["map"]), settings["order"], settings["nodes"])[1]
+    found |= {"eigenvalue": wrong.amax(dim=1)} | {f"eigenvalue {n}": row for n, row in enumerate(wrong.mT)}
     generator = torch.Generator().manual_seed(settings["seed"] + 1)
     start = laws.parse(settings["start"]).sample((settings["samples"],), generator=generator)
     start = start - start.mean()  # which even the exact map would let grow by a factor of sqrt(2) a step
@@ -53,14 +56,6 @@ def train_flows(settings: Mapping[str, Any]) -> dict[str, Any]:
         },
         "exact": {name: values.tolist() for name, values in exact.items()},
     }
-
-
-def spectrum_errors(model: StackedModel, order: int) -> dict[str, Tensor]:
-    """Relative errors of the eigenvalues at the Gaussian, and the largest of them, each of shape ``(M,)``."""
-    values = eigenvalues(rg_spectrum(model, order))
-    exact = float(model.block_size) ** (1 - torch.arange(order + 1, dtype=values.dtype) / 2)
-    relative = (values / exact - 1).abs().nan_to_num(nan=torch.inf)
-    return {"eigenvalue": relative.amax(dim=1)} | {f"eigenvalue {n}": relative[:, n] for n in range(order + 1)}
 
 
 def finite(values: Tensor) -> Tensor:

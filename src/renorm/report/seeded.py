@@ -13,6 +13,7 @@ from .. import maps
 from ..cumulants import eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
 from ..datamodules.block_sources import parse_source
+from ..maps import BlockMap
 from ..training.stack import StackedModel
 from ..zoo.layers import TiedTensor
 from ..zoo.registry import create_model
@@ -67,21 +68,26 @@ def train_spectra(settings: Mapping[str, Any]) -> dict[str, Any]:
         by order, at the last stop, with the axes rate x seed x member last.
     """
     model = make_stack(settings)
-    block_map, block_size = maps.parse(settings["map"]), settings["block_size"]
+    block_map = maps.parse(settings["map"])
     tests = {law: fresh_blocks(law, settings) for law in settings["tests"]}
     list(train_stack(model, settings))  # to the last stop
     shape = (len(settings["rates"]), settings["seeds"], settings["members"])
-    found = rg_spectrum(model.double_copy(), settings["order"], settings["nodes"], block_map.basis)  # type: ignore[arg-type]
-    exact = block_map.spectrum(found.shape[1] - 1, block_size)
-    assert exact is not None
-    values = eigenvalues(found).nan_to_num(nan=torch.inf)
-    largest = (values / exact.sort(descending=True).values - 1).abs().amax(dim=-1)
+    values, wrong = spectrum_errors(model.double_copy(), block_map, settings["order"], settings["nodes"])
     errors = {law: relative_errors(model, seen(x, settings), y) for law, (x, y) in tests.items()}
     return {
         "errors": {law: error.nan_to_num(nan=torch.inf).view(1, 1, *shape).tolist() for law, error in errors.items()},
-        "spectrum": largest.view(1, 1, *shape).tolist(),
+        "spectrum": wrong.amax(dim=-1).view(1, 1, *shape).tolist(),
         "eigenvalues": values.T.reshape(-1, *shape).tolist(),
     }
+
+
+def spectrum_errors(model: StackedModel, block_map: BlockMap, order: int, nodes: int) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of every member at the map's fixed point, largest first, and their relative errors, each ``(M, orders)``."""
+    found = rg_spectrum(model, order, nodes, block_map.basis)  # type: ignore[arg-type]
+    exact = block_map.spectrum(found.shape[1] - 1, model.block_size)
+    assert exact is not None
+    values = eigenvalues(found).nan_to_num(nan=torch.inf)
+    return values, (values / exact.sort(descending=True).values - 1).abs()
 
 
 def make_stack(settings: Mapping[str, Any]) -> StackedModel:

@@ -70,9 +70,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             for activation in ACTIVATIONS
         }
     found = summary(np.min([group["fully tied"] for group in gained.values()], axis=0), seeds)
-    effect = Effect(
+    effect = Effect.of(
         "decades of fully tied networks over odd_input beyond the training law, least over activations and widths",
-        *(found[key] for key in ("value", "low", "high")),
+        found,
     )
     members = (
         "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; "

@@ -24,11 +24,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     pair = judge_laws(found, own["own_graph"], "joint4", own["laws"], verdict, claim.thresholds, seeds)
     gains = [gaps["independent"]["out"][:, 1] - gaps["joint4"]["out"][:, 1] for gaps in found.values()]
     least = summary(np.min(gains, axis=0), seeds)
-    effect = Effect(
+    effect = Effect.of(
         "decades by which joint cumulants, K = 4, shrink the gap of k2 at the readout, least over graphs and laws",
-        least["value"],
-        least["low"],
-        least["high"],
+        least,
     )
     drawing = Drawing(
         "methods",

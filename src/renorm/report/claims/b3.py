@@ -50,9 +50,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             }
     worst = max(names, key=lambda name: float(networks.log_error(name, reference, "eigenvalue")[0]))
     found = summary(networks.log_error(worst, reference, "eigenvalue"), own["seeds"])
-    effect = Effect(
-        f"mean log10 of the largest relative error of an eigenvalue, orders 0 to {own['order']}, {worst}",
-        *(found[key] for key in ("value", "low", "high")),
+    effect = Effect.of(
+        f"mean log10 of the largest relative error of an eigenvalue, orders 0 to {own['order']}, {worst}", found
     )
     figures = [
         Drawing(
@@ -75,7 +74,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
 def train_all(claim: Claim, experiments: Experiments) -> dict[tuple[str, str], dict[str, Any]]:
     """Every variant under every training law."""
     own = claim.settings
-    shared = MAP | {key: own[key] for key in (*KEYS, "start", "steps", "samples", "order")}
+    shared = MAP | {key: own[key] for key in (*KEYS, "start", "steps", "samples", "order", "nodes")}
     keys = [(law, name) for law in own["laws"] for name in own["models"]]
     conditions = [
         # splines cost ten times as much

@@ -51,12 +51,10 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         seeds,
     )
     best = summary(np.mean([reached[cell].max(axis=-1) for cell in losses], axis=0), seeds)
-    effect = Effect(
+    effect = Effect.of(
         "share of networks that learn the map from distributions alone, over its ceiling by symmetry, mean over "
         "losses and laws, best rate of each",
-        best["value"],
-        best["low"],
-        best["high"],
+        best,
     )
     numbers: dict[str, Any] = {
         "share_of_seeds": share,

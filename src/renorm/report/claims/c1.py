@@ -41,9 +41,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             network: summary(10**ratio, seeds) for network, ratio in time_ratios(curves, place).items()
         }
     found = summary(10**largest, seeds)
-    effect = Effect(
-        "factor by which the time to learn differs most from that of free weights, over symmetries and widths",
-        *(found[key] for key in ("value", "low", "high")),
+    effect = Effect.of(
+        "factor by which the time to learn differs most from that of free weights, over symmetries and widths", found
     )
     caption = (
         "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; "

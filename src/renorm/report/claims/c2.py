@@ -50,10 +50,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
             f"width {width}": summary(to_free(networks, width, place, "extrapolation"), own["seeds"])
             for width in widths
         }
-    effect = Effect(
-        "decades of fully tied over free networks beyond the training law, least over widths",
-        *(found[key] for key in ("value", "low", "high")),
-    )
+    effect = Effect.of("decades of fully tied over free networks beyond the training law, least over widths", found)
     members = (
         "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; "
         "bars: ten to the "

@@ -46,9 +46,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         for name in networks.names
         if name.startswith("relu")
     }
-    effect = Effect(
+    effect = Effect.of(
         "decades of fully tied ReLU over fully tied quadratic networks beyond the training law, least over widths",
-        *(found[key] for key in ("value", "low", "high")),
+        found,
     )
     caption = (
         "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; "

@@ -51,9 +51,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         Drawing("times", "Share of members that have not learned yet.", draw_waiting(curves, own["slopes"], reference)),
         Drawing("alignment", "Agreement of descents, and frustration of pulls.", draw_alignment(numbers["alignment"])),
     ]
-    effect = Effect(
-        "steps to learn, fully tied over free networks, a factor", *(slower[key] for key in ("value", "low", "high"))
-    )
+    effect = Effect.of("steps to learn, fully tied over free networks, a factor", slower)
     tried = "" if judged.verdict == "reproduced" else TRIED
     return Finding(judged.verdict, effect, numbers, drawings, tried, [judged.sentence(), *remarks(numbers)])
 

@@ -39,11 +39,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         named(first, "trained", "bent"), reference, "extrapolation"
     )
     found = summary(contrast, seeds)
-    effect = Effect(
+    effect = Effect.of(
         f"decades by which fixed weights are worse than trained ones beyond the training law, {first} weights, bent splines",
-        found["value"],
-        found["low"],
-        found["high"],
+        found,
     )
     numbers: dict[str, Any] = judged.numbers() | {
         where: {

@@ -32,9 +32,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     reference = next(iter(places(own).values()))
     first = named(own["symmetries"][0], "trained", "bent")
     found = {name: 10**value for name, value in summary(networks.log_error(first, reference, INDEX), seeds).items()}
-    effect = Effect(
-        f"non-linearity index of the splines after training, {first}", found["value"], found["low"], found["high"]
-    )
+    effect = Effect.of(f"non-linearity index of the splines after training, {first}", found)
     numbers: dict[str, Any] = judged.numbers() | {
         where: {
             f"log10 {what}, {name}, {when}": summary(networks.log_error(name, place, what, step), seeds)

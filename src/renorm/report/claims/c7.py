@@ -47,9 +47,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     numbers["mean_log_error"] = {name: networks.described(name, reference, "extrapolation") for name in networks.names}
     numbers["law_by_law"] = {name: networks.by_law(name, reference) for name in networks.names}
     found = summary(most_gained(networks, blocks, reference, "extrapolation"), seeds)
-    effect = Effect(
-        "decades of the graph network that gains most over the MLP on larger blocks, beyond the training law",
-        *(found[key] for key in ("value", "low", "high")),
+    effect = Effect.of(
+        "decades of the graph network that gains most over the MLP on larger blocks, beyond the training law", found
     )
     caption = (
         "Each point is a network, under the law beyond the training law (uniform) where its error is the largest; "

@@ -49,11 +49,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     beside = judge_laws(found, others, "independent", own["laws"], verdict, claim.thresholds, seeds)
     pair = [gaps["independent"]["out"] for (_, case, _), gaps in found.items() if case in own["own_graph"]]
     largest = summary(np.max([10 ** gap[:, 1] for gap in pair], axis=0), seeds)
-    effect = Effect(
-        "relative error of k2 of the readout on the pair, largest over laws, untrained and trained",
-        largest["value"],
-        largest["low"],
-        largest["high"],
+    effect = Effect.of(
+        "relative error of k2 of the readout on the pair, largest over laws, untrained and trained", largest
     )
     numbers: dict[str, Any] = {
         "share_of_seeds": share,

@@ -45,10 +45,10 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     numbers["mean_log_error"] = {name: networks.described(name, reference, "extrapolation") for name in networks.names}
     numbers["law_by_law"] = {name: networks.by_law(name, reference) for name in networks.names}
     found = summary(np.median([gain(networks, group, reference) for group in cells.values()], axis=0), own["seeds"])
-    effect = Effect(
+    effect = Effect.of(
         "decades that the matching symmetry gains over the best of fully tied weights and free ones beyond the "
         "training law, median over cells",
-        *(found[key] for key in ("value", "low", "high")),
+        found,
     )
     caption = (
         "Mean over members of log10 of the relative MSE, on the law beyond the training law (uniform) where it is the "

@@ -66,11 +66,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     }
     smallest = {what: np.min(list(group.values()), axis=0) for what, group in versions["on"].items()}
     found = summary(smallest["gain"], seeds)
-    effect = Effect(
+    effect = Effect.of(
         "decades that the matching symmetry gains over free networks of equal parameters, least over maps and laws",
-        found["value"],
-        found["low"],
-        found["high"],
+        found,
     )
     sampled = {"rows": own["rows"], "block_size": 2, "map": "maximum()", "seed": seed, "mirrored": True}
     caption = (

@@ -44,11 +44,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     }
     bent = [helped(curve) for (block_map, _), curve in on.items() if not own["maps"][block_map]["linear"]]
     found = summary(np.min(bent, axis=0), seeds)
-    effect = Effect(
-        "decades by which slope 0 helps over slope 1 on maps that are not linear, least over maps and laws",
-        found["value"],
-        found["low"],
-        found["high"],
+    effect = Effect.of(
+        "decades by which slope 0 helps over slope 1 on maps that are not linear, least over maps and laws", found
     )
     caption = (
         "Mean over members of log10 of the relative MSE, at the best of the learning rates, with its 95% interval over seeds and "

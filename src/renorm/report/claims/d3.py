@@ -55,11 +55,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     }
     wanted = [group["perceptron"] - group["graph, sum"] for (name, _, _), group in on.items() if name == WANTED]
     found = summary(np.min(wanted, axis=0), seeds)
-    effect = Effect(
+    effect = Effect.of(
         "decades that graph networks with sums gain over the perceptron on the maximum, least over blocks and laws",
-        found["value"],
-        found["low"],
-        found["high"],
+        found,
     )
     caption = (
         "Mean over members of log10 of the relative MSE, at the best of the learning rates, with its 95% interval over seeds and "

@@ -46,11 +46,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     } | {f"{name}, exact": exact_eigenvalues(name, about, own["order"]).tolist() for name, about in own["maps"].items()}
     fixed = [logs[name, about["laws"][-1]]["matching"] for name, about in own["maps"].items()]
     found = summary(np.max(fixed, axis=0), seeds)
-    effect = Effect(
+    effect = Effect.of(
         "mean log10 of the largest relative error of an eigenvalue, matching networks on the fixed point's law, worst map",
-        found["value"],
-        found["low"],
-        found["high"],
+        found,
     )
     caption = (
         "Mean over members of log10 of the largest relative error of an eigenvalue, orders 0 to 4, at the best of the learning "

@@ -39,11 +39,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         }
     straight = [np.abs(one) for key, one in changes.items() if key[0] == JUDGED and own["maps"][key[1]]]
     found = summary(np.max(straight, axis=0), seeds)
-    effect = Effect(
+    effect = Effect.of(
         "decades by which the error of ReLU networks changes on linear maps, largest over maps, sources and directions",
-        found["value"],
-        found["low"],
-        found["high"],
+        found,
     )
     caption = (
         "Error on the other source over that on the source of training, in decades, with its 95% interval over seeds and "

@@ -45,11 +45,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
         "falls": {name: one[0].tolist() for name, one in falls.items()},
     }
     found = summary(largest, seeds)
-    effect = Effect(
-        "factor by which the half-way point moves over the budgets, largest over laws and learning rates",
-        found["value"],
-        found["low"],
-        found["high"],
+    effect = Effect.of(
+        "factor by which the half-way point moves over the budgets, largest over laws and learning rates", found
     )
     caption = (
         "Mean over members of log10 of the relative MSE on the training law against the distance from slope 1, a colour a "

@@ -37,11 +37,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     symmetric = [cell for cell in cells if cell[0] not in own["skewed"]]
     deviation = np.max([np.abs(10 ** cells[cell]["predicted"][..., -1] - 1).max(axis=-1) for cell in symmetric], axis=0)
     found = summary(deviation, seeds)
-    effect = Effect(
-        "largest relative deviation of the time factor from its prediction, smallest start, symmetric laws",
-        found["value"],
-        found["low"],
-        found["high"],
+    effect = Effect.of(
+        "largest relative deviation of the time factor from its prediction, smallest start, symmetric laws", found
     )
     numbers: dict[str, Any] = {"share_of_seeds": share} | {
         f"{law}, rate {rate:g}": {

@@ -33,12 +33,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     answer, share = judged_by_seed(verdict, lambda v: at(cells, v), claim.thresholds, seeds)
     small = np.max([np.abs(cell["time"][:, -1] - 1) for cell in cells.values()], axis=0)
     found = summary(small, seeds)
-    effect = Effect(
-        "largest relative deviation of the learning time from its prediction, smallest start",
-        found["value"],
-        found["low"],
-        found["high"],
-    )
+    effect = Effect.of("largest relative deviation of the learning time from its prediction, smallest start", found)
     numbers: dict[str, Any] = {
         "share_of_seeds": share,
         "factors": {name: time_factor(name, own["width"]) for name in own["symmetries"]},

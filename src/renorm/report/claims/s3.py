@@ -37,11 +37,8 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     deviations = {key: deviate(cell, own["decays"], own["away"]) for key, cell in cells.items()}
     answer, share = judged_by_seed(verdict, lambda v: at(deviations, v), claim.thresholds, seeds)
     found = summary(np.max([one["gain"] for one in deviations.values()], axis=0), seeds)
-    effect = Effect(
-        "largest deviation of the gain from its prediction, over networks, starts, rates and laws",
-        found["value"],
-        found["low"],
-        found["high"],
+    effect = Effect.of(
+        "largest deviation of the gain from its prediction, over networks, starts, rates and laws", found
     )
     numbers: dict[str, Any] = {"share_of_seeds": share, "factors": factors(own)} | {
         f"{name}, {law}, rate {rate:g}": {

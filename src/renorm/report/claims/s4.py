@@ -39,11 +39,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     judged = judge_along_axes(verdict, lambda place, v: at(found[place], v), claim.thresholds, own)
     reference = next(iter(places(own).values()))
     smallest = summary(np.min([one["predicts", OWN] for one in found[reference].values()], axis=0), seeds)
-    effect = Effect(
+    effect = Effect.of(
         "partial rank correlation of the distance to odd_input with the error beyond the training law, least over activations",
-        smallest["value"],
-        smallest["low"],
-        smallest["high"],
+        smallest,
     )
     numbers: dict[str, Any] = judged.numbers() | {
         name: {

@@ -43,12 +43,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     beyond = np.array(own["distances"]) > 1
     least = np.min([one["coverage"][:, beyond].min(axis=1) for one in found[reference].values()], axis=0)
     smallest = summary(least, seeds)
-    effect = Effect(
-        "least coverage beyond the support, over networks and distances",
-        smallest["value"],
-        smallest["low"],
-        smallest["high"],
-    )
+    effect = Effect.of("least coverage beyond the support, over networks and distances", smallest)
     numbers: dict[str, Any] = judged.numbers() | {
         name: {
             network: {"knows": summary(one["knows"], seeds)}
