@@ -7,13 +7,12 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from renorm.cli.report import judge_claims, write_all
 from renorm.report.claim import read_claim
-from renorm.report.figures import COLOURS, draw_band, draw_members, mark_threshold, panels
+from renorm.report.figures import COLOURS, mark_threshold, panels, set_log
 from renorm.report.finding import UNDECIDED, Drawing, Effect, Finding
 from renorm.report.outcome import Outcome, check_finding, markdown, undecided
 from renorm.report.page import render_page
@@ -88,9 +87,12 @@ def check_page(text: str, root: ElementTree.Element) -> None:
 
 def drawn() -> Figure:
     figure, (left, right) = panels(2)
-    draw_members(left, {"a": np.array([1e-3, 1e-2, np.inf]), "b": np.array([1.0, 2.0, 3.0])})
+    for position, values in enumerate(([1e-3, 1e-2], [1.0, 2.0, 3.0])):
+        left.plot([position] * len(values), values, ".", color=COLOURS[position])
+    set_log(left)
     mark_threshold(left, 0.1, "limit")
-    draw_band(right, [1, 10], [np.array([1.0, 2.0]), np.array([0.1, 0.2])], COLOURS[0], "band")
+    right.plot([1, 10], [1.5, 0.15], marker=".", color=COLOURS[0], label="band")
+    right.fill_between([1, 10], [1.0, 0.1], [2.0, 0.2], color=COLOURS[0], alpha=0.2)
     right.legend()
     return figure
 

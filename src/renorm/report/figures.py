@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
-
-from ..member_bootstrap import bootstrap
-from .samples import Sample
 
 if TYPE_CHECKING:
     from .axes import Setting
@@ -27,23 +24,6 @@ def panels(count: int, height: float = 3.0, sharey: bool = True, width: float = 
     """A figure with some panels side by side."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(1, count, sharey=sharey, squeeze=False)[0])
-
-
-def draw_members(axes: Axes, samples: Mapping[str, Sample], colours: Sequence[str] = COLOURS) -> None:
-    """Each member a point, each sample a column, its median with the 95% interval as a bar; logarithmic."""
-    spread = np.random.default_rng(0)
-    for position, (values, colour) in enumerate(zip(samples.values(), _cycled(colours, len(samples)), strict=True)):
-        finite = np.clip(values[np.isfinite(values)], FLOOR, None)
-        offsets = spread.uniform(-0.28, 0.28, len(finite))
-        axes.plot(position + offsets, finite, ".", color=colour, alpha=0.5, markersize=4, markeredgewidth=0)
-        median, low, high = bootstrap(np.median, values)
-        if np.isfinite(median):
-            axes.plot([position - 0.36, position + 0.36], [max(median, FLOOR)] * 2, color=colour, linewidth=2)
-            if np.isfinite(high):
-                axes.plot([position] * 2, [max(low, FLOOR), max(high, FLOOR)], color=colour, linewidth=2)
-    axes.set_xticks(range(len(samples)), list(samples), rotation=30, ha="right", fontsize="small")
-    axes.set_xlim(-0.6, len(samples) - 0.4)
-    set_log(axes)
 
 
 def draw_networks(
@@ -84,12 +64,3 @@ def mark_threshold(axes: Axes, value: float, text: str) -> None:
 
 def _cycled(colours: Sequence[str], count: int) -> list[str]:
     return [colours[i % len(colours)] for i in range(count)]
-
-
-def draw_band(axes: Axes, x: Sequence[float], samples: Sequence[Sample], colour: str, label: str) -> None:
-    """Medians of samples against a number, with the band of their 95% intervals; logarithmic ordinate."""
-    found = np.array([bootstrap(np.median, values) for values in samples])
-    bands = np.maximum(np.where(np.isfinite(found), found, np.nan), FLOOR)
-    axes.plot(x, bands[:, 0], marker=".", color=colour, label=label)
-    axes.fill_between(x, bands[:, 1], bands[:, 2], color=colour, alpha=0.2, linewidth=0)
-    set_log(axes)
