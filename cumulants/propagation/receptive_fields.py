@@ -117,9 +117,13 @@ class LocalLaw(VectorLaw):
     def _field(self, node: int) -> frozenset[int]:
         return self._fields.by_layer[min(self._layer, len(self._fields.by_layer) - 1)][node]
 
+    def _variables(self, chosen: tuple[int, ...]) -> list[int]:
+        """What some nodes depend on together."""
+        return sorted(frozenset().union(*(self._field(node) for node in chosen)))
+
     def _law(self, chosen: tuple[int, ...]) -> PointLaw:
         """Joint law of the parts of some nodes, ``(node, feature)`` in this order."""
-        variables = sorted(frozenset().union(*(self._field(node) for node in chosen)))
+        variables = self._variables(chosen)
         check_product(len(self._values), len(variables), "receptive field")
         network = restricted(self._fields.network, variables)
         points, weights = product_points(self._values, self._weights, len(variables))
@@ -182,6 +186,10 @@ class LocalLaw(VectorLaw):
         """Sets of at most ``n`` nodes whose fields hang together, and their parts' ``(M, nodes, features, nodes, ...)``."""
         sets = [chosen for size in range(1, n + 1) for chosen in itertools.combinations(self._nodes, size)]
         sets = [chosen for chosen in sets if connected([self._field(node) for node in chosen])]
+        # the widest is refused before the others are worked out, which may take minutes
+        check_product(
+            len(self._values), max((len(self._variables(chosen)) for chosen in sets), default=0), "receptive field"
+        )
         laws = ((chosen, self._law(chosen)) for chosen in sets)
         return [
             (chosen, law.cumulants(n).view(self.members, *[len(chosen), self._features] * n)) for chosen, law in laws
