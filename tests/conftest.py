@@ -93,6 +93,7 @@ NO_FIGURES = (
     *("--symmetry_breaking.figure_every_n_epochs", "0"),
 )
 QUICK = ("--data.steps_per_epoch", "8", "--data.val_samples", "256", "--data.test_samples", "512")
+QUICK += ("--rg_flow.samples", "64")
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import torch
+
+from renorm.sweep import local_engine
 
 from .composing import composed_only
 from .reliability.runs import CONTEXT, Preparation
@@ -55,6 +61,40 @@ class Forked:
     def Process(target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> BaseProcess:  # noqa: N802
         """A process that runs a function of a module."""
         return CONTEXT.Process(target=_in_environment, args=({**os.environ}, target, args), daemon=daemon)
+
+
+class ForkedHere:
+    """The same for a program that was forked itself: its workers are forked from it, as it knows no server.
+
+    They know all that the program has imported, which workers that start anew have to be told.
+    """
+
+    _ours: ClassVar[list[Connection]] = []
+
+    @classmethod
+    def Pipe(cls) -> tuple[Connection, Connection]:  # noqa: N802
+        """Both ends; a worker must not keep the first, or it would outlive a program that is killed."""
+        ours, theirs = CONTEXT.Pipe()
+        cls._ours.append(ours)
+        return ours, theirs
+
+    @classmethod
+    def Process(cls, target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> BaseProcess:  # noqa: N802
+        """A process that runs a function of a module."""
+        fork = multiprocessing.get_context("fork")
+        return fork.Process(target=_as_if_started, args=([*cls._ours], target, args), daemon=daemon)
+
+
+def fork_workers() -> None:
+    """Have this process, which was forked, fork its workers."""
+    local_engine.multiprocessing = SimpleNamespace(get_context=lambda method: ForkedHere)  # type: ignore[assignment]
+
+
+def _as_if_started(ours: list[Connection], target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    for connection in ours:
+        connection.close()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    target(*args)
 
 
 def run_together(target: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> list[int | None]:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from renorm.bench.measure import EPOCHS, slopes
 from renorm.bench.memory import step_memory
 from renorm.cli import bench as command
 from renorm.cli import main
+from renorm.zoo import GNN, MLP, StackedModel
 
 
 def test_slopes_are_exponents() -> None:
@@ -65,11 +67,18 @@ def test_the_bars_are_shares_of_the_whole() -> None:
     assert np.allclose(widths[:, EPOCHS.index(200)], [12.5, 37.5, 50])
 
 
+def eager_pair(cls: type[StackedModel], **settings: Any) -> StackedModel:
+    """Two members in the place of any number, uncompiled."""
+    return cls(**settings | {"replicas": 2, "compile": False})
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small stacks, uncompiled, and few steps: the sizes are what takes minutes."""
     for module in (measure, threads):
         monkeypatch.setattr(module, "stack", functools.partial(stack, compile_=False))
+    for cls in (MLP, GNN):
+        monkeypatch.setattr(measure, cls.__name__, functools.partial(eager_pair, cls))
     monkeypatch.setattr(measure, "DEFAULT_EPOCH", 10)
     growth = {"members": [1, 2, 4], "width": [4, 8], "depth": [1, 2], "batch": [16, 32]}
     for name, value in {"MEMBERS": 4, "QUICK_GROWTH": growth, "QUICK_SIZES": (2,), "CONVERGED_STEPS": 4000}.items():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ..conftest import Run
+from ..conftest import NO_FIGURES, Run
 
 # 255 rows do not divide by two: the shards are uneven
 FIT = [
@@ -33,6 +33,9 @@ FIT = [
     "5",
     "--trainer.precision",
     "64-true",
+    "--rg_flow.samples",
+    "64",
+    *NO_FIGURES,
 ]
 TWO = ["--trainer.devices", "2", "--trainer.accelerator", "cpu", "--trainer.strategy", "ddp"]
 DOUBLE = ["--trainer.precision", "64-true"]

@@ -48,7 +48,7 @@ def test_the_script_for_ray_train_runs_on_two_workers(tmp_path: Path) -> None:
     small = {
         "max_epochs=15": "max_epochs=1, accelerator='cpu', logger=False",
         "width=256, depth=4": "replicas=2",
-        "batch_size=65536": "batch_size=64, steps_per_epoch=5",
+        "batch_size=65536": "batch_size=64, steps_per_epoch=5, val_samples=64",
         "num_workers=8, use_gpu=True": "num_workers=2, use_gpu=False",
     }
     for large, replacement in small.items():
@@ -59,7 +59,7 @@ def test_the_script_for_ray_train_runs_on_two_workers(tmp_path: Path) -> None:
         "    from pathlib import Path\n    Path(FOLDER, str(trainer.global_rank)).touch()\n    trainer.fit(",
     )
     # older Ray gives the coordinator a core of its own, which two workers on two cores would wait for
-    start = f"import ray\nray.init(num_cpus=3)\nFOLDER = {str(tmp_path)!r}\n"
+    start = f"import ray\nray.init(num_cpus=3, include_dashboard=False)\nFOLDER = {str(tmp_path)!r}\n"
     (tmp_path / "script.py").write_text(start + script)
     in_process([sys.executable, "script.py"], tmp_path)
     assert {"0", "1"} <= {path.name for path in tmp_path.iterdir()}

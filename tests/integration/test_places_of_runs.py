@@ -41,18 +41,19 @@ def test_a_csv_run_goes_on_in_its_own_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    fit = [*FIT[:-1], "--model.replicas", "2", FIT[-1]]
     flow = ["--rg_flow.every_n_epochs", "1"]  # else it is also logged at the last epoch of each part
     csv_logger = ["--trainer.logger", "CSVLogger", "--trainer.logger.prefix", "p"]
-    assert main([*FIT, "3", *csv_logger, *flow, "--name", "whole"]) == 0
-    assert main([*FIT, "1", *csv_logger, *flow, "--name", "parts"]) == 0
+    assert main([*fit, "3", *csv_logger, *flow, "--name", "whole"]) == 0
+    assert main([*fit, "1", *csv_logger, *flow, "--name", "parts"]) == 0
     run = tmp_path / "runs" / "parts" / "version_0"
     with (run / "metrics.csv").open("a", newline="") as file:
         width = len(read_rows(run / "metrics.csv")[0])
         csv.writer(file).writerow(["lost"] * width)  # what a killed run logged after its last checkpoint
         file.write("torn")
-    assert main([*FIT, "2", "--ckpt_path", "last", "--name", "parts", *flow]) == 0  # knows its logger
+    assert main([*fit, "2", "--ckpt_path", "last", "--name", "parts", *flow]) == 0  # knows its logger
     assert main(["test", "--ckpt_path", "last", "--name", "parts"]) == 0
-    assert main([*FIT, "3", "--ckpt_path", "last", "--name", "parts", *csv_logger, *flow]) == 0  # is told again
+    assert main([*fit, "3", "--ckpt_path", "last", "--name", "parts", *csv_logger, *flow]) == 0  # is told again
     whole = tmp_path / "runs" / "whole" / "version_0"
     (header, rows), (other, others) = read_rows(whole / "metrics.csv"), read_rows(run / "metrics.csv")
     assert header == other
@@ -65,7 +66,7 @@ def test_a_csv_run_goes_on_in_its_own_file(
     assert (run / "test" / "version_0" / "metrics.csv").is_file()
     assert read_rows(run / "metrics.csv")[1] == rows
     again = [*csv_logger, "--trainer.logger.version", "version_0", "--name", "parts"]
-    assert "has a metrics.csv already" in refusal([*FIT, "1", *again], capsys)
+    assert "has a metrics.csv already" in refusal([*fit, "1", *again], capsys)
     assert read_rows(run / "metrics.csv")[1] == rows
 
 

@@ -35,14 +35,21 @@ def path_of(run: Path) -> list[float]:
     return [event.value for event in EventAccumulator(str(run)).Reload().Scalars("loss/train")]
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
+    root = tmp_path_factory.mktemp("alone")
+    assert run([*FIT, "--trainer.default_root_dir", root / "1"], root / "log") == 0, (root / "log").read_text()
+    return root / "1"
+
+
 @pytest.mark.slow
-def test_one_two_and_three_processes(tmp_path: Path) -> None:
-    for size in (1, 2, 3):
-        words = [*FIT, "--trainer.default_root_dir", tmp_path / str(size)]
-        log = tmp_path / "log"
-        codes = [run(words, log)] if size == 1 else run_group(words, log, size)
+def test_one_two_and_three_processes(alone: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for size in (2, 3):
+        codes = run_group([*FIT, "--trainer.default_root_dir", tmp_path / str(size)], log, size)
         assert codes == [0] * size, log.read_text()
-    runs = [tmp_path / size / "run" / "version_0" for size in ("1", "2", "3")]
+    runs = [root / "run" / "version_0" for root in (alone, tmp_path / "2", tmp_path / "3")]
     paths = [path_of(run) for run in runs]
     assert len(paths[0]) == 40
     weights = [load(run / "checkpoints" / "last.ckpt")["state_dict"] for run in runs]
@@ -53,10 +60,10 @@ def test_one_two_and_three_processes(tmp_path: Path) -> None:
     # metrics of the same weights, in the precision in which they can agree so far
     results = []
     for size in (1, 2, 3):
-        words = ["test", "--ckpt_path", tmp_path / "1" / CHECKPOINTS / "last.ckpt", "--trainer.precision", "64-true"]
+        words = ["test", "--ckpt_path", alone / CHECKPOINTS / "last.ckpt", "--trainer.precision", "64-true"]
         codes = [run(words, log)] if size == 1 else run_group(words, log, size)
         assert codes == [0] * size, log.read_text()
-        results.append(json.loads((tmp_path / "1" / CHECKPOINTS / "test_results.json").read_text())["results"])
+        results.append(json.loads((alone / CHECKPOINTS / "test_results.json").read_text())["results"])
     assert len(results[0]) == 8
     for law, metrics in results[0].items():
         for metric, values in metrics.items():
@@ -80,12 +87,11 @@ def test_a_member_that_diverges_on_one_process_is_frozen_on_all(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_spawned_processes(tmp_path: Path) -> None:
+def test_spawned_processes(alone: Path, tmp_path: Path) -> None:
     words = [*FIT, "--trainer.devices", "2", "--trainer.accelerator", "cpu", "--trainer.strategy", "ddp_spawn"]
     log = tmp_path / "log"
     assert run([*words, "--trainer.default_root_dir", tmp_path / "spawned"], log) == 0, log.read_text()
-    assert run([*FIT, "--trainer.default_root_dir", tmp_path / "one"], log) == 0
-    one, other = (path_of(tmp_path / name / "run" / "version_0") for name in ("one", "spawned"))
+    one, other = (path_of(root / "run" / "version_0") for root in (alone, tmp_path / "spawned"))
     assert other == pytest.approx(one, rel=1e-5)
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from renorm.pretrained.manifest import FOLDER, read_manifest
 
+from ..forked import fork_workers
 from ..report.tiny import small_claims
 from .runs import run
 
@@ -64,9 +65,10 @@ def test_zoo_train(tmp_path: Path) -> None:
         assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def stopped_report(claims: Path, number: int, how: int) -> None:
-    """A report of a small claim, and no further than to a file."""
+def small_report(claims: Path, number: int | None = None, how: int = signal.SIGKILL) -> None:
+    """A report of a small claim, and perhaps no further than to a file."""
     small_claims(claims)
+    fork_workers()
     stop_at_file(number, how)
 
 
@@ -75,18 +77,18 @@ def test_report(tmp_path: Path) -> None:
     log, whole, parts = tmp_path / "log", tmp_path / "whole", tmp_path / "parts"
     words = ["report", "--quick", "--only", "C1", "--workers", "1", "--out"]
     claims = tmp_path / "claims"
-    assert run([*words, whole], log, functools.partial(small_claims, claims)) == 0, log.read_text()
+    assert run([*words, whole], log, functools.partial(small_report, claims)) == 0, log.read_text()
     # its description, then the experiments, then what is written about them
     experiments_in_all = len([*whole.glob("experiments/computed/*.json")])
     for number, how in ((0, signal.SIGKILL), (3, signal.SIGKILL), (2, signal.SIGTERM)):
-        code = run([*words, parts], log, functools.partial(stopped_report, claims, number, how))
+        code = run([*words, parts], log, functools.partial(small_report, claims, number, how))
         assert code == (-how if how == signal.SIGKILL else 128 + how), log.read_text()
     assert "every experiment that has ended is kept" in log.read_text()
     assert f"go on:  renorm report --quick --only C1 --workers 1 --out {parts}" in log.read_text()
     experiments = [*parts.glob("experiments/computed/*.json")]
     kept = {path: path.read_bytes() for path in experiments}
     assert 3 <= len(kept) < experiments_in_all
-    assert run([*words, parts], log, functools.partial(small_claims, claims)) == 0, log.read_text()
+    assert run([*words, parts], log, functools.partial(small_report, claims)) == 0, log.read_text()
     assert {path: path.read_bytes() for path in experiments} == kept, "what had ended was run again"
     assert {path.relative_to(parts) for path in parts.rglob("*")} == {p.relative_to(whole) for p in whole.rglob("*")}
     for name in ("claims.json", "claims.md"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,16 +67,25 @@ def report(out: Path, **more: int) -> str:
     return (out / "claims.json").read_text()
 
 
-def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
-    first, again = report(tmp_path / "a"), report(tmp_path / "b")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report that tests only read, or copy."""
+    folder = tmp_path_factory.mktemp("written")
+    report(folder)
+    return folder
+
+
+def test_the_same_seed_gives_the_same_bits(written: Path, tmp_path: Path) -> None:
+    first, again = (written / "claims.json").read_text(), report(tmp_path / "b")
     assert first == again
     for name in ("figures/C1_errors.svg", "figures/C1_errors.png", "index.html", "claims.md"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+        assert (written / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert report(tmp_path / "c", seed=1) != first
 
 
-def test_started_again_a_report_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = report(tmp_path)
+def test_started_again_a_report_trains_nothing(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    first = (written / "claims.json").read_text()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "experiments").rglob("*")}
     next(path for path in kept if path.suffix == ".json").unlink()
     assert report(tmp_path) == first
@@ -91,7 +101,7 @@ def test_started_again_a_report_trains_nothing(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_one_worker_and_two_write_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(claims, "FOLDER", claims.FOLDER)  # to be set back
     small_claims(tmp_path / "claims")
@@ -105,7 +115,7 @@ def test_one_worker_and_two_write_the_same(
         assert ": 100%" in printed.err
         found.append((out / "claims.json").read_bytes())
     assert found[0] == found[1]
-    assert found[0] == report(tmp_path / "none").encode()
+    assert found[0] == (written / "claims.json").read_bytes()  # of no worker
     # a second run needs no worker, and a folder of a preview takes no full report
     assert main(["report", "--quick", "--out", str(tmp_path / "1")]) == 0
     assert (tmp_path / "1" / "claims.json").read_bytes() == found[0]

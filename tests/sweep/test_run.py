@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from renorm.cli import main
 from renorm.sweep.config import Point, parse_sweep
 from renorm.sweep.local_engine import DIED, run_locally
 from renorm.sweep.ray_engine import run_on_ray
+
+from ..forked import fork_workers
+from ..reliability.runs import start
 
 SMALL = {
     "model": "MLP",
@@ -69,8 +73,7 @@ def test_one_worker_and_ray_give_the_same_bits(reference: Path, tmp_path: Path) 
     assert main(["sweep", "--config", config, "--out", str(tmp_path / "one"), "--workers", "1"]) == 0
     assert rows(tmp_path / "one") == rows(reference)
     words = ["--config", config, "--out", str(tmp_path / "ray"), "--engine", "ray", "--workers", "2"]
-    done = subprocess.run([sys.executable, "-m", "renorm", "sweep", *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert main(["sweep", *words]) == 0
     assert rows(tmp_path / "ray") == rows(reference)
 
 
@@ -121,34 +124,51 @@ def test_only_what_is_missing_runs(reference: Path, tmp_path: Path, capsys: pyte
     assert points[1].read_bytes() == torn
 
 
+def in_the_foreground() -> None:
+    """Have a program that was forked fork its workers, and take Ctrl-C as from a terminal, wherever these tests run."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    fork_workers()
+
+
+def wait_for_two_points(out: Path, is_running: Callable[[], bool]) -> None:
+    """Until two more points are done than there were."""
+    before = len(list(out.glob("points/*.parquet")))
+    while len(list(out.glob("points/*.parquet"))) < before + 2:
+        time.sleep(0.002)
+        assert is_running()
+
+
+def check_what_is_said(error: str, config: Path) -> None:
+    assert "20 points are kept" in error
+    assert f"go on:  renorm sweep --config {config}" in error
+    assert "Traceback" not in error
+
+
 @pytest.mark.slow
 def test_killed_and_started_again(reference: Path, tmp_path: Path) -> None:
     """Every signal leaves whole files; the table in the end is that of a sweep that nobody stopped."""
-    content = SMALL | {"axes": SMALL["axes"] | {"width": list(range(2, 22))}}  # type: ignore[operator]
-    command = [sys.executable, "-m", "renorm", "sweep", "--config", str(write(tmp_path, content)), "--workers", "1"]
-    assert main([*command[3:], "--out", str(tmp_path / "whole")]) == 0
-    out = tmp_path / "stopped"
-    for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
-        files = len(list(out.glob("points/*.parquet")))
-        process = subprocess.Popen(
-            [*command, "--out", str(out)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # a shell starts background jobs with Ctrl-C ignored, and so might whoever runs these tests
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        while len(list(out.glob("points/*.parquet"))) < files + 2:
-            time.sleep(0.002)
-            assert process.poll() is None
-        process.send_signal(number)
-        _, error = process.communicate(timeout=60)
-        if number != signal.SIGKILL:
-            assert process.returncode == 128 + number
-            assert "40 points are kept" in error
-            assert f"go on:  renorm sweep --config {tmp_path}/small.yaml" in error
-            assert "Traceback" not in error
-    assert main([*command[3:], "--out", str(out)]) == 0
+    content = SMALL | {"axes": SMALL["axes"] | {"width": list(range(2, 12))}}  # type: ignore[operator]
+    config, out, log = write(tmp_path, content), tmp_path / "stopped", tmp_path / "log"
+    words = ["sweep", "--config", str(config), "--workers", "1", "--out"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    for number in (signal.SIGKILL, signal.SIGINT):
+        process = start([*words, out], log, in_the_foreground)
+        wait_for_two_points(out, process.is_alive)
+        assert process.pid is not None
+        os.kill(process.pid, number)
+        process.join(60)
+        if number == signal.SIGINT:
+            assert process.exitcode == 128 + number
+            check_what_is_said(log.read_text(), config)
+    # and the real program, whose workers start anew
+    command = [sys.executable, "-m", "renorm", *words, str(out)]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for_two_points(out, lambda: program.poll() is None)
+    program.send_signal(signal.SIGTERM)
+    _, error = program.communicate(timeout=60)
+    assert program.returncode == 128 + signal.SIGTERM
+    check_what_is_said(error, config)
+    assert main([*words, str(out)]) == 0
     assert rows(out) == rows(tmp_path / "whole")
 
 

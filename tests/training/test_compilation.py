@@ -15,7 +15,7 @@ from renorm.training import compilation
 from renorm.training.compilation import compiled_losses, is_worth
 from renorm.zoo import GNN, MLP, StackedModel, clt_map
 
-from ..conftest import Run
+from ..conftest import NO_FIGURES, QUICK, Run
 
 SAME: list[Any] = [
     (MLP, {"activation": "leaky_relu", "negative_slope": [0.1, 0.5, 1.0]}),
@@ -144,14 +144,14 @@ def test_refuses_other_values(value: Any) -> None:
 def test_the_command_line_compiles(renorm: Run, tmp_path: Path) -> None:
     words = [
         "fit",
+        *QUICK,
+        *NO_FIGURES,
         "--model.compile",
         "true",
         "--model.replicas",
         "4",
         "--trainer.max_epochs",
         "1",
-        "--data.steps_per_epoch",
-        "5",
     ]
     words += ["--trainer.default_root_dir", str(tmp_path), "--trainer.enable_progress_bar", "false"]
     done = renorm(*words, cwd=tmp_path)
