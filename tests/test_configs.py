@@ -15,8 +15,8 @@ from renorm.sweep.config import sweep_names
 from renorm.zoo import GNN, MLP
 
 NAMES = sorted(config_names())
-# the samples, not the networks: a large one takes a minute for those of a validation and a flow
-SMALL = ("--data.val_samples", "64", "--cumulants.samples", "64", "--rg_flow.samples", "64")
+# the samples and the members, not the networks: 64 large ones take a minute for a validation and a flow
+SMALL = ("--data.val_samples", "64", "--cumulants.samples", "64", "--rg_flow.samples", "64", "--model.replicas", "2")
 
 
 def test_every_file_is_reached_by_its_name() -> None:
@@ -35,7 +35,7 @@ def test_config_runs(name: str, tmp_path: Path) -> None:
 
 def test_two_configs_are_laid_over_each_other(tmp_path: Path) -> None:
     words = ["fit", "--config", "mlp_spline_shared", "--config", "heavy_tails", "--data.steps_per_epoch", "2"]
-    options = ["--trainer.max_epochs", "1", "--data.val_samples", "64", "--trainer.default_root_dir", str(tmp_path)]
+    options = ["--trainer.max_epochs", "1", *SMALL, "--trainer.default_root_dir", str(tmp_path)]
     assert main([*words, *options]) == 0
     saved = (tmp_path / "heavy_tails" / "version_0" / "config.yaml").read_text()
     assert "per_unit: false" in saved

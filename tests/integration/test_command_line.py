@@ -24,7 +24,7 @@ from renorm.datamodules import CLTDataModule
 from renorm.zoo import MLP, StackedModel, clt_map
 from renorm.zoo.registry import list_models
 
-from ..conftest import QUICK, Run
+from ..conftest import NO_FIGURES, QUICK, Run
 from ..reliability.runs import start
 
 
@@ -146,7 +146,7 @@ def test_names_that_a_shell_a_table_or_a_figure_would_read_otherwise(
 def test_a_grid_is_tested_point_by_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = ("--trainer.default_root_dir", str(tmp_path))
     grid = ("--model.negative_slope", "[0.2, 0.9]", "--model.replicas", "2", "--name", "grid")
-    assert main(["fit", *grid, *QUICK, *root, "--trainer.max_epochs", "1"]) == 0
+    assert main(["fit", *grid, *QUICK, *NO_FIGURES, *root, "--trainer.max_epochs", "1"]) == 0
     assert main(["test", "--ckpt_path", "best", "--name", "grid", *root]) == 0
     out = capsys.readouterr().out
     assert "negative_slope=0.2" in out
@@ -160,7 +160,7 @@ def test_a_grid_is_tested_point_by_point(tmp_path: Path, capsys: pytest.CaptureF
     # the fit goes on, and the numbers are now of an older checkpoint
     best = results.with_name("best.ckpt")
     before = best.read_bytes()
-    assert main(["fit", *grid, *QUICK, *root, "--trainer.max_epochs", "2", "--ckpt_path", "last"]) == 0
+    assert main(["fit", *grid, *QUICK, *NO_FIGURES, *root, "--trainer.max_epochs", "2", "--ckpt_path", "last"]) == 0
     assert best.read_bytes() != before
     capsys.readouterr()
     assert main(["plot", str(results), "--out", str(figure)]) == 0

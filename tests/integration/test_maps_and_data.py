@@ -24,21 +24,22 @@ from renorm.sweep.config import parse_sweep
 from renorm.sweep.point import run_point
 from renorm.zoo import MLP
 
-from ..conftest import Run
+from ..conftest import NO_FIGURES, Run
 from .test_bad_input import one_line
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-SHORT = shlex.split(
+SMALL = shlex.split(
     "--trainer.max_epochs 1 --data.steps_per_epoch 20 --data.val_samples 256 --data.test_samples 512 --model.replicas 2 "
-    "--trainer.accelerator cpu --rg_flow.every_n_epochs 1 --cumulants.figure_every_n_epochs 0 --cumulants.samples 20000"
+    "--trainer.accelerator cpu --rg_flow.samples 256"
 )
+SHORT = [*SMALL, *NO_FIGURES]
 
 
 @pytest.fixture(scope="module")
 def maximum(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that learns the maximum."""
     root = tmp_path_factory.mktemp("maximum")
-    words = ["fit", "--config", "mlp_relu_free", "--data.map", "maximum()", *SHORT, "--name", "max"]
+    words = ["fit", "--config", "mlp_relu_free", "--data.map", "maximum()", *SMALL, "--name", "max"]
     assert main([*words, "--trainer.default_root_dir", str(root), "--trainer.max_epochs", "4"]) == 0
     return root / "max" / "version_0"
 
@@ -240,7 +241,7 @@ def test_data_of_ones_own_are_measured_as_they_are(renorm: Run, tmp_path: Path) 
         "--data.train_laws",
         "gaussian()",
     ]
-    words += [*SHORT, "--trainer.max_epochs", "8", "--name", "ar1"]
+    words += [*SHORT, "--trainer.max_epochs", "8", "--cumulants.samples", "20000", "--name", "ar1"]
     done = renorm(*words, cwd=tmp_path, script=EXAMPLES / "own_data.py")
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "ar1" / "version_0"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.conftest import QUICK, Run
+from tests.conftest import NO_FIGURES, QUICK, Run
 
 from renorm.cli import main
 from renorm.runs.checkpoint import load_model
@@ -58,7 +58,7 @@ def test_import_makes_own_classes_known(by_script: tuple[Path, str], renorm: Run
     done = renorm("test", "--ckpt_path", "last", "--import", SCRIPT, cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "own_module.py").write_text(SCRIPT.read_text())
-    done = renorm("fit", *SINE, *QUICK, "--name", "again", "--import", "own_module", cwd=folder)
+    done = renorm("fit", *SINE, *QUICK, *NO_FIGURES, "--name", "again", "--import", "own_module", cwd=folder)
     assert done.returncode == 0, done.stderr
     words = printed_command(done.stdout, "judge:")
     assert words[0] == "renorm"
@@ -197,7 +197,18 @@ SYMMETRY = SCRIPT.with_name("own_symmetry.py")
 
 def test_a_symmetry_of_ones_own_is_trained_judged_and_certified(renorm: Run, tmp_path: Path) -> None:
     sizes = ["--model.symmetry", "halves", "--model.block_size", "4", "--data.block_size", "4"]
-    done = renorm("fit", *sizes, *QUICK, "--trainer.max_epochs", "1", "--name", "halves", cwd=tmp_path, script=SYMMETRY)
+    done = renorm(
+        "fit",
+        *sizes,
+        *QUICK,
+        *NO_FIGURES,
+        "--trainer.max_epochs",
+        "1",
+        "--name",
+        "halves",
+        cwd=tmp_path,
+        script=SYMMETRY,
+    )
     assert done.returncode == 0, done.stderr
     done = renorm("test", "--ckpt_path", "last", "--import", SYMMETRY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

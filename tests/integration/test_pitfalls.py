@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from renorm.cli import main
 
-from ..conftest import QUICK
+from ..conftest import NO_FIGURES, QUICK
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -24,7 +24,8 @@ def events_of(run: Path) -> EventAccumulator:
 
 
 def fit(root: Path, *words: str) -> Path:
-    assert main(["fit", *QUICK, "--trainer.max_epochs", "1", "--trainer.default_root_dir", str(root), *words]) == 0
+    quick = [*QUICK, *NO_FIGURES, "--trainer.max_epochs", "1", "--trainer.default_root_dir", str(root)]
+    assert main(["fit", *quick, *words]) == 0
     return root / "mlp" / "version_0"
 
 

@@ -11,7 +11,7 @@ from renorm.cli import main
 from renorm.cumulants import propagate
 from renorm.zoo.registry import create_model
 
-from ..conftest import Run
+from ..conftest import NO_FIGURES, QUICK, Run
 
 
 def test_predictions_beside_measurements(renorm: Run, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_methods_that_cannot_do_a_law_are_left_out(renorm: Run, tmp_path: Path) 
 
 def test_a_checkpoint_and_a_chosen_member(renorm: Run, tmp_path: Path) -> None:
     fit = ["fit", "--config", "mlp_relu_free", "--model.replicas", 3, "--trainer.max_epochs", 1]
-    quick = ["--data.steps_per_epoch", 5, "--theory_gap.every_n_epochs", 1, "--theory_gap.samples", 64, "--name", "a"]
+    quick = [*QUICK, *NO_FIGURES, "--theory_gap.every_n_epochs", 1, "--theory_gap.samples", 64, "--name", "a"]
     done = renorm(*fit, *quick, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.glob("runs/a/version_0/theory_gap/*.parquet"))
