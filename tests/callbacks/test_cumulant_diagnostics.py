@@ -143,7 +143,7 @@ def test_both_methods_agree_within_the_standard_errors() -> None:
 
 @pytest.mark.draws
 def test_everything_is_logged_drawn_and_written(tmp_path: Path) -> None:
-    callback = CumulantDiagnostics(laws=["uniform()", "exponential()"], samples=64, figure_every_n_epochs=1)
+    callback = CumulantDiagnostics(laws=["uniform()", "exponential()"], samples=64)
     model = MLP(width=4, depth=2, negative_slope=[0.1, 0.9], replicas=2)
     fit(callback, tmp_path, model)
     scalars = tags(tmp_path, "scalars")
@@ -202,7 +202,7 @@ def test_a_diverged_member_does_not_hide_the_others(tmp_path: Path) -> None:
     with torch.no_grad():
         for p in model.parameters():
             p[1] = torch.nan
-    callback = CumulantDiagnostics(figure_every_n_epochs=1)
+    callback = CumulantDiagnostics()
     fit(callback, tmp_path, model)
     events = EventAccumulator(str(tmp_path)).Reload()
     assert math.isfinite(events.Scalars(f"cumulants/{UNIFORM}/out/k2")[-1].value)

@@ -72,7 +72,7 @@ def test_statistics_over_members() -> None:
 
 @pytest.mark.draws
 def test_everything_is_logged_drawn_and_written(tmp_path: Path) -> None:
-    callback = SymmetryBreaking(figure_every_n_epochs=1)
+    callback = SymmetryBreaking()
     fit(callback, tmp_path)
     scalars = tags(tmp_path, "scalars")
     for layer, names in {"pre0": ["input", "hidden", "full", "odd"], "pre1": ["hidden", "odd"], "out": ["odd"]}.items():
