@@ -87,7 +87,7 @@ class ForkedHere:
 
 def fork_workers() -> None:
     """Have this process, which was forked, fork its workers."""
-    local_engine.multiprocessing = SimpleNamespace(get_context=lambda method: ForkedHere)  # type: ignore[assignment]
+    vars(local_engine)["multiprocessing"] = SimpleNamespace(get_context=lambda method: ForkedHere)
 
 
 def _as_if_started(ours: list[Connection], target: Callable[..., None], args: tuple[Any, ...]) -> None:
