@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def level(name: str) -> int:
     return LEVEL[next(".".join(parts[:n]) for n in (2, 1) if ".".join(parts[:n]) in LEVEL)]
 
 
+@functools.cache
 def imports(name: str) -> list[tuple[str, str]]:
     """What a module imports of renorm, and how: ``at once``, ``lazily`` in a function, or ``for types``."""
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
@@ -82,6 +84,8 @@ def imports(name: str) -> list[tuple[str, str]]:
                         found.append((target, how))
                         break
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                continue  # most of a module, and without imports
             inner = "lazily" if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else how
             if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
                 inner = "for types"

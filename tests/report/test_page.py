@@ -134,7 +134,7 @@ def test_two_claims_on_a_page() -> None:
     assert "a &lt; b" in text
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (20)" in text
     assert text == render_page(outcomes, False, {"Versions": "none"})
-    assert "Preview." in render_page(outcomes, True, {})
+    assert "Preview." in render_page([Outcome(read_claim("C1"), finding(figures=[]))], True, {})
     contents = root.find(f".//{XHTML}nav")
     assert contents is not None
     assert [link.get("href") for link in contents.iter(f"{XHTML}a")] == ["#top", "#C1", "#C2"]
@@ -177,8 +177,8 @@ def test_formulas_and_papers_are_shown_as_such() -> None:
 
 
 def test_a_preview_says_what_it_ran() -> None:
-    shown = render_page([Outcome(read_claim("C1", quick=True), finding())], True, {})
+    shown = render_page([Outcome(read_claim("C1", quick=True), finding(figures=[]))], True, {})
     members, full = (read_claim("C1", quick=quick).settings["members"] for quick in (True, False))
     assert members < full
     assert f"members {members} instead of {full}" in shown
-    assert "instead of" not in render_page([Outcome(read_claim("C1"), finding())], False, {})
+    assert "instead of" not in render_page([Outcome(read_claim("C1"), finding(figures=[]))], False, {})
