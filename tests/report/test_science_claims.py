@@ -44,7 +44,7 @@ def test_verdict_of_c4(fall: float, trained: float, power: float, wanted: str) -
     assert verdict("C4", {"fall": fall, "fall_trained": trained, "power": power}) == wanted
 
 
-def slope_curves(beyond: float, height: float = 2.0) -> SlopeCurves:
+def slope_curves(beyond: float, height: float = 2.0, solved: float = 1e-12) -> SlopeCurves:
     """Errors with a peak: it moves as steps^-0.5 under all laws but those beyond, where it does with another power."""
     u, t = np.logspace(-3, 0, 31), np.array([500.0, 2000.0, 8000.0])
     sets = held_out("uniform()")
@@ -62,13 +62,13 @@ def slope_curves(beyond: float, height: float = 2.0) -> SlopeCurves:
         for _ in range(2)
     ]
     place = {"law": "uniform()", "width": 8, "optimizer": "Adam", "lr": 0.01, "scale": 1.0}
-    return SlopeCurves(place, results, {"distances": u, "stops": t, "seeds": 2, "solved": 1e-12}, seed=0)
+    return SlopeCurves(place, results, {"distances": u, "stops": t, "seeds": 2, "solved": solved}, seed=0)
 
 
 def test_c4_judges_the_set_by_its_own_peak() -> None:
     limits = read_claim("C4").thresholds
     verdicts = [
-        c4.verdict(c4.at(over, limits["fall"], slope_curves(beyond), 0), limits)
+        c4.verdict(c4.at(over, limits["fall"], slope_curves(beyond, height=4.0), 0), limits)
         for over, beyond in (("extrapolation", 0.0), ("extrapolation", 0.5), ("interpolation", 0.0))
     ]
     assert verdicts == ["reproduced", "partly", "partly"]
@@ -78,14 +78,10 @@ def test_c4_judges_the_set_by_its_own_peak() -> None:
 
 def test_c4_says_law_by_law_where_there_is_a_peak() -> None:
     """As it was said once of all held-out laws, from the worst of them alone, that there is none."""
-    curves = slope_curves(
-        beyond=3.0
-    )  # nothing to fall from: beyond, the peak has left the slopes but for the first budget
-    falls = curves.by_law()
+    falls = slope_curves(beyond=-3.0).by_law()  # beyond, the peak leaves the grid of slopes after the first budget
     assert falls["rademacher()"]["value"] > 1
     assert falls["rademacher()"]["steps"] == 8000
-    text = c4.law_by_law({law: one for law, one in falls.items() if law != "laplace()"}, least=1.0)
-    with_peak, _, without = text.partition("Less, 1 being no peak")
+    with_peak, _, without = c4.law_by_law(falls, least=1.0).partition("Less, 1 being no peak")
     assert "rademacher" in with_peak
     assert "gaussian" in without
 
@@ -93,9 +89,8 @@ def test_c4_says_law_by_law_where_there_is_a_peak() -> None:
 def test_the_collapse_of_c4_counts_budgets_at_which_the_linear_network_is_solved() -> None:
     found = slope_curves(0.5).collapse()
     assert found["budgets"].tolist() == [500.0, 2000.0, 8000.0]
-    unsolved = slope_curves(0.5)
-    unsolved._settings = dict(unsolved._settings) | {"solved": 1e-14}
-    assert "exponent" not in unsolved.collapse()
+    assert found["exponent"]["value"] > 0
+    assert "exponent" not in slope_curves(0.5, solved=1e-14).collapse()
 
 
 @pytest.mark.parametrize(

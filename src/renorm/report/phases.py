@@ -6,7 +6,7 @@ Curves are decimal logarithms of errors in versions, see :mod:`.seed_statistics`
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .collapse import Numbers, find_peak
 from .seed_statistics import Versions, mean_known
@@ -71,7 +71,7 @@ def order_statistics(asymmetry: ArrayLike, seed: int = 0) -> dict[str, Versions]
     return {"mean": first, "variance": second - first**2, "binder": 1 - fourth / (3 * second**2)}
 
 
-def first_run(flags: Numbers) -> Numbers:
+def first_run(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The first unbroken run of true values among some flags.
 
     Example:
@@ -80,5 +80,5 @@ def first_run(flags: Numbers) -> Numbers:
     """
     begun = np.cumsum(flags) > 0
     ended = np.cumsum(begun & ~flags) > 0
-    found: Numbers = begun & ~ended
+    found: NDArray[np.bool_] = begun & ~ended
     return found

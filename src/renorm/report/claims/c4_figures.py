@@ -15,7 +15,7 @@ from ..collapse import Numbers
 from ..figures import COLOURS, WIDTH
 from ..finding import Drawing
 from ..grids import panel_grid
-from ..held_out import short_name
+from ..held_out import held_out, short_name
 from ..reduced_flow import LEFT, Descent
 from ..slope_curves import SlopeCurves
 
@@ -103,7 +103,7 @@ def draw_laws(places: Places, falls: Mapping[str, Mapping[str, Mapping[str, floa
     law = places[REFERENCE].place["law"]
     chosen = [name for name, curves in places.items() if curves.place["law"] == law]
     laws = list(falls[REFERENCE])
-    values = np.array([[falls[name][law]["value"] for name in chosen] for law in laws])
+    values = np.array([[falls[name][one]["value"] for name in chosen] for one in laws])
     figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0)
@@ -113,7 +113,7 @@ def draw_laws(places: Places, falls: Mapping[str, Mapping[str, Mapping[str, floa
         axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize="small", color=colour)
     axes.set_xticks(range(len(chosen)), [_wrapped(name) for name in chosen], fontsize="small")
     axes.set_yticks(range(len(laws)), [short_name(one) for one in laws], fontsize="small")
-    for line in (0.5, 4.5):
+    for line in (0.5, 0.5 + len(held_out(law).interpolation)):
         axes.axhline(line, color="white", linewidth=2.5)
     figure.colorbar(image, ax=axes, label="decades", fraction=0.04)
     return figure
