@@ -138,11 +138,11 @@ def remarks(numbers: Mapping[str, Any], least: float) -> list[str]:
         law_by_law(numbers["largest_fall_law_by_law"][REFERENCE], least),
         f"1 - slope at the peak on the training law goes as steps^-p over the budgets with a fall of two-fold or more: {powers}. "
         "(inf: fewer than two budgets have one.) A transition would have 0; gradient descent must have 1/2, as "
-        "docs/findings.md derives; Adam has no power of its own. Nor does the peak of the reference sharpen: its full width at "
-        f"half height is {widths} decades at the budgets (inf: it does not fall to half on both sides).",
+        "docs/findings.md derives; nothing fixes Adam's. The peak of a transition would sharpen: the full width at half height "
+        f"of the reference's is {widths} decades at the budgets (inf: it does not fall to half on both sides).",
         f"Exponents x of the collapse on the training law: {exponents or 'none'}. Full-batch descent: {descents}. Budgets count "
-        "while the linear network next to them is solved to rounding: Adam throws even that one out of its solution now and "
-        "then, once its second moments have forgotten the early gradients.",
+        "while the linear network next to them is solved to rounding, out of which Adam may throw it once its second moments "
+        "have forgotten the early gradients.",
         theory(numbers["descent"]),
         f"Largest width x variance of the order parameter over slopes, reference and other widths: {variances}. At a "
         "transition it would grow with the width.",
