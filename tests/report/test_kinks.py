@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from renorm.datamodules import CLTDataModule, laws
 from renorm.report.fits import make_model, residuals, train
-from renorm.report.kinks import Units, initial_rate, kink_energy, lattice, slide, slow_velocity, units_of
-from renorm.report.phases import decay_time
-from renorm.report.slopes import descend, predicted, train_slopes
+from renorm.report.kinks import Units, kink_energy, lattice, slide, slow_velocity, units_of
+from renorm.report.reduced_flow import decay_time
+from renorm.report.slopes import descend, predicted, stack, train_slopes
+from renorm.training.losses import clt_map
 
 X = lattice(-(3**0.5), 3**0.5, 8)
 
@@ -62,7 +64,8 @@ def test_velocity_keeps_the_linear_solution_and_lowers_the_energy() -> None:
         (affine_part(moved) - affine_part(units)) / h, torch.zeros(3, 3).double(), atol=1e-4, rtol=0
     )
     fall = -(kink_energy(moved, X) - energy) / h
-    torch.testing.assert_close(fall / energy, initial_rate(units, X), rtol=1e-3, atol=0)
+    rate = sum(part.flatten(1).square().sum(dim=1) for part in velocity[:3]) + velocity.offset.square()
+    torch.testing.assert_close(fall, rate, rtol=1e-3, atol=0)
 
 
 def test_slide_does_not_depend_on_its_step() -> None:
@@ -92,10 +95,13 @@ def test_derived_loss_and_time_scale_agree_with_descent() -> None:
     settings = {
         "distances": [0.02, 0.05, 0.12],
         "stops": [1000, 2500],
-        "replicas": 6,
+        "members": 6,
         "optimizer": "SGD",
         "lr": 0.3,
         "width": 4,
+        "law": "uniform()",
+        "scale": 1.0,
+        "batch": 32,
         "seed": 0,
         "points": 8,
         "compile": False,
@@ -125,24 +131,35 @@ def test_depth_is_checked() -> None:
         units_of(make_model("mlp_relu_free", depth=2))
 
 
-def test_slopes_are_kept_by_budget_slope_and_replica() -> None:
-    settings = {
-        "distances": [0.1, 1.0],
-        "stops": [1, 3],
-        "replicas": 4,
-        "optimizer": "Adam",
-        "lr": 0.01,
-        "width": 2,
-        "seed": 0,
-    }
-    found = train_slopes(settings | {"compile": False})
-    assert {name: np.array(values).shape for name, values in found.items()} == dict.fromkeys(
-        ("trained", "held_out", "asymmetry"), (2, 3, 4)
-    )
-    alone = make_model("mlp_leaky_relu_free", replicas=4, width=2, negative_slope=0.0, compile=False)
-    from renorm.datamodules import CLTDataModule
-    from renorm.report.fits import errors_of
+SLOPES = {
+    "distances": [0.1, 1.0],
+    "stops": [1, 3],
+    "members": 4,
+    "optimizer": "Adam",
+    "lr": 0.01,
+    "width": 2,
+    "seed": 5,
+}
+SLOPES |= {"law": "uniform()", "scale": 1.0, "batch": 8, "rows": 64, "compile": False}
+TESTS = ["uniform()", "mirrored(exponential())"]
 
-    data = CLTDataModule()
+
+def test_slopes_are_kept_by_budget_slope_and_member() -> None:
+    found = train_slopes(SLOPES | {"tests": TESTS})
+    shapes = {law: np.array(values).shape for law, values in found["errors"].items()}
+    assert shapes == dict.fromkeys(TESTS, (2, 3, 4))
+    assert np.array(found["asymmetry"]).shape == (2, 3, 4)
+    alone = make_model("mlp_leaky_relu_free", replicas=4, width=2, negative_slope=0.0, seed=5, compile=False)
+    data = CLTDataModule(train_laws="uniform()", held_out_laws=[], batch_size=8, seed=5)
+    x = data.probe(laws.parse("mirrored(exponential())"), 64).x
     for i, _ in enumerate(train(alone, data, [1, 3])):
-        np.testing.assert_allclose(found["trained"][i][1], errors_of(alone, data)["trained"], rtol=1e-4)
+        wanted = residuals(alone, x).square().mean(dim=1) / clt_map(x).double().var(unbiased=False)
+        np.testing.assert_allclose(found["errors"]["mirrored(exponential())"][i][1], wanted, rtol=1e-4)
+
+
+def test_initial_weights_are_scaled_and_drawn_by_seed() -> None:
+    model, other = (stack(SLOPES | changed)[0] for changed in ({"scale": 0.3}, {"seed": 6}))
+    reference = units_of(stack(SLOPES)[0])
+    for part, scaled, drawn in zip(reference, units_of(model), units_of(other), strict=True):
+        torch.testing.assert_close(scaled, 0.3 * part)
+        assert not torch.isclose(drawn, part).any()

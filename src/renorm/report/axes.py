@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .seed_statistics import judged_by_seed
 
 DEPENDS = "depends"
 REFERENCE = "reference"
+
+Place = TypeVar("Place")
 
 
 class Setting(NamedTuple):
@@ -98,7 +100,17 @@ def judge_along_axes(
         >>> judge_along_axes(rule, lambda place, version: place.scale, {"least": 0.5}, settings).verdict
         'depends'
     """
-    chosen, seeds = places(settings), settings["seeds"]
+    return judge_at(rule, numbers, thresholds, places(settings), settings["seeds"])
+
+
+def judge_at(
+    rule: Callable[[Any, Mapping[str, float]], str],
+    numbers: Callable[[Place, int], Any],
+    thresholds: Mapping[str, float],
+    chosen: Mapping[str, Place],
+    seeds: int,
+) -> Judged:
+    """Judge at some places of any kind, the reference first; see :func:`judge_along_axes`."""
     along = {name: judged_by_seed(rule, partial(numbers, place), thresholds, seeds) for name, place in chosen.items()}
 
     def everywhere(at: int) -> str:

@@ -5,73 +5,87 @@ With :math:`u = 1 - s` the distance of the slope from 1 and t the budget, a cros
 .. math:: E(u, t) = u^2 F(u\, t^x)
 
 so that curves of different budgets fall on one another when :math:`E / u^2` is drawn against :math:`u\, t^x`.
+
+Errors are given by their decimal logarithms. Leading axes, of versions as in :mod:`.seed_statistics`, are taken along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
-EXPONENTS = np.linspace(0.0, 2.0, 41)  # where a minimum is looked for, before it is refined
-LEAST_OVERLAP = (
-    0.25  # share of a curve's points that must lie within another's range, lest no overlap be a good collapse
-)
+EXPONENTS = np.linspace(0.0, 2.0, 201)  # among which a minimum is looked for
+# share of a curve's points that must lie within another's range, lest no overlap be a good collapse
+LEAST_OVERLAP = 0.25
 
 
 class Peak(NamedTuple):
-    """The largest value of a curve over a logarithmic abscissa.
+    """The largest values of curves over a logarithmic abscissa.
 
     Attributes:
-        position: where it is.
-        height: how high it is.
-        width: full width at half height, in decades; infinite where the curve does not fall to half on both sides.
+        position: where they are; NaN where a curve is largest at an end.
+        height: how high they are, in decades.
     """
 
-    position: float
-    height: float
-    width: float
+    position: Numbers
+    height: Numbers
 
 
-def find_peak(u: Numbers, error: Numbers) -> Peak:
-    """The peak of a positive curve, refined by a parabola through the highest point and its neighbours, in logarithms.
+def find_peak(u: Numbers, logs: Numbers) -> Peak:
+    """The peak of each curve, refined by a parabola through the highest point and its neighbours, in logarithms.
 
     Args:
         u: positive abscissa, increasing, shape ``(P,)``.
-        error: positive values, shape ``(P,)``.
+        logs: shape ``(..., P)``.
+
+    Returns:
+        Arrays of shape ``(...)``.
 
     Example:
         >>> u = np.logspace(-3, 0, 31)
-        >>> peak = find_peak(u, np.exp(-np.log(u / 0.05) ** 2))
-        >>> round(peak.position, 4), round(peak.width, 1)
-        (0.05, 0.7)
+        >>> find_peak(u, -np.log10(u / 0.05) ** 2).position.round(6)
+        np.float64(0.05)
     """
-    x, y = np.log10(u), np.log10(error)
-    top = int(np.argmax(y))
-    position, height = x[top], y[top]
-    if 0 < top < len(x) - 1:
-        curve = np.polyfit(x[top - 1 : top + 2] - x[top], y[top - 1 : top + 2], 2)
-        shift = -curve[1] / (2 * curve[0]) if curve[0] < 0 else 0.0
-        position, height = x[top] + shift, np.polyval(curve, shift)
-    half = height - np.log10(2)
-    left, right = _crossing(x[top::-1], y[top::-1], half), _crossing(x[top:], y[top:], half)
-    return Peak(float(10**position), float(10**height), float(abs(right - left)))
+    x = np.log10(u)
+    top = logs.argmax(axis=-1)
+    at = top.clip(1, len(u) - 2)
+    left, middle, right = (np.take_along_axis(logs, (at + i)[..., None], axis=-1)[..., 0] for i in (-1, 0, 1))
+    before, after = x[at] - x[at - 1], x[at + 1] - x[at]
+    curvature = ((right - middle) / after - (middle - left) / before) / (before + after)
+    tilt = (middle - left) / before + curvature * before  # of the parabola at its middle point
+    inside = at == top
+    curved = np.where(inside, curvature, -1)  # negative, as the middle point is the first that is the highest
+    position = np.where(inside, x[at] - tilt / (2 * curved), np.nan)
+    return Peak(10**position, np.where(inside, middle - tilt**2 / (4 * curved), logs.max(axis=-1)))
 
 
-def _crossing(x: Numbers, y: Numbers, level: float) -> float:
-    """Where a curve first falls to a level, by linear interpolation; infinite where it does not."""
-    below = np.flatnonzero(y < level)
+def full_width(u: Numbers, logs: Numbers) -> float:
+    """Full width of one curve's peak at half of its height, in decades; infinite where it has none on one side or the other.
+
+    Example:
+        >>> u = np.logspace(-3, 0, 31)
+        >>> round(full_width(u, -np.log10(u / 0.05) ** 2), 1)
+        1.1
+    """
+    x, top = np.log10(u), int(np.argmax(logs))
+    half = find_peak(u, logs).height - np.log10(2)
+    return _reach(x[top] - x[top::-1], logs[top::-1], half) + _reach(x[top:] - x[top], logs[top:], half)
+
+
+def _reach(distance: Numbers, logs: Numbers, level: float) -> float:
+    """How far from its top a curve first falls to a level, by linear interpolation; infinite where it does not."""
+    below = np.flatnonzero(logs < level)
     if not len(below):
-        return float(np.inf) if len(x) < 2 or x[-1] >= x[0] else float(-np.inf)
-    i = below[0]
-    share = (y[i - 1] - level) / (y[i - 1] - y[i]) if i else 0.0
-    return float(x[i - 1] + share * (x[i] - x[i - 1])) if i else float(x[0])
+        return float(np.inf)
+    i = max(1, below[0])
+    share = (logs[i - 1] - level) / (logs[i - 1] - logs[i])
+    return float(distance[i - 1] + share * (distance[i] - distance[i - 1]))
 
 
-def collapse_cost(u: Numbers, budgets: Numbers, errors: Numbers, exponent: float, amplitude: float = 2.0) -> float:
+def collapse_cost(u: Numbers, budgets: Numbers, logs: Numbers, exponent: float, amplitude: float = 2.0) -> Numbers:
     r"""How far curves are from one another after rescaling, in decades: 0 for a perfect collapse.
 
     Every curve in turn is the reference, linearly interpolated in logarithms; the cost is the mean distance from it of all
@@ -80,88 +94,64 @@ def collapse_cost(u: Numbers, budgets: Numbers, errors: Numbers, exponent: float
     Args:
         u: positive distances from slope 1, increasing, shape ``(P,)``.
         budgets: numbers of steps, shape ``(B,)``.
-        errors: positive, shape ``(B, P)``.
+        logs: of errors, shape ``(..., B, P)``.
         exponent: x in :math:`u\, t^x`.
         amplitude: a in :math:`E / u^a`; 2 where the error is the square of a kink.
 
     Returns:
-        The cost; infinite where some pair of curves hardly overlaps.
+        The cost, shape ``(...)``; infinite where some pair of curves hardly overlaps.
 
     Source:
         Bhattacharjee and Seno, Journal of Physics A 34 (2001) 6375, eq. 3, on logarithms.
 
     Example:
         >>> u, t = np.logspace(-3, 0, 20), np.array([1e2, 1e3])
-        >>> errors = u**2 / (1 + u * t[:, None] ** 0.5) ** 4
-        >>> collapse_cost(u, t, errors, 0.5) < 0.01 < collapse_cost(u, t, errors, 0.8)
+        >>> logs = np.log10(u**2 / (1 + u * t[:, None] ** 0.5) ** 4)
+        >>> bool(collapse_cost(u, t, logs, 0.5) < 0.01 < collapse_cost(u, t, logs, 0.8))
         True
     """
     x = np.log10(u) + exponent * np.log10(budgets)[:, None]
-    y = np.log10(errors) - amplitude * np.log10(u)
-    distances = []
+    y = logs - amplitude * np.log10(u)
+    total, points = np.zeros(logs.shape[:-2]), 0
     for reference in range(len(budgets)):
         for other in range(len(budgets)):
             if other == reference:
                 continue
             inside = (x[other] >= x[reference, 0]) & (x[other] <= x[reference, -1])
             if inside.mean() < LEAST_OVERLAP:
-                return float(np.inf)
-            distances.append(np.abs(y[other, inside] - np.interp(x[other, inside], x[reference], y[reference])))
-    return float(np.concatenate(distances).mean())
+                return np.full(logs.shape[:-2], np.inf)
+            after = np.searchsorted(x[reference], x[other, inside]).clip(1, len(u) - 1)
+            share = (x[other, inside] - x[reference, after - 1]) / (x[reference, after] - x[reference, after - 1])
+            line = (1 - share) * y[..., reference, after - 1] + share * y[..., reference, after]
+            total = total + np.abs(y[..., other, inside] - line).sum(axis=-1)
+            points += int(inside.sum())
+    return total / points
 
 
-def collapse_exponent(u: Numbers, budgets: Numbers, errors: Numbers, amplitude: float = 2.0) -> tuple[float, float]:
+def collapse_exponent(u: Numbers, budgets: Numbers, logs: Numbers, amplitude: float = 2.0) -> tuple[Numbers, Numbers]:
     """The exponent of the best collapse and its cost; see :func:`collapse_cost` for the arguments.
+
+    Returns:
+        Arrays of shape ``(...)``; the exponent is NaN where curves overlap for none.
 
     Example:
         >>> u, t = np.logspace(-3, 0, 20), np.array([1e2, 1e3, 1e4])
-        >>> x, cost = collapse_exponent(u, t, u**2 / (1 + u * t[:, None] ** 0.7) ** 4)
-        >>> abs(x - 0.7) < 0.01
+        >>> x, cost = collapse_exponent(u, t, np.log10(u**2 / (1 + u * t[:, None] ** 0.7) ** 4))
+        >>> bool(abs(x - 0.7) < 0.01)
         True
     """
-    costs = np.array([collapse_cost(u, budgets, errors, x, amplitude) for x in EXPONENTS])
-    if not np.isfinite(costs).any():
-        return np.nan, np.inf
-    best = int(np.argmin(costs))
-    fine = np.linspace(EXPONENTS[max(best - 1, 0)], EXPONENTS[min(best + 1, len(EXPONENTS) - 1)], 11)
-    refined = np.array([collapse_cost(u, budgets, errors, x, amplitude) for x in fine])
-    return float(fine[np.argmin(refined)]), float(refined.min())
+    costs = np.stack([collapse_cost(u, budgets, logs, x, amplitude) for x in EXPONENTS])
+    least = costs.min(axis=0)
+    return np.where(np.isfinite(least), EXPONENTS[costs.argmin(axis=0)], np.nan), least
 
 
-def power_law(t: Numbers, y: Numbers) -> float:
-    """Exponent of a power law through positive values, by least squares in logarithms.
-
-    Example:
-        >>> round(power_law(np.array([1.0, 10.0, 100.0]), np.array([2.0, 0.2, 0.02])), 6)
-        -1.0
-    """
-    return float(np.polyfit(np.log(t), np.log(y), 1)[0])
-
-
-def over_members(
-    members: Numbers, statistic: Callable[[Numbers], float], seed: int = 0, resamples: int = 200, level: float = 0.95
-) -> tuple[float, float, float]:
-    """A statistic of the median curves, with its percentile interval over resampled members.
+def local_exponents(u: Numbers, budgets: Numbers, logs: Numbers) -> list[float]:
+    """Collapse exponent of each pair of successive budgets: all the same for a scaling law.
 
     Args:
-        members: one curve for each budget and member, shape ``(B, P, M)``; a member is one initialisation at every budget
-            and slope, and is drawn as a whole.
-        statistic: from medians, shape ``(B, P)``, to a number.
-        seed: of the resampling.
-        resamples: how many.
-        level: of the interval.
-
-    Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-
-    Example:
-        >>> over_members(np.ones((2, 3, 5)), lambda median: float(median.sum()))
-        (6.0, 6.0, 6.0)
+        u: distances from slope 1, shape ``(P,)``.
+        budgets: shape ``(B,)``.
+        logs: of errors, shape ``(B, P)``.
     """
-    count = members.shape[-1]
-    draws = np.random.default_rng(seed).integers(count, size=(resamples, count))
-    found = np.array([statistic(np.median(members[..., rows], axis=-1)) for rows in draws])
-    tail = 50 * (1 - level)
-    finite = found[np.isfinite(found)]
-    low, high = np.percentile(finite, [tail, 100 - tail]) if len(finite) else (np.nan, np.nan)
-    return float(statistic(np.median(members, axis=-1))), float(low), float(high)
+    pairs = [slice(i, i + 2) for i in range(len(budgets) - 1)]
+    return [float(collapse_exponent(u, budgets[pair], logs[pair])[0]) for pair in pairs]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.laws.quadrature import block_rule
-from ..training.compilation import compiled_losses
+from ..training.compilation import CompiledLosses, compiled_losses
 from ..training.losses import clt_map
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
@@ -59,6 +59,8 @@ def train(model: StackedModel, data: CLTDataModule, stops: Sequence[int], batch:
     optimizer = model.configure_optimizers()
     rows = data.batch_size if batch is None else len(batch)
     losses = compiled_losses(model, stops[-1], rows)
+    if isinstance(losses, CompiledLosses):
+        losses.in_one_call = True
     step = 0
     for stop in stops:
         while step < stop:

@@ -17,6 +17,18 @@ LAPLACE = "laplace(scale=0.7071067811865476)"
 ONE_SIDED = ("exponential()", "mirrored(exponential())")
 WIDE = ("gaussian(mean=1, std=3)", "gaussian(mean=-1, std=3)")
 
+SHORT = {  # names that fit beside a figure
+    ARCSINE: "arcsine",
+    SKEWED[0]: "triangular, right",
+    SKEWED[1]: "triangular, left",
+    LAPLACE: "laplace",
+    "student_t(df=10)": "student t",
+    TWO_PEAKS: "two peaks",
+    ONE_SIDED[1]: "exponential, mirrored",
+    WIDE[0]: "wide, mean 1",
+    WIDE[1]: "wide, mean -1",
+}
+
 
 class HeldOut(NamedTuple):
     """The held-out laws of one training law.
@@ -46,6 +58,16 @@ HELD_OUT = {
         (LAPLACE, "student_t(df=10)", *ONE_SIDED, *WIDE),
     ),
 }
+
+
+def short_name(law: str) -> str:
+    """A law's name for figures and sentences.
+
+    Example:
+        >>> short_name("gaussian()"), short_name(ARCSINE)
+        ('gaussian', 'arcsine')
+    """
+    return SHORT.get(law, law.removesuffix("()"))
 
 
 def held_out(law: str) -> HeldOut:

@@ -124,22 +124,6 @@ def slow_velocity(units: Units, x: Tensor) -> tuple[Tensor, Units]:
     return energy.detach(), Units(parts[0].view_as(weight), parts[1], parts[2], parts[3][:, 0])
 
 
-def initial_rate(units: Units, x: Tensor) -> Tensor:
-    r"""Rate at which the loss falls at the start of the slide, :math:`|\Pi \nabla K|^2 / K`, in units of :math:`\varepsilon^2`.
-
-    Args:
-        units: networks on the manifold of linear solutions.
-        x: see :func:`kink_energy`.
-
-    Returns:
-        Shape ``(M,)``.
-    """
-    energy, velocity = slow_velocity(units, x)
-    squared = sum(part.flatten(1).square().sum(dim=1) for part in (velocity[0], velocity[1], velocity[2]))
-    rate: Tensor = (squared + velocity.offset.square()) / energy
-    return rate
-
-
 def slide(units: Units, x: Tensor, times: Sequence[float], step: float = 0.05) -> Tensor:
     r"""The reduced flow's energy :math:`K_*(\tau)` at times :math:`\tau = \varepsilon^2 t`, by Runge-Kutta steps of fourth order.
 

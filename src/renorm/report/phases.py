@@ -1,116 +1,84 @@
-"""Does an error curve have the marks of a phase transition? Its drop, its order parameter, and the crossover's own theory."""
+"""Do error curves over slopes have the marks of a phase transition? Their fall, the way of their peak, their order parameter.
+
+Curves are decimal logarithms of errors in versions, see :mod:`.seed_statistics`, shape ``(V, budgets, distances)``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-import torch
+from numpy.typing import ArrayLike, NDArray
 
-from ..zoo.symmetry.order_parameter import order_parameter
-from .collapse import Numbers, collapse_exponent, over_members
-
-NEARLY_LINEAR = 0.15  # distance from slope 1 up to which times are compared with the theory's leading order
+from .collapse import Numbers, find_peak
+from .seed_statistics import Versions, mean_known
 
 
-def largest_drop(error: Numbers) -> float:
-    """From the peak of a curve over increasing non-linearity, by what factor it falls towards stronger non-linearity.
+def fall(logs: Numbers) -> Numbers:
+    """Decades from the peak of a curve over increasing distances to the least error beyond; 0 where the peak is at an end.
 
     Example:
-        >>> largest_drop(np.array([1e-6, 1e-3, 1e-5])), largest_drop(np.array([1.0, 2.0, 3.0]))
-        (100.0, 1.0)
+        >>> fall(np.array([[-6.0, -3.0, -5.0], [0.0, 1.0, 2.0], [0.0, -1.0, -2.0]]))
+        array([2., 0., 0.])
     """
-    top = int(np.argmax(error))
-    return float(error[top] / error[top:].min())
+    top, last = logs.argmax(axis=-1), logs.shape[-1] - 1
+    beyond = np.where(np.arange(last + 1) >= top[..., None], logs, np.inf).min(axis=-1)
+    return np.where((top > 0) & (top < last), logs.max(axis=-1) - beyond, 0.0)
 
 
-def order_statistics(asymmetry: Numbers) -> dict[str, Numbers]:
-    """Mean, variance and Binder cumulant over members, budget x slope, the linear network left out.
-
-    Args:
-        asymmetry: budget x slope x member, the linear network last.
-    """
-    budgets, slopes, _ = asymmetry[:, :-1].shape
-    found = np.array([[order_parameter(torch.from_numpy(row)) for row in rows[:-1]] for rows in asymmetry])
-    assert found.shape == (budgets, slopes, 3)
-    return {"order_mean": found[..., 0], "order_variance": found[..., 1], "order_binder": found[..., 2]}
-
-
-def local_exponents(u: Numbers, budgets: Numbers, medians: Numbers) -> list[float]:
-    """Collapse exponent of each pair of successive budgets: all the same for a scaling law.
+def power_of_peak(u: Numbers, t: Numbers, logs: Versions, least: float) -> Versions:
+    """The p of a peak at a distance of steps^-p, by least squares in logarithms over budgets with a large enough fall.
 
     Args:
         u: distances from slope 1, shape ``(P,)``.
-        budgets: shape ``(B,)``.
-        medians: errors, shape ``(B, P)``.
-    """
-    pairs = [slice(i, i + 2) for i in range(len(budgets) - 1)]
-    return [collapse_exponent(u, budgets[pair], medians[pair])[0] for pair in pairs]
-
-
-def descent_numbers(u: Numbers, times: Numbers, result: Mapping[str, Any], resamples: int, seed: int) -> dict[str, Any]:
-    r"""Full-batch descent against the reduced flow: energies, the time scale at the start, and the collapse exponent.
-
-    Args:
-        u: distances from slope 1, shape ``(P,)``.
-        times: learning rate times steps, shape ``(B,)``.
-        result: of :func:`renorm.report.slopes.descend`.
-        resamples: of the bootstrap over members.
-        seed: of the bootstrap.
+        t: budgets, shape ``(B,)``.
+        logs: shape ``(V, B, P)``.
+        least: fall of a budget that counts, in decades.
 
     Returns:
-        ``ratio``: of measured to derived loss, over all slopes and budgets where at least 1% of the loss is left;
-        ``time_ratio``: of the
-        measured time scale, at which a member's loss has fallen to 1/e, to the derived one, from slopes near 1;
-        ``exponent``; ``rate``, the
-        derived rate at the start, in units of :math:`\varepsilon^2`, all with intervals over members.
-    """
-    measured, derived = np.array(result["energy"]), np.array(result["predicted"])
-    start = np.array(result["start"])
-    left = derived / start
-    ratios = np.where(left > 0.01, measured / derived, np.nan)  # NaN also beyond the times that were derived
-    weak = u <= NEARLY_LINEAR
-    scaled = times[:, None] * (u[weak] / 2) ** 2
-    found_times = np.array([decay_time(scaled, measured[:, weak, m] / start[m]) for m in range(len(start))])
-    wanted_times = np.array([decay_time(scaled, left[:, weak, m]) for m in range(len(start))])
-    errors = measured * (u[:, None] / 2) ** 2
-
-    def of_members(values: Numbers) -> tuple[float, float, float]:
-        finite = values[np.isfinite(values)]
-        if not len(finite):
-            return np.nan, np.nan, np.nan
-        return over_members(finite[None, None], lambda median: float(median[0, 0]), seed, resamples)
-
-    return {
-        "ratio": of_members(np.nanmedian(ratios, axis=(0, 1))),
-        "time_ratio": of_members(found_times / wanted_times),
-        "rate": of_members(np.array(result["rate"])),
-        "decay_time": of_members(wanted_times),
-        "exponent": over_members(errors, lambda median: collapse_exponent(u, times, median)[0], seed, resamples),
-    }
-
-
-def decay_time(scaled: Numbers, left: Numbers) -> float:
-    r"""Scaled time :math:`\varepsilon^2 t` at which what is left of a loss falls to 1/e, from all slopes and budgets together.
-
-    Args:
-        scaled: times, any shape.
-        left: what is left of the loss, same shape.
-
-    Returns:
-        By interpolation in the logarithm of time; NaN where it does not fall so far.
+        Shape ``(V,)``; infinite where fewer than two budgets count.
 
     Example:
-        >>> t = np.linspace(0.01, 3, 500)
-        >>> round(decay_time(t, np.exp(-t / 0.7)), 3)
-        0.7
+        >>> u, t = np.logspace(-3, 0, 61), np.array([1e2, 1e3])
+        >>> logs = -np.log10(u * t[:, None] ** 0.5) ** 2
+        >>> power_of_peak(u, t, logs[None], least=1.0).round(6)
+        array([0.5])
     """
-    order = np.argsort(np.where(np.isfinite(left), scaled, np.inf), axis=None)[: np.isfinite(left).sum()]
-    t, y = scaled.ravel()[order], np.log(left.ravel()[order])
-    below = np.flatnonzero(y < -1)
-    if not len(below) or below[0] == 0:
-        return np.nan
-    i = below[0]
-    share = (y[i - 1] + 1) / (y[i - 1] - y[i])
-    return float(np.exp(np.log(t[i - 1]) + share * (np.log(t[i]) - np.log(t[i - 1]))))
+    counts = fall(logs) >= least
+    x, y = np.broadcast_to(np.log(t), counts.shape), np.log(find_peak(u, logs).position)
+    number = counts.sum(axis=-1, keepdims=True).clip(1)
+    x = np.where(counts, x - np.where(counts, x, 0).sum(axis=-1, keepdims=True) / number, 0)
+    spread = np.square(x).sum(axis=-1)
+    enough = counts.sum(axis=-1) > 1
+    power: Versions = np.full(len(logs), np.inf)
+    power[enough] = -(x * np.where(counts, y, 0)).sum(axis=-1)[enough] / spread[enough]
+    return power
+
+
+def order_statistics(asymmetry: ArrayLike, seed: int = 0) -> dict[str, Versions]:
+    """Mean, variance and Binder cumulant of an order parameter over members that have not diverged, in versions.
+
+    Args:
+        asymmetry: slope x seed x member.
+        seed: of the resampling.
+
+    Returns:
+        Shape ``(V, slopes)`` each.
+
+    Source:
+        Binder, Zeitschrift für Physik B 43 (1981) 119.
+    """
+    values = np.asarray(asymmetry, dtype=float)
+    first, second, fourth = (mean_known(values**power, seed) for power in (1, 2, 4))
+    return {"mean": first, "variance": second - first**2, "binder": 1 - fourth / (3 * second**2)}
+
+
+def first_run(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The first unbroken run of true values among some flags.
+
+    Example:
+        >>> first_run(np.array([False, True, True, False, True])).tolist()
+        [False, True, True, False, False]
+    """
+    begun = np.cumsum(flags) > 0
+    ended = np.cumsum(begun & ~flags) > 0
+    found: NDArray[np.bool_] = begun & ~ended
+    return found

@@ -59,6 +59,30 @@ def mean(values: NDArray[np.float64], seed: int = 0, resamples: int = RESAMPLES)
     )
 
 
+def mean_known(values: NDArray[np.float64], seed: int = 0, over_all: bool = False) -> Versions:
+    """Mean over the seeds and members that have a finite value, in versions.
+
+    Args:
+        values: shape ``(..., S, R)``.
+        seed: of the resampling.
+        over_all: whether the mean is over the leading axes as well, each value with the same weight.
+
+    Returns:
+        Shape ``(V, ...)``, or ``(V,)``; NaN where no value is finite.
+
+    Example:
+        >>> mean_known(np.array([[1.0, np.nan], [2.0, 3.0]]))[:3]
+        array([2. , 1. , 2.5])
+    """
+    known = np.isfinite(values)
+    sums, counts = np.where(known, values, 0.0), known.astype(float)
+    if over_all:
+        sums, counts = (one.reshape(-1, *one.shape[-2:]).sum(axis=0) for one in (sums, counts))
+    with np.errstate(invalid="ignore"):
+        found: Versions = mean(sums, seed) / mean(counts, seed)
+    return found
+
+
 @functools.lru_cache
 def resampling_weights(seeds: int, members: int, seed: int, resamples: int) -> NDArray[np.float64]:
     """Weight of every member in the mean of each resample of seeds, then members, shape ``(seeds * members, resamples)``.

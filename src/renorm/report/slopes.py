@@ -11,8 +11,10 @@ from torch import Tensor
 from ..datamodules import CLTDataModule
 from ..training.stack import StackedModel
 from ..zoo.symmetry.order_parameter import asymmetries
-from .fits import errors_of, make_model, residuals, train
-from .kinks import Units, initial_rate, kink_energy, lattice, slide, units_of
+from .fits import make_model, residuals, train
+from .kinks import Units, kink_energy, lattice, slide, units_of
+from .seeded import fresh_blocks, relative_errors, scale_weights
+from .trained_networks import MAP
 
 LONGEST = 15.0  # scaled time to which the reduced flow is integrated: a few per cent of the loss are left by then
 
@@ -21,7 +23,8 @@ def stack(settings: Mapping[str, Any]) -> tuple[StackedModel, CLTDataModule]:
     """One member for each distance from slope 1 and each replica, the linear network (distance 0) last.
 
     Args:
-        settings: ``distances`` (positive, increasing), ``width``, ``replicas``, ``optimizer``, ``lr``, ``seed``, ``compile``.
+        settings: ``distances`` (positive, increasing), ``width``, ``members``, ``optimizer``, ``lr``; ``law`` of training,
+            ``batch``; ``scale`` of the initial weights and biases; ``seed`` of data and weights; ``compile``.
     """
     slopes = [1 - u for u in [*settings["distances"], 0.0]]
     model = make_model(
@@ -30,36 +33,35 @@ def stack(settings: Mapping[str, Any]) -> tuple[StackedModel, CLTDataModule]:
         settings["lr"],
         width=settings["width"],
         negative_slope=slopes,
-        replicas=settings["replicas"],
+        replicas=settings["members"],
         seed=settings["seed"],
         compile=settings.get("compile", "auto"),
     )
-    return model, CLTDataModule(seed=settings["seed"])
+    scale_weights(model, [settings["scale"]], settings["members"])
+    law, rows = settings["law"], settings["batch"]
+    return model, CLTDataModule(train_laws=law, held_out_laws=[], batch_size=rows, seed=settings["seed"])
 
 
 def train_slopes(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Errors and asymmetries at every budget, of all slopes and replicas.
+    """Errors and asymmetries at every budget, of all slopes and members.
 
     Args:
-        settings: those of :func:`stack`, and ``stops``, the budgets.
+        settings: those of :func:`stack`; ``stops``, the budgets; ``tests``, laws, and ``rows``, how many blocks of each.
 
     Returns:
-        ``trained`` and ``held_out`` (the worst law), and ``asymmetry`` (of the readout to permutations of the units), each
-        budget x slope x replica; the last slope is that of the linear network.
+        ``errors``: law -> mean squared error over the variance of the target; ``asymmetry``, of the readout to permutations of
+        the units; each budget x slope x member. The last slope is that of the linear network.
     """
     model, data = stack(settings)
-    found: dict[str, list[Any]] = {"trained": [], "held_out": [], "asymmetry": []}
-    replicas = settings["replicas"]
+    members = settings["members"]
+    tests = {law: fresh_blocks(law, MAP | settings) for law in settings["tests"]}
+    errors: dict[str, list[Any]] = {law: [] for law in tests}
+    asymmetry = []
     for _ in train(model, data, settings["stops"]):
-        errors = errors_of(model, data)
-        row = {
-            "trained": torch.tensor(errors["trained"]),
-            "held_out": torch.tensor(errors["held_out"]),
-            "asymmetry": asymmetries(model)["out"]["hidden"],
-        }
-        for name, values in row.items():
-            found[name].append(values.double().view(-1, replicas).tolist())
-    return found
+        for law, (x, y) in tests.items():
+            errors[law].append(relative_errors(model, x, y).nan_to_num(nan=torch.inf).view(-1, members).tolist())
+        asymmetry.append(asymmetries(model)["out"]["hidden"].view(-1, members).tolist())
+    return {"errors": errors, "asymmetry": asymmetry}
 
 
 def descend(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,27 +71,25 @@ def descend(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: those of :func:`stack`, with SGD, and ``stops``, and ``points``, the lattice's points a variable.
 
     Returns:
-        ``energy``: :math:`L / \varepsilon^2`, budget x slope x replica; ``predicted``: the same from the linear solution alone;
-        ``linear``: loss of the linear network at the last budget; ``start`` and ``rate``: the kinks' energy and its rate at the
-        linear solution, by replica.
+        ``energy``: :math:`L / \varepsilon^2`, budget x slope x member; ``predicted``: the same from the linear solution alone;
+        ``linear``: loss of the linear network at the last budget; ``start``: the kinks' energy at the linear solution, by member.
     """
     model, data = stack(settings)
-    law, replicas, lr = data.train_laws[0], settings["replicas"], settings["lr"]
+    law, members, lr = data.train_laws[0], settings["members"], settings["lr"]
     low, high = law.support()
     x = lattice(low, high, settings["points"], model.block_size)
     epsilon = torch.tensor(settings["distances"], dtype=torch.float64) / 2
     energies, loss = [], torch.zeros(0)
     for _ in train(model, data, settings["stops"], batch=x.float()):
-        loss = residuals(model, x).square().mean(dim=1).view(-1, replicas)
+        loss = residuals(model, x).square().mean(dim=1).view(-1, members)
         energies.append(loss[:-1] / epsilon[:, None] ** 2)
-    solution = Units(*(part[-replicas:] for part in units_of(model)))
+    solution = Units(*(part[-members:] for part in units_of(model)))
     times = lr * torch.tensor(settings["stops"], dtype=torch.float64)[:, None] * epsilon**2
     return {
         "energy": torch.stack(energies).tolist(),
         "predicted": predicted(solution, x, times).tolist(),
         "linear": loss[-1].tolist(),
         "start": kink_energy(solution, x).tolist(),
-        "rate": initial_rate(solution, x).tolist(),
     }
 
 
