@@ -51,6 +51,7 @@ class TheoryGap(Diagnostic):
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
         network: name of the module that is predicted, in a LightningModule that is not a stack; by default all of it.
+        prefix: see :class:`renorm.callbacks.Diagnostic`.
 
     Attributes:
         results: law -> layer -> :class:`renorm.cumulants.propagation.Gap`, of the compared members.
@@ -78,8 +79,9 @@ class TheoryGap(Diagnostic):
         figure_every_n_epochs: int = 50,
         table: bool = True,
         network: str | None = None,
+        prefix: str | None = None,
     ) -> None:
-        super().__init__(every_n_epochs, figure_every_n_epochs, table)
+        super().__init__(every_n_epochs, figure_every_n_epochs, table, prefix)
         check_at_least("samples", samples, 2 * ORDER)
         check_at_least("members", members, 1)
         check_samples(samples)
