@@ -257,8 +257,10 @@ def read_laws(texts: list[str] | str | None) -> list[laws.Law] | None:
     """Parse the argument ``laws`` of a diagnostic; None stands for the laws that the run trains on.
 
     Raises:
-        InputError: for an unknown law.
+        InputError: for an unknown law, or what is not a list of laws.
     """
+    if texts is not None and (not isinstance(texts, Iterable) or isinstance(texts, Mapping | bytes)):
+        raise InputError(f"laws={texts!r} is not a list of laws", 'one or more, such as ["gaussian()"]')
     return None if texts is None else [laws.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
 
 
