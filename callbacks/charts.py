@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 Charts = dict[str, tuple[str, list[str]]]
 
@@ -30,3 +31,24 @@ def lines(*tags: str) -> tuple[str, list[str]]:
 def band(tag: str) -> tuple[str, list[str]]:
     """Return a chart of one curve between its 10% and 90% quantiles over members."""
     return "Margin", [chart_tag(name) for name in (tag, f"{tag}_q10", f"{tag}_q90")]
+
+
+def prefixed_charts(layout: Mapping[str, Charts], prefix: str) -> dict[str, Charts]:
+    """Return the charts of a diagnostic whose tags have something before them; their categories end with it.
+
+    Example:
+        >>> prefixed_charts({"3 cumulants": {"k2": band("cumulants/k2")}}, "val/")["3 cumulants, val"]["k2"][1][0]
+        'val/cumulants/k2'
+        >>> prefixed_charts({"3 cumulants": {"k2": lines("cumulants/k2")}}, "val/")["3 cumulants, val"]["k2"]
+        ('Multiline', ['^val/cumulants/k2$'])
+    """
+
+    def moved(tag: str) -> str:
+        return f"^{re.escape(prefix)}{tag[1:]}" if tag.startswith("^") else prefix + tag
+
+    return {
+        f"{category}, {prefix.rstrip('/')}": {
+            title: (kind, [moved(tag) for tag in tags]) for title, (kind, tags) in charts.items()
+        }
+        for category, charts in layout.items()
+    }

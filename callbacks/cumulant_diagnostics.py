@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -29,6 +30,8 @@ from .hooked_network import HookedNetwork, Measured, check_patterns
 from .layer_cumulants import ORDER, LayerCumulants, integrated_cumulants, sampled_cumulants
 from .probe import Probe, Probed
 from .tables import mean_and_quantiles
+
+log = logging.getLogger("renorm")
 
 METHODS = ("sampling", "quadrature")
 MOST_UNITS = 1024  # of a module whose outputs have a covariance matrix in the table: 8 MiB an epoch
@@ -59,6 +62,7 @@ class CumulantDiagnostics(Diagnostic):
         layers: names of modules, with wildcards, as ``["encoder.*"]``; by default those of a stack, and of another module
             all that have no modules of their own and return a tensor.
         probe: a batch, or a loader, of which the first batches with ``samples`` rows are taken.
+        prefix: see :class:`renorm.callbacks.Diagnostic`.
 
     Attributes:
         results: law -> layer -> cumulants of the last measurement.
@@ -83,8 +87,9 @@ class CumulantDiagnostics(Diagnostic):
         table: bool = True,
         layers: list[str] | str | None = None,
         probe: Any = None,
+        prefix: str | None = None,
     ) -> None:
-        super().__init__(every_n_epochs, figure_every_n_epochs, table)
+        super().__init__(every_n_epochs, figure_every_n_epochs, table, prefix)
         check_at_least("samples", samples, ORDER)
         check_samples(samples)
         check_one_of("method", method, METHODS)
@@ -98,6 +103,7 @@ class CumulantDiagnostics(Diagnostic):
         if method != "sampling" and (layers is not None or probe is not None):
             raise InputError(f"method={method!r} with layers or a probe", "sampling")
         self._probes: dict[str, Blocks | Probed] = {}
+        self._layers: dict[str, list[str]] = {}  # law -> the layers of its rows in the history
 
     def prepare(self, model: Measured, data: BlockData) -> None:
         """Check that the method can do the data, and that the modules of a network that is not a stack can be measured.
@@ -132,8 +138,35 @@ class CumulantDiagnostics(Diagnostic):
             results[str(law)] = {name: layer.without_diverged(model) for name, layer in layers.items()}
         for name, layers in results.items():
             medians = [value for layer in layers.values() for value in median_of_units(layer.k)]
-            self._history.setdefault(name, []).append([self.epoch, *medians])
+            self._rows_of(name, list(layers)).append([self.epoch, *medians])
         return results
+
+    def _rows_of(self, law: str, layers: list[str]) -> list[list[float]]:
+        """The rows of a law's history; none of layers that are no longer the same, as after a resumption with other names."""
+        rows, before = self._history.setdefault(law, []), self._layers.get(law)
+        if rows and (before != layers if before else len(rows[0]) != 1 + ORDER * len(layers)):
+            was = ", ".join(before) if before else f"{(len(rows[0]) - 1) // ORDER} layers"
+            log.warning(
+                "%s/%s: the history begins anew in epoch %d, as the layers (%s) are now %s",
+                *(self.prefixed(self.name), law, self.epoch, was, ", ".join(layers)),
+            )
+            rows.clear()
+        self._layers[law] = layers
+        return rows
+
+    def saved_history(self) -> dict[str, Any]:
+        """The history, and the layers that it is of."""
+        return super().saved_history() | {"layers": self._layers}
+
+    def restore_history(self, saved: dict[str, Any]) -> None:
+        """Take the history; checkpoints of versions up to 0.1 do not name its layers."""
+        super().restore_history(saved)
+        self._layers = saved.get("layers", {})
+
+    def forget(self) -> None:
+        """Forget the history, and the blocks that were measured on."""
+        super().forget()
+        self._layers, self._probes = {}, {}
 
     def layers_under(self, law: Any, model: Measured, data: BlockData) -> dict[str, LayerCumulants]:
         """Return the cumulants of every layer under one law, by the layer's name."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -21,6 +24,8 @@ from .figures import log_figure
 from .hooked_network import HookedNetwork
 from .probe import Probe, ProbeData
 from .tables import concatenated, is_due, log_scalars, mean_and_quantiles, table_folder, write_epoch
+
+PREFIX = re.compile("[A-Za-z][A-Za-z0-9_-]*")  # never the number of a diagnostic without one
 
 
 class Diagnostic(Callback):
@@ -36,6 +41,8 @@ class Diagnostic(Callback):
         every_n_epochs: how often to measure; 0 for never.
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
+        prefix: stands before all tags and before the folder of the tables, as ``val/``: several diagnostics of one class in a
+            Trainer are told apart by it. Of those without one, the first has none and the others have their numbers, ``2/``.
 
     Attributes:
         name: first part of the tags, and name of the folder with the tables; by default the name of the class.
@@ -61,12 +68,22 @@ class Diagnostic(Callback):
     layers: list[str] | None = None  # names of the modules that are measured, of a diagnostic that takes any network
     probe: Probe | None = None  # what is sent through them
 
-    def __init__(self, every_n_epochs: int = 1, figure_every_n_epochs: int = 50, table: bool = True) -> None:
+    def __init__(
+        self,
+        every_n_epochs: int = 1,
+        figure_every_n_epochs: int = 50,
+        table: bool = True,
+        prefix: str | None = None,
+    ) -> None:
         check_at_least("every_n_epochs", every_n_epochs, 0)
         check_at_least("figure_every_n_epochs", figure_every_n_epochs, 0)
+        if prefix is not None and not (isinstance(prefix, str) and PREFIX.fullmatch(prefix)):
+            raise InputError(f"prefix={prefix!r} is not a name", "letters, digits, - and _, a letter first")
         self.every_n_epochs = every_n_epochs
         self.figure_every_n_epochs = figure_every_n_epochs
         self.table = table
+        self.prefix = prefix
+        self._number = 1  # among the diagnostics of this name and prefix in the Trainer
         self.name = self.name or type(self).__name__
         self.results: Any = {}
         self.epoch = self.step = 0
@@ -116,13 +133,16 @@ class Diagnostic(Callback):
         return {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check that there are a stack of models and the data that the diagnostic needs.
+        """Check that there are a stack of models and the data that the diagnostic needs; a new fit begins a new history.
 
         Raises:
-            InputError: if they are missing, or cannot be measured.
+            InputError: if they are missing, or cannot be measured, or if another diagnostic has the same name and prefix.
         """
+        self._number = self._numbered(getattr(trainer, "callbacks", []))
         if not self._hooks(pl_module):
             self.prepare(*self._model_and_data(trainer, pl_module))
+        if stage == TrainerFn.FITTING and trainer.current_epoch == 0:  # a checkpoint is loaded after this
+            self.forget()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the modules of any other network, which are all there and on their device now.
@@ -143,22 +163,66 @@ class Diagnostic(Callback):
         self.epoch, self.step = epoch, trainer.global_step
         with torch.no_grad():
             self.results = self.measure(model, data)
-        log_scalars(trainer, self.scalars(model, data))
+        log_scalars(trainer, {self.prefixed(tag): value for tag, value in self.scalars(model, data).items()})
         if is_due(epoch, self.figure_every_n_epochs, last):
             for tag, figure in self.figures(model, data).items():
-                log_figure(trainer, tag, figure)
-        folder = table_folder(trainer, self.name) if self.table else None
+                log_figure(trainer, self.prefixed(tag), figure)
+        folder = table_folder(trainer, self.prefixed(self.name)) if self.table else None
         parts = [] if folder is None else [{"epoch": epoch} | dict(part) for part in self.columns(model, data)]
         if folder is not None and parts:
             write_epoch(folder, epoch, concatenated(parts))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the history that figures show, so that a resumed run draws the same figures."""
-        return {"history": self._history} if self._history else {}
+    @property
+    def state_key(self) -> str:
+        """The name of its state in checkpoints: that of the class, with the prefix or number if it has one."""
+        return self._generate_state_key(prefix=self._label) if self._label else super().state_key
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Save the history that figures show, so that a resumed run draws the same figures."""
+        # not by state_dict, for which Lightning allows one callback of a class unless their keys differ before any Trainer
+        if self._history:
+            checkpoint["callbacks"].setdefault(self.state_key, {}).update(self.saved_history())
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Restore the history."""
-        self._history = state_dict["history"]
+        saved = checkpoint.get("callbacks", {}).get(self.state_key)
+        if saved and "history" in saved:
+            self.restore_history(copy.deepcopy(saved))
+
+    def saved_history(self) -> dict[str, Any]:
+        """The history as checkpoints hold it."""
+        return {"history": self._history}
+
+    def restore_history(self, saved: dict[str, Any]) -> None:
+        """Take the history that a checkpoint holds."""
+        self._history = saved["history"]
+
+    def forget(self) -> None:
+        """Forget what an earlier fit left behind."""
+        self._history = {}
+
+    def prefixed(self, tag: str) -> str:
+        """A tag, or the name of a folder, with the prefix before it.
+
+        Example:
+            >>> Diagnostic(prefix="val").prefixed("cumulants")
+            'val/cumulants'
+        """
+        return f"{self._label}/{tag}" if self._label else tag
+
+    @property
+    def _label(self) -> str:
+        return self.prefix or ("" if self._number == 1 else str(self._number))
+
+    def _numbered(self, callbacks: Iterable[Callback]) -> int:
+        """The place of this diagnostic among those whose tags and tables would have the same names."""
+        mine = (self.name, self.prefix)
+        alike = [one for one in callbacks if isinstance(one, Diagnostic) and (one.name, one.prefix) == mine]
+        if self.prefix is not None and len(alike) > 1:
+            raise InputError(
+                f"prefix={self.prefix!r} is that of {len(alike)} diagnostics called {self.name!r}", "one for each"
+            )
+        return next((place for place, one in enumerate(alike, start=1) if one is self), 1)
 
     def _hooks(self, pl_module: LightningModule) -> bool:
         """Whether the model is measured by hooks on named modules: where these, or a probe, are given, or it is not a stack."""
@@ -193,8 +257,10 @@ def read_laws(texts: list[str] | str | None) -> list[laws.Law] | None:
     """Parse the argument ``laws`` of a diagnostic; None stands for the laws that the run trains on.
 
     Raises:
-        InputError: for an unknown law.
+        InputError: for an unknown law, or what is not a list of laws.
     """
+    if texts is not None and (not isinstance(texts, Iterable) or isinstance(texts, Mapping | bytes)):
+        raise InputError(f"laws={texts!r} is not a list of laws", 'one or more, such as ["gaussian()"]')
     return None if texts is None else [laws.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
 
 

@@ -8,7 +8,7 @@ there only while a probe passes through, so that training never meets them, and 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.utils._pytree import tree_leaves
 
 from ..checks import described, did_you_mean
 from ..datamodules.blocks import Blocks, as_blocks
@@ -26,7 +28,7 @@ from ..training.divergence import Divergence
 from ..training.members import Members
 from ..training.stack import StackedModel
 from ..zoo.module_stack import ModuleStack
-from .probe import Graphs, Probe, describe_batch, graphs_of, input_of, rows_of
+from .probe import CopiesOfGraph, Graphs, Probe, copied, describe_batch, graphs_of, input_of, not_finite, rows_of
 
 FEWEST_ROWS = 4  # of which a fourth cumulant can be estimated
 SHOWN = 8  # names of modules in a message
@@ -71,7 +73,8 @@ class HookedNetwork:
     Args:
         module: the module that is trained, or one of its own.
         trainer: its trainer, which knows the precision.
-        layers: names of modules, with the wildcards of :mod:`fnmatch`, as ``["encoder.*"]``; None for every module without
+        layers: names of modules, with the wildcards of :mod:`fnmatch`, as ``["encoder.*"]``; of a module that is called several
+            times all calls, or one, as ``["relu@2"]``; None for every module without
             modules of its own that returns a tensor with one row for each of the probe's, or, for a stack, its own layers.
         rows: so many rows of a loader are enough.
         hooked: the modules themselves, by name, in the place of ``layers``.
@@ -94,7 +97,7 @@ class HookedNetwork:
         self._by_default = layers is None and hooked is None
         self._patterns = layers or ()
         self._stack = module if isinstance(module, StackedModel) else None
-        named = leaves(module) if layers is None else find_modules(module, layers)
+        named = leaves(module) if layers is None else find_modules(module, [_call(one)[0] for one in layers])
         self._hooked = named if hooked is None else hooked
         self._members = Members.of_grid({}, 1)
         self.divergence = Divergence(1) if self._stack is None else self._stack.divergence
@@ -124,8 +127,12 @@ class HookedNetwork:
         return self._members.groups() if self._stack is None else self._stack.grid_groups()
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """The weights."""
-        return self.module.parameters()
+        """The weights, or, of a module without any, an empty one on the trainer's device."""
+        some = None
+        for some in self.module.parameters():
+            yield some
+        if some is None:
+            yield nn.Parameter(torch.empty(0, device=self._trainer.strategy.root_device))
 
     def part(self, name: str | None) -> HookedNetwork:
         """The same of one of its modules.
@@ -148,17 +155,38 @@ class HookedNetwork:
             names: that of a second call is ``act@2``.
         """
         known = dict(self.module.named_modules()) | {"out": self.module}
-        modules = dict.fromkeys(name.partition("@")[0] for name in names)
+        modules = dict.fromkeys(_call(name)[0] for name in names)
         chosen = {name: known[name] for name in modules if name in known}
         return HookedNetwork(self.module, self._trainer, None, self._rows, chosen)
 
-    @property
-    def inputs(self) -> int:
-        """Number of inputs of the first affine map."""
-        first = next(iter(affine_maps(self.module).values()), None)
-        if first is None:
-            raise InputError(f"{self._name} has no affine map of vectors", "modules with one, such as nn.Linear")
-        return int(first.weight.shape[-1])  # type: ignore[index]
+    def width(self) -> int:
+        """Number of inputs: that one of the affine maps' with which a vector passes.
+
+        Raises:
+            InputError: if none or several do, or there are convolutions, which take channels.
+        """
+        known = [getattr(one, name, None) for one in self.module.modules() for name in ("in_features", "in_channels")]
+        sizes = list(dict.fromkeys(size for size in known if isinstance(size, int) and size > 0))
+        passed = []
+        if not any(isinstance(one, nn.modules.conv._ConvNd) for one in self.module.modules()):
+            passed = [size for size in sizes if self.takes(torch.zeros(FEWEST_ROWS, size))]
+        if len(passed) == 1:
+            return passed[0]
+        what = (
+            f"{self._name} takes vectors of {' and '.join(map(str, passed))}"
+            if passed
+            else f"{self._name} does not say"
+        )
+        raise InputError(f"shape=None: {what}", "the shape of one input, without the batch, as shape=[4]")
+
+    def takes(self, x: Tensor) -> bool:
+        """Whether inputs pass, in evaluation mode."""
+        try:
+            with self.undisturbed():
+                self._run(x.to(next(self.parameters())).clone())
+        except InputError:
+            return False
+        return True
 
     def trace(self, x: Any) -> dict[str, Tensor]:
         """Values of the layers on a probe or blocks.
@@ -195,14 +223,17 @@ class HookedNetwork:
             InputError: see :meth:`trace`; or naming what ``forward`` has raised.
         """
         for law in laws:
-            traced = self.trace(data.probe(law, samples).to(next(self.parameters())).x)
-            called = {name.partition("@")[0] for name in traced}
+            x = data.probe(law, samples).to(next(self.parameters())).x
+            traced = self.trace(x)
             for pattern in self._patterns:
-                if not any(fnmatchcase(name, pattern) for name in called):
-                    problem = (
-                        f"layers={pattern!r} matches no module that the probe passes and that returns a tensor (N, ...)"
-                    )
-                    raise InputError(problem, ", ".join(called))
+                if not any(_picks(pattern, name) for name in traced):
+                    problem = f"layers={pattern!r} matches no module that returns a tensor (N, ...)"
+                    raise InputError(problem, ", ".join(traced))
+            missing = sum(not_finite(batch) for batch in x.batches()) if isinstance(x, Probe) else 0
+            wrong = [name for name, value in traced.items() if not bool(value.isfinite().all())]
+            if missing and wrong:
+                found = f"probe has {missing} numbers that are not finite, and then so has {wrong[0]}"
+                raise InputError(found, "finite numbers")
             rows = next(iter(traced.values())).shape[-1]
             if rows < FEWEST_ROWS:
                 raise InputError(f"probe has {rows} rows", f"{FEWEST_ROWS} or more")
@@ -232,6 +263,7 @@ class HookedNetwork:
 
     def _values(self, batch: Any) -> dict[str, Tensor]:
         """What the modules return for one batch: of a stack ``(M, units, ..., N)``, else ``(N, ...)``."""
+        batch = copied(batch)  # the network may write into it
         calls: dict[str, list[Any]] = {name: [] for name in self._hooked}
         with contextlib.ExitStack() as hooks:
             for name, module in self._hooked.items():
@@ -246,14 +278,16 @@ class HookedNetwork:
         lengths = {n for n in (rows, None if graphs is None else len(graphs.nodes)) if n is not None}
         shown = f" for a probe of {' or '.join(map(str, sorted(lengths)))} rows" if lengths else ""
         found = {}
-        for name, value in numbered(calls):
+        for name, value in self._picked(calls):
+            value = _together(value) if self._hooked.get(_call(name)[0]) is self.module else value
             problem = _problem(value, lambda value: not lengths or len(value) in lengths)
             if problem is None:
                 found[name] = value
             elif self._must_fit(name, value):
                 raise InputError(f"layers: {name!r} returns {problem}{shown}", "modules that return a tensor (N, ...)")
         if not found:
-            raise InputError(f"layers: the probe passes no module of {self._name} that returns a tensor (N, ...)")
+            problem = f"layers: the probe passes no module of {self._name} that returns a tensor (N, ...)"
+            raise InputError(problem, "modules of its own, such as nn.Linear")
         return found
 
     def _of_stack(self, calls: Mapping[str, list[Any]], rows: int) -> dict[str, Tensor]:
@@ -261,7 +295,7 @@ class HookedNetwork:
         if isinstance(self.module, ModuleStack):  # each member's network by itself: (N, ...)
             calls = {name: _by_member(values, members) for name, values in calls.items()}
         found = {}
-        for name, value in numbered(calls):
+        for name, value in self._picked(calls):
             problem = _problem(value, lambda v: v.ndim > 1 and (len(v), v.shape[-1]) == (members, rows))
             if problem is None:
                 found[name] = value if value.ndim < 5 else value.flatten(1, -2)
@@ -274,11 +308,29 @@ class HookedNetwork:
             )
         return found
 
+    def _picked(self, calls: Mapping[str, list[Any]]) -> Iterator[tuple[str, Any]]:
+        """What those calls returned that are to be measured.
+
+        Raises:
+            InputError: for a name whose modules are not called, or not so often.
+        """
+        called = dict(numbered(calls))
+        for pattern in self._patterns:
+            if not any(_picks(pattern, name) for name in called):
+                module, call = _call(pattern)
+                names = [name for name in called if _picks(module, name)]
+                often = "not called" if not names else f"called {len(names)} times, not {call}"
+                shown = ", ".join(names or called) or "modules that forward calls"
+                raise InputError(f"layers={pattern!r} is {often} when the probe passes", shown)
+        for name, value in called.items():
+            if not self._patterns or any(_picks(pattern, name) for pattern in self._patterns):
+                yield name, value
+
     def _must_fit(self, name: str, value: Any) -> bool:
         """Whether a module that cannot be measured is refused: one that was named, or a tuple, and not just a weight's module."""
         if self._by_default:
             return False
-        wild = self._patterns and name.partition("@")[0] not in self._patterns
+        wild = self._patterns and not {name, _call(name)[0]} & set(self._patterns)
         return not (wild and isinstance(value, Tensor))
 
     # ---- passing a batch through ---------------------------------------------------------------------------------
@@ -294,6 +346,8 @@ class HookedNetwork:
             try:
                 if isinstance(module, LightningModule) and is_overridden("predict_step", module, LightningModule):
                     module.predict_step(batch, 0)
+                elif isinstance(batch, CopiesOfGraph):
+                    module(batch.x, **batch.arguments)
                 else:
                     module(input_of(batch))
             except InputError:
@@ -325,6 +379,28 @@ class HookedNetwork:
 # ---- which modules ---------------------------------------------------------------------------------------------------
 
 
+def named_parts(module: nn.Module, aliases: bool = False) -> dict[str, nn.Module]:
+    """All modules by name, without those that make a weight of another, as :mod:`torch.nn.utils.parametrize` adds them.
+
+    Args:
+        module: the module that has them.
+        aliases: whether a module with several names has all of them, or its first one.
+
+    Example:
+        >>> from torch.nn.utils.parametrizations import spectral_norm
+        >>> list(named_parts(nn.Sequential(spectral_norm(nn.Linear(2, 3)))))
+        ['', '0']
+    """
+    makers = {
+        id(maker)
+        for one in module.modules()
+        if parametrize.is_parametrized(one)
+        for maker in one.parametrizations.modules()  # type: ignore[union-attr]
+    }
+    named = module.named_modules(remove_duplicate=not aliases)
+    return {name: one for name, one in named if id(one) not in makers}
+
+
 def leaves(module: nn.Module) -> dict[str, nn.Module]:
     """The modules without modules of their own, by name.
 
@@ -332,7 +408,7 @@ def leaves(module: nn.Module) -> dict[str, nn.Module]:
         >>> list(leaves(nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()))))
         ['0', '1.0']
     """
-    return {name: one for name, one in module.named_modules() if name and not any(one.children())}
+    return {name: one for name, one in named_parts(module).items() if name and len(named_parts(one)) == 1}
 
 
 def affine_maps(module: nn.Module) -> dict[str, nn.Module]:
@@ -345,33 +421,59 @@ def affine_maps(module: nn.Module) -> dict[str, nn.Module]:
     return {
         name: one
         for name, one in leaves(module).items()
-        if isinstance(getattr(one, "weight", None), Tensor)
+        # to read a weight that is made anew each time may change how it is made
+        if (parametrize.is_parametrized(one, "weight") or isinstance(getattr(one, "weight", None), Tensor))
         and (hasattr(one, "in_features") or hasattr(one, "in_channels"))
     }
 
 
-def find_modules(module: nn.Module, patterns: Sequence[str], argument: str = "layers") -> dict[str, nn.Module]:
+def find_modules(
+    module: nn.Module, patterns: Sequence[str], argument: str = "layers", called: bool = True
+) -> dict[str, nn.Module]:
     """The modules whose names match, in the order of their definition.
 
     Args:
         module: the module that has them.
-        patterns: names, with the wildcards of :mod:`fnmatch`; a star stands for dots, too.
+        patterns: names, with the wildcards of :mod:`fnmatch`; a star stands for dots, too, and finds a module of several
+            names once.
         argument: what to call the patterns.
+        called: whether only modules are wanted that can be called.
 
     Raises:
-        InputError: for a pattern that matches none, with the nearest names.
+        InputError: for a pattern that matches none, with the nearest names, or only modules that are never called, such as
+            ``nn.ModuleList``.
 
     Example:
         >>> list(find_modules(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), ["*"]))
         ['0', '1']
     """
-    known = {name: one for name, one in module.named_modules() if name}
+    known = {name: one for name, one in named_parts(module, aliases=True).items() if name}
+    usable = {name: one for name, one in known.items() if not called or _has_forward(one)}
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
+        matching = [name for name in known if fnmatchcase(name, pattern)]
+        if not matching:
             near = did_you_mean(pattern, known, cutoff=0.3)
-            names = ", ".join(list(known)[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
-            raise InputError(f"{argument}={pattern!r} matches no module of {type(module).__name__}{near}", names)
-    return {name: one for name, one in known.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+            problem = f"{argument}={pattern!r} matches no module of {type(module).__name__}{near}"
+            raise InputError(problem, _listed(known))
+        if not any(name in usable for name in matching):
+            kind = type(known[matching[0]]).__name__
+            parts = [name for name in usable if name.startswith(f"{matching[0]}.")]
+            raise InputError(f"{argument}={pattern!r} is a {kind}, which has no forward", _listed(parts or usable))
+    chosen: dict[str, nn.Module] = {}
+    for name, one in usable.items():
+        for pattern in (pattern for pattern in patterns if fnmatchcase(name, pattern)):
+            again = any(one is other and fnmatchcase(first, pattern) for first, other in chosen.items())
+            if name == pattern or not again:
+                chosen[name] = one
+    return chosen
+
+
+def _has_forward(module: nn.Module) -> bool:
+    return getattr(module.forward, "__func__", None) is not nn.Module.forward
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(list(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def check_patterns(layers: Any, argument: str = "layers") -> list[str] | None:
@@ -407,6 +509,18 @@ def numbered(calls: Mapping[str, list[Any]]) -> Iterator[tuple[str, Any]]:
             yield (name if call == 1 else f"{name}@{call}"), value
 
 
+def _call(name: str) -> tuple[str, int | None]:
+    """A module's name and the number of its call, as ``relu@2`` has one."""
+    module, at, number = name.rpartition("@")
+    return (module, int(number)) if at and number.isdecimal() else (name, None)
+
+
+def _picks(pattern: str, name: str) -> bool:
+    """Whether a pattern stands for a call; without a number for all calls of the modules that it matches."""
+    (modules, wanted), (module, call) = _call(pattern), _call(name)
+    return fnmatchcase(module, modules) and wanted in (None, call or 1)
+
+
 def _keeping(values: list[Any]) -> Callable[[nn.Module, Any, Any], None]:
     """A forward hook that keeps what its module returns, before the next one changes it in place."""
 
@@ -423,6 +537,16 @@ def _problem(value: Any, fits: Callable[[Tensor], bool]) -> str | None:
     if not value.is_floating_point():
         return f"numbers of {str(value.dtype).removeprefix('torch.')}"
     return None if value.ndim and value.numel() and fits(value) else described(value)
+
+
+def _together(value: Any) -> Any:
+    """Several outputs of a network as one, in the order in which :func:`renorm.cumulants.propagate` has them."""
+    outputs = [leaf for leaf in tree_leaves(value) if leaf is not None]
+    if isinstance(value, Tensor) or not all(isinstance(leaf, Tensor) and leaf.ndim for leaf in outputs):
+        return value
+    if len({len(leaf) for leaf in outputs}) != 1:
+        return value
+    return torch.cat([leaf.reshape(len(leaf), -1) for leaf in outputs], dim=1)
 
 
 def _by_member(values: list[Any], members: int) -> list[Any]:

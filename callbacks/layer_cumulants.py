@@ -46,6 +46,14 @@ class LayerCumulants:
             None if across is None else exclude(across, dim=1),
         )
 
+    def nodes_first(self) -> LayerCumulants:
+        """Return the same cumulants with the features of each node together; they are ordered by feature otherwise."""
+        if self.across_nodes is None:
+            return self
+        features = self.across_nodes.shape[-1]
+        k, stderr = (t.reshape(*t.shape[:-1], features, -1).mT.flatten(-2) for t in (self.k, self.stderr))
+        return LayerCumulants(k, stderr, None, self.across_nodes)
+
     @property
     def skewness(self) -> Tensor:
         r"""Standardised third cumulant :math:`k_3 / k_2^{3/2}`, shape ``(M, units)``; NaN for a constant unit."""

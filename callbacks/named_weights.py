@@ -7,6 +7,9 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from ..errors import InputError
 from ..zoo.symmetry.orbits import GroupElement, Orbits
@@ -22,6 +25,8 @@ UNNAMED = "own"  # what a group without a name is called in tags
 def named_weights(network: HookedNetwork, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
     """The weight ``(M, out, in)`` of every named module that has a matrix, in the order of their definition.
 
+    Weights that a module makes of others, as spectral norms do, are those of evaluation mode, and reading them changes nothing.
+
     Args:
         network: whose modules.
         layers: names, with wildcards; None for every affine map of vectors, such as ``nn.Linear``.
@@ -30,8 +35,9 @@ def named_weights(network: HookedNetwork, layers: Sequence[str] | None = None) -
         InputError: for names without a weight matrix.
     """
     module = network.module
-    chosen = affine_maps(module) if layers is None else find_modules(module, layers)
-    found = {name: matrix for name, one in chosen.items() if (matrix := _matrix(one, network)) is not None}
+    chosen = affine_maps(module) if layers is None else find_modules(module, layers, called=False)
+    with network.undisturbed():
+        found = {name: matrix for name, one in chosen.items() if (matrix := _matrix(one, network)) is not None}
     for name in chosen:
         if name in (layers or ()) and name not in found:
             raise InputError(f"layers={name!r} has no weight of shape (out, in)", "modules such as nn.Linear")
@@ -41,7 +47,7 @@ def named_weights(network: HookedNetwork, layers: Sequence[str] | None = None) -
 
 
 def _matrix(module: Any, network: HookedNetwork) -> Tensor | None:
-    weight = getattr(module, "weight", None)
+    weight = _weight(module)
     if isinstance(weight, nn.Module):  # the weight of a stack's layer, with its ties
         weight = weight()
     if not isinstance(weight, Tensor):
@@ -53,6 +59,18 @@ def _matrix(module: Any, network: HookedNetwork) -> Tensor | None:
     if weight.ndim == 2 and network.num_members == 1 and not network.is_stack:
         return weight.unsqueeze(0)
     return weight if weight.ndim == 3 and network.is_stack else None
+
+
+def _weight(module: nn.Module) -> Any:
+    """The weight as the next pass will have it: hooks of norms and of pruning make it only then."""
+    kept = dict(vars(module))
+    try:
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, WeightNorm | SpectralNorm | BasePruningMethod):
+                hook(module, ())
+        return getattr(module, "weight", None)
+    finally:
+        vars(module).update(kept)
 
 
 def sizes_of(weights: Mapping[str, Tensor]) -> list[int]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from ..checks import described
 from ..errors import InputError
@@ -97,6 +100,81 @@ class Graphs(NamedTuple):
         """Values of nodes, ``(nodes, ...)``, as ``(N, nodes of a graph, ...)``, for graphs of one size."""
         order = self.owner.argsort(stable=True)
         return values[order].reshape(len(self.nodes), -1, *values.shape[1:])
+
+
+@dataclass
+class CopiesOfGraph:
+    """Draws of the features of one graph, as one large graph without edges between the copies.
+
+    Attributes:
+        x: features, shape ``(N * nodes, features)``.
+        batch: the copy of each node, shape ``(N * nodes,)``.
+        arguments: what else ``forward`` takes, such as ``edge_index``.
+    """
+
+    x: Tensor
+    batch: Tensor
+    arguments: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, x: Tensor, arguments: Mapping[str, Tensor]) -> CopiesOfGraph:
+        """As many copies as there are draws.
+
+        Args:
+            x: shape ``(N, nodes, features)``.
+            arguments: of ``forward`` for one graph.
+
+        Example:
+            >>> edges = torch.tensor([[0, 1], [1, 0]])
+            >>> CopiesOfGraph.of(torch.zeros(2, 3, 1), {"edge_index": edges}).arguments["edge_index"].tolist()
+            [[0, 1, 3, 4], [1, 0, 4, 3]]
+        """
+        count, nodes = x.shape[:2]
+        owner = torch.arange(count, device=x.device).repeat_interleave(nodes)
+        of_all = {}
+        for name, value in arguments.items():
+            value = value.to(x.device)
+            if name == "edge_index":
+                start = nodes * torch.arange(count, device=x.device)
+                of_all[name] = (value.unsqueeze(1) + start[:, None]).flatten(1)
+            else:
+                of_all[name] = owner if name == "batch" else value.to(x.dtype).repeat(count)
+        return cls(x.flatten(0, 1), owner, of_all)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes of all copies."""
+        return len(self.x)
+
+
+@runtime_checkable
+class _Cloneable(Protocol):
+    """A tensor, or a graph of torch_geometric."""
+
+    def clone(self) -> Any: ...
+
+
+def copied(batch: Any) -> Any:
+    """A batch that may be written into.
+
+    Example:
+        >>> x = torch.zeros(2)
+        >>> copied({"x": x})["x"].add_(1), x
+        (tensor([1., 1.]), tensor([0., 0.]))
+    """
+    return apply_to_collection(batch, _Cloneable, lambda one: one.clone())
+
+
+def not_finite(batch: Any) -> int:
+    """How many numbers that go into ``forward`` are not finite.
+
+    Example:
+        >>> not_finite((torch.tensor([1.0, torch.nan]), torch.tensor([torch.nan])))
+        1
+    """
+    x = input_of(batch)
+    tensors = tree_leaves(x.to_dict() if hasattr(x, "to_dict") else x)
+    return sum(int((~one.isfinite()).sum()) for one in tensors if isinstance(one, Tensor) and one.is_floating_point())
 
 
 def is_loader(source: Any) -> bool:

@@ -53,6 +53,7 @@ class RGFlow(Diagnostic):
             log then says.
         order: highest order of the spectrum.
         table: whether to write the Parquet files.
+        prefix: see :class:`renorm.callbacks.Diagnostic`.
 
     Attributes:
         results: law -> flow of the last measurement.
@@ -74,8 +75,9 @@ class RGFlow(Diagnostic):
         samples: int | None = None,
         order: int = 6,
         table: bool = True,
+        prefix: str | None = None,
     ) -> None:
-        super().__init__(every_n_epochs, figure_every_n_epochs=1, table=table)
+        super().__init__(every_n_epochs, figure_every_n_epochs=1, table=table, prefix=prefix)
         check_at_least("steps", steps, 1)
         check_at_least("samples", SAMPLES if samples is None else samples, 8)
         check_at_least("order", order, 1)

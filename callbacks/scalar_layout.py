@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..datamodules.blocks import BlockData, blocks_of, has_blocks
 from ..training.stack import StackedModel
-from .charts import Charts, band, lines
+from .charts import Charts, band, lines, prefixed_charts
 from .diagnostic import Diagnostic
 from .figures import shorten
 
@@ -45,5 +45,6 @@ def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Call
     }
     for callback in callbacks:
         if isinstance(callback, Diagnostic) and callback.every_n_epochs:
-            layout |= callback.charts(model, data)
+            charts = callback.charts(model, data)
+            layout |= prefixed_charts(charts, prefix) if (prefix := callback.prefixed("")) else charts
     return layout

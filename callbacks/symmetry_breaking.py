@@ -47,6 +47,7 @@ class SymmetryBreaking(Diagnostic):
             module all its affine maps.
         generators: the symmetries: names of registered ones, a list of group elements ``{axis: SignedPermutation}``, or
             ``{name: such a list}``; by default those of a stack, and else all registered ones that fit the layers.
+        prefix: see :class:`renorm.callbacks.Diagnostic`.
 
     Attributes:
         results: layer -> symmetry -> asymmetry of each member, shape ``(M,)``.
@@ -76,8 +77,9 @@ class SymmetryBreaking(Diagnostic):
         table: bool = True,
         layers: list[str] | str | None = None,
         generators: Any = None,
+        prefix: str | None = None,
     ) -> None:
-        super().__init__(every_n_epochs, figure_every_n_epochs, table)
+        super().__init__(every_n_epochs, figure_every_n_epochs, table, prefix)
         check_generators(generators)
         self.layers = check_patterns(layers)
         self.generators: Generators | None = generators

@@ -24,7 +24,7 @@ def draw_asymmetry_history(
         groups: labels of the grid points.
     """
     unknown = [np.nan] * len(groups)
-    layers = list(history.values())[-1]  # before a resumption there may have been other symmetries
+    layers = list(history.values())[-1]  # before a resumption there may have been other layers and symmetries
     columns = max(len(symmetries) for symmetries in layers.values())
     width, height = 1.5 + 2.3 * columns, 0.8 + 2.0 * len(layers)
     figure = Figure(figsize=(width, height))
@@ -37,7 +37,7 @@ def draw_asymmetry_history(
         for axes in row[len(symmetries) :]:
             axes.set_axis_off()
         for axes, name in zip(row, symmetries, strict=False):
-            lines = np.array([measured[layer].get(name, unknown) for measured in history.values()])
+            lines = np.array([measured.get(layer, {}).get(name, unknown) for measured in history.values()])
             for line, colour, group in zip(lines.T, colours, groups, strict=True):
                 axes.plot(list(history), line, color=colour, marker=".", markersize=3, linewidth=1, label=group)
             axes.set_title(f"{layer}: distance to {name}", fontsize="small")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..checks import check_at_least, check_one_of
 from ..cumulants import propagate
 from ..cumulants.propagation import Gap
+from ..cumulants.propagation.own_module import graph_arguments
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData
@@ -23,9 +24,9 @@ from ..limits import check_samples
 from ..training.stack import StackedModel
 from .diagnostic import Diagnostic, read_laws, trained_with_variance
 from .figures import shorten, verbatim
-from .hooked_network import HookedNetwork, Measured
+from .hooked_network import FEWEST_ROWS, HookedNetwork, Measured
 from .layer_cumulants import ORDER, sampled_cumulants
-from .probe import ProbeData
+from .probe import CopiesOfGraph, ProbeData
 from .tables import mean_and_quantiles
 from .theory_figures import draw_gap
 
@@ -38,8 +39,8 @@ class TheoryGap(Diagnostic):
     against measured; a Parquet file per epoch in the run's folder ``theory_gap`` has every member and unit.
 
     Of a module that is not a stack, it compares what :func:`renorm.cumulants.propagate` can read of it: ``network`` names the
-    part. The part's own modules that are called as ``propagate`` calls the layers are measured by forward hooks, and its output
-    as ``out``, on a sample of the laws.
+    part. The part's own modules that are called as ``propagate`` calls the layers are measured by forward hooks, and all its
+    outputs as ``out``, on a sample of the laws.
 
     Args:
         laws: laws of the input, with a variance; by default those trained on that have one.
@@ -51,6 +52,11 @@ class TheoryGap(Diagnostic):
         figure_every_n_epochs: how often to draw figures, besides at the end of training; 0 for never.
         table: whether to write the Parquet files.
         network: name of the module that is predicted, in a LightningModule that is not a stack; by default all of it.
+        shape: of one input of that module, without the batch, of a graph ``(nodes, features)``; by default that of the data
+            module's blocks where it takes these, else a vector, as long as the one of its affine maps' inputs with which it runs.
+        edge_index: edges of the graph, shape ``(2, E)``, for modules of PyG.
+        edge_weight: their weights, shape ``(E,)``.
+        prefix: see :class:`renorm.callbacks.Diagnostic`.
 
     Attributes:
         results: law -> layer -> :class:`renorm.cumulants.propagation.Gap`, of the compared members.
@@ -78,15 +84,27 @@ class TheoryGap(Diagnostic):
         figure_every_n_epochs: int = 50,
         table: bool = True,
         network: str | None = None,
+        shape: Sequence[int] | None = None,
+        edge_index: Any = None,
+        edge_weight: Any = None,
+        prefix: str | None = None,
     ) -> None:
-        super().__init__(every_n_epochs, figure_every_n_epochs, table)
+        super().__init__(every_n_epochs, figure_every_n_epochs, table, prefix)
         check_at_least("samples", samples, 2 * ORDER)
         check_at_least("members", members, 1)
         check_samples(samples)
         check_one_of("method", method, METHODS)
         if closure not in (2, 3, 4):
             raise InputError(f"closure={closure} is out of range", "2 to 4")
+        if network is not None and not isinstance(network, str):
+            raise InputError(f"network={network!r} is not a name", "the name of one module, as 'encoder'")
+        if edge_index is not None and shape is None:
+            raise InputError("edge_index without a shape says nothing of the features", "shape=[nodes, features]")
+        if edge_weight is not None and edge_index is None:
+            raise InputError("edge_weight without edge_index", "both, or edge_index alone")
         self.laws = read_laws(laws)
+        if self.laws == []:
+            raise InputError("laws=[] measures nothing", "one or more, or every_n_epochs=0")
         for law in self.laws or []:
             if not law.has_variance:
                 raise InputError(f"laws={str(law)!r} has no variance", "laws with one")
@@ -95,6 +113,11 @@ class TheoryGap(Diagnostic):
         self.samples = samples
         self.members = members
         self.network = network
+        # in a file of settings, edges are lists
+        given = {"edge_index": edge_index, "edge_weight": edge_weight}
+        edges = {name: None if value is None else torch.as_tensor(value) for name, value in given.items()}
+        self._edges: dict[str, Any] = {} if edge_index is None else edges
+        self.shape = None if shape is None else check_shape(shape)
 
     def prepare(self, model: Measured, data: BlockData | ProbeData) -> None:
         """Predict once for each law, so that what cannot be predicted is rejected before training.
@@ -112,7 +135,7 @@ class TheoryGap(Diagnostic):
             if isinstance(model, HookedNetwork):
                 self.compare(model, law, data)
             else:
-                propagate(model, law, ORDER, self.closure, self.method, members=[0])
+                propagate(model, law, ORDER, self.closure, self.method, members=[0], shape=self.shape, **self._edges)
 
     def measure(self, model: Measured, data: BlockData | ProbeData) -> dict[str, dict[str, Gap]]:
         """Return the gaps of every layer under each law; none of a network whose weights are no longer finite."""
@@ -126,12 +149,20 @@ class TheoryGap(Diagnostic):
         members = self._chosen_members(measured_of)
         as_it_is = measured_of.undisturbed() if isinstance(measured_of, HookedNetwork) else contextlib.nullcontext()
         with torch.no_grad(), as_it_is:
-            predicted = propagate(predicted_of, law, ORDER, self.closure, self.method, members=members)
+            x = self._sample(measured_of, law, data)
+            # a module that says itself what it is knows its shape
+            shape = self.shape if self.shape is not None or says_its_algebra(predicted_of) else x.shape[1:]
+            predicted = propagate(
+                *(predicted_of, law, ORDER, self.closure, self.method), members=members, shape=shape, **self._edges
+            )
             if isinstance(measured_of, HookedNetwork):
                 measured_of = measured_of.with_layers(list(predicted))
-            x = self._sample(measured_of, law, data)
-            measured = sampled_cumulants(measured_of, x.to(next(measured_of.parameters())), members=members)
-            return predicted.compare(measured)
+            x = x.to(next(measured_of.parameters()))
+            if not self._edges:
+                return predicted.compare(sampled_cumulants(measured_of, x, members=members))
+            copies = CopiesOfGraph.of(x, graph_arguments(predicted_of, x.shape[1:], **self._edges))
+            measured = sampled_cumulants(measured_of, copies, members=members)
+            return predicted.compare({name: layer.nodes_first() for name, layer in measured.items()})
 
     def _parts(self, model: Measured) -> tuple[Any, Measured]:
         """What is predicted, and how it is measured."""
@@ -141,11 +172,15 @@ class TheoryGap(Diagnostic):
         return part.module, part.module if isinstance(part.module, StackedModel) else part
 
     def _sample(self, model: Measured, law: laws.Law, data: BlockData | ProbeData) -> Tensor:
-        """Blocks of a law, the same ones each time."""
-        if not isinstance(data, ProbeData):
-            return data.probe(law, self.samples).x
-        inputs = model.inputs if isinstance(model, HookedNetwork) else cast(StackedModel, model).block_size
-        return law.sample((self.samples, inputs), generator=stream(0, "probe", str(law), 0, 0))
+        """Inputs drawn from a law, the same ones each time."""
+        if self.shape is None and not isinstance(data, ProbeData):
+            blocks = data.probe(law, self.samples).x
+            if not isinstance(model, HookedNetwork) or model.takes(blocks[:FEWEST_ROWS]):
+                return blocks
+        shape = self.shape
+        if shape is None:
+            shape = (model.width() if isinstance(model, HookedNetwork) else cast(StackedModel, model).block_size,)
+        return law.sample((self.samples, *shape), generator=stream(0, "probe", str(law), 0, 0))
 
     def _chosen_members(self, model: Measured) -> list[int]:
         """Some of the members that have not diverged."""
@@ -195,6 +230,28 @@ class TheoryGap(Diagnostic):
                     "measured": gap.measured,
                     "stderr": gap.stderr,
                 }
+
+
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """The shape of one input.
+
+    Raises:
+        InputError: unless it is a list of whole numbers >= 1.
+
+    Example:
+        >>> check_shape([3, 2])
+        (3, 2)
+    """
+    if not isinstance(shape, Sequence) or not shape or not all(type(size) is int and size > 0 for size in shape):
+        raise InputError(f"shape={shape!r} is not a shape", "whole numbers >= 1, as [4]")
+    return tuple(shape)
+
+
+def says_its_algebra(module: Any) -> bool:
+    """Whether a module has members, or says itself what its affine maps are, so that its shape is known."""
+    return isinstance(module, StackedModel) or (
+        callable(getattr(module, "dense", None)) and hasattr(module, "activations")
+    )
 
 
 def evenly_spread(count: int, wanted: int) -> list[int]:

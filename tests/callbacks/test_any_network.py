@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from scipy import stats
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils.data import DataLoader, TensorDataset
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GraphConv, global_add_pool
 
 import renorm
 from renorm.callbacks import CumulantDiagnostics, SymmetryBreaking, TheoryGap
-from renorm.callbacks.hooked_network import HookedNetwork
+from renorm.callbacks.hooked_network import HookedNetwork, find_modules
 from renorm.callbacks.layer_cumulants import sampled_cumulants
-from renorm.callbacks.probe import Probe
+from renorm.callbacks.named_weights import named_weights
+from renorm.callbacks.probe import Probe, ProbeData, copied
 from renorm.cumulants import kstat, propagate
 from renorm.datamodules import CLTDataModule, laws
 from renorm.errors import InputError
@@ -32,6 +39,9 @@ from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import GNN, MLP
 from renorm.zoo.activations import find as find_activation
 from renorm.zoo.symmetry import SignedPermutation
+
+from ..forked import run_together
+from ..reliability.runs import free_port, join_group
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -205,6 +215,106 @@ def test_layers_of_a_stack_on_a_probe() -> None:
         assert torch.equal(callback.results["probe"][name].k, layer.k)
 
 
+class Writing(Net):
+    """It writes into its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mul_(2))
+
+
+def test_a_network_that_writes_into_its_input_leaves_the_probe_alone() -> None:
+    model, x = Writing(), torch.randn(8, 4)
+    probe = (x.clone(), torch.zeros(8))
+    network = hooked(model, ["head"])
+    first = network.trace(probe)["head"]
+    assert torch.equal(probe[0], x)
+    assert torch.equal(network.trace(probe)["head"], first)
+    batch = graphs([3, 4])
+    changed = copied(batch)
+    changed.x.zero_()
+    assert batch.x.all()
+
+
+def test_calls_aliases_and_modules_without_a_forward_by_name() -> None:
+    model, x = make(), torch.randn(8, 4)
+    model.same = model.head
+    traced = hooked(model, ["act@2", "same"]).trace(x)
+    assert list(traced) == ["act@2", "same"]
+    assert torch.equal(traced["same"], hooked(model, ["head"]).trace(x)["head"])
+    assert list(find_modules(model, ["*head", "*same"])) == ["head", "same"]
+    assert "same" not in find_modules(model, ["*"])  # one module, once
+    assert list(hooked(model, ["act@1"]).trace(x)) == ["act"]
+    model.blocks = nn.ModuleList([nn.Linear(6, 6), nn.Linear(6, 6)])
+    with pytest.raises(
+        InputError, match=r"layers='blocks' is a ModuleList, which has no forward; allowed: blocks.0, bl"
+    ):
+        hooked(model, ["blocks"])
+    assert list(find_modules(model, ["blocks*"])) == ["blocks.0", "blocks.1"]
+
+
+class Bare(LightningModule):
+    """Without weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.Tanh()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(x)
+
+
+def test_a_module_without_weights() -> None:
+    x = torch.randn(8, 4)
+    assert torch.equal(hooked(Bare()).trace(x)["act"][0].T, x.tanh())
+    with pytest.raises(InputError, match=r"layers=None of Bare have no weight \(out, in\)"):
+        named_weights(hooked(Bare()))
+
+
+# ---- weights that are made of others ---------------------------------------------------------------------------------
+
+MAKERS: dict[str, Callable[[nn.Linear], Any]] = {
+    "weight_norm": parametrizations.weight_norm,
+    "spectral_norm": parametrizations.spectral_norm,
+    "orthogonal": parametrizations.orthogonal,
+    "weight norm by a hook": lambda layer: WeightNorm.apply(layer, "weight", 0),
+    "spectral norm by a hook": lambda layer: SpectralNorm.apply(layer, "weight", 1, 0, 1e-12),
+    "pruning": lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+}
+
+
+class Made(Net):
+    def __init__(self, maker: str) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(4, 6), nn.Tanh())
+        MAKERS[maker](self.encoder[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize("maker", MAKERS)
+def test_weights_that_are_made_of_others(maker: str) -> None:
+    """They are found, are those of the next pass, and training does not notice."""
+    cumulants = CumulantDiagnostics(probe=torch.randn(9, 4, generator=torch.Generator().manual_seed(0)))
+    symmetry = SymmetryBreaking(layers=["encoder.0"], generators=["input"])
+    models = []
+    for callbacks in ([], [cumulants, symmetry]):
+        torch.manual_seed(0)
+        models.append(Made(maker))
+        fit(models[-1], *callbacks)
+    for one, other in zip(*(model.state_dict().values() for model in models), strict=True):
+        assert torch.equal(one, other)
+    assert list(cumulants.results["probe"]) == ["encoder.0", "encoder.1", "head"]
+    assert list(named_weights(hooked(models[1]))) == ["encoder.0", "mix", "head", "never"]
+    model = models[0].eval()
+    model(torch.randn(2, 4))  # makes the weight
+    weight = model.encoder[0].weight.detach().double()
+    nearest = weight.mean(dim=1, keepdim=True).expand_as(weight)
+    expected = float((weight - nearest).norm() / weight.norm())
+    assert float(symmetry.results["encoder.0"]["input"]) == pytest.approx(expected, rel=1e-6)
+
+
 # ---- a run ---------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +348,52 @@ def test_without_names_the_modules_that_return_a_tensor_are_measured() -> None:
     fit(make(), callback)
     names = [*(f"encoder.{i}" for i in range(4)), "act", "act@2", "mix", "head"]
     assert list(callback.results["probe"]) == names  # neither the LSTM nor what is never called
+
+
+def test_nothing_is_left_when_a_pass_is_interrupted_or_a_validation_fails() -> None:
+    class Interrupted(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            super().forward(x)
+            raise KeyboardInterrupt
+
+        def validation_step(self, batch: Any) -> None:
+            raise RuntimeError("validation")
+
+    model = Interrupted()
+    state = torch.random.get_rng_state()
+    with pytest.raises(KeyboardInterrupt):
+        hooked(model).trace(torch.randn(8, 4, generator=torch.Generator()))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert model.training
+    assert not any(one._forward_hooks for one in model.modules())
+    model.forward = functools.partial(Net.forward, model)  # type: ignore[method-assign]
+    trainer = quiet_trainer(
+        4, accelerator="cpu", callbacks=[CumulantDiagnostics(probe=torch.randn(8, 4))], limit_val_batches=1
+    )
+    with pytest.raises(RuntimeError, match="validation"):
+        trainer.fit(model, loader(), loader(shuffle=False))
+    assert not any(one._forward_hooks for one in model.modules())
+
+
+def one_of_two(rank: int, port: int, folder: Path) -> None:
+    """One of two processes of a fit, which writes down what it has measured."""
+    join_group(rank, 2, port)
+    callbacks = [CumulantDiagnostics(layers=["encoder.0"], probe=loader(16)), SymmetryBreaking(layers=["head"])]
+    model = Read()
+    strategy = DDPStrategy(process_group_backend="gloo", find_unused_parameters=True)
+    trainer = quiet_trainer(4, accelerator="cpu", devices=2, strategy=strategy, callbacks=callbacks)
+    trainer.fit(model, loader())
+    measured = [sorted(callback.results) for callback in callbacks]
+    hooks = sum(len(one._forward_hooks) for one in model.modules())
+    (folder / str(rank)).write_text(f"{measured}, {hooks} hooks, {trainer.global_step} steps")
+
+
+def test_two_processes(tmp_path: Path) -> None:
+    """The first measures, the other waits for nothing, and the fit ends."""
+    port = free_port()
+    assert run_together(one_of_two, [(rank, port, tmp_path) for rank in (0, 1)]) == [0, 0]
+    assert (tmp_path / "0").read_text() == "[['probe'], ['head']], 0 hooks, 4 steps"
+    assert (tmp_path / "1").read_text() == "[[], []], 0 hooks, 4 steps"
 
 
 @pytest.mark.draws
@@ -421,6 +577,90 @@ def test_a_module_called_out_is_not_the_networks_output() -> None:
     assert gaps["out"].relative[:2].abs().max() < 0.2
 
 
+class HeadFirst(LightningModule):
+    """Defined in another order than it is called, with two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(6, 3)
+        self.encoder = parametrizations.weight_norm(nn.Linear(4, 6))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        h = self.encoder(x)
+        return h, {"y": self.head(h.tanh()), "first": h[:, 0]}
+
+
+def gaps_of(module: LightningModule, callback: TheoryGap) -> Any:
+    """The gaps of the first law."""
+    network = HookedNetwork(module, quiet_trainer(1, accelerator="cpu"))
+    callback.prepare(network, ProbeData(None))
+    return next(iter(callback.measure(network, ProbeData(None)).values()))
+
+
+def check_gaps(gaps: Any, sizes: dict[str, int], orders: int = 2) -> None:
+    assert {layer: gaps[layer].measured.shape[2] for layer in sizes} == sizes
+    for layer in sizes:
+        z = gaps[layer].gap[:orders] / gaps[layer].stderr[:orders]
+        assert z.abs().max() < 6, layer
+
+
+def test_the_inputs_size_is_that_with_which_the_network_runs() -> None:
+    torch.manual_seed(0)
+    gaps = gaps_of(HeadFirst(), TheoryGap(laws="gaussian()", samples=500))
+    check_gaps(gaps, {"encoder": 6, "out": 6 + 3 + 1}, orders=1)
+
+
+def test_theory_of_a_single_layer() -> None:
+    check_gaps(gaps_of(make(), TheoryGap(laws="uniform()", network="head", samples=500)), {"out": 3})
+
+
+def test_theory_of_inputs_of_a_given_shape() -> None:
+    model = Around(nn.Sequential(nn.Conv1d(2, 3, 2), nn.Flatten(), nn.Linear(9, 1)))
+    with pytest.raises(InputError, match=r"shape=None: Sequential does not say; allowed: the shape of one input"):
+        gaps_of(model, TheoryGap(laws="uniform()", network="part"))
+    gaps = gaps_of(model, TheoryGap(laws="uniform()", network="part", shape=[2, 4], samples=500))
+    check_gaps(gaps, {"part.0": 9, "out": 1} if "part.0" in gaps else {"0": 9, "out": 1})
+    with pytest.raises(InputError, match="shape=None: Identity does not say"):
+        gaps_of(Around(nn.Identity()), TheoryGap(laws="uniform()", network="part"))
+
+
+def test_theory_of_a_graph_network() -> None:
+    """On a graph whose nodes differ, so that the order of nodes and features matters."""
+
+    class OnGraph(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.readout = GraphConv(2, 3), nn.Linear(3, 1)
+
+        def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor) -> Tensor:
+            return self.readout(global_add_pool(self.conv(x, edge_index), batch))
+
+    torch.manual_seed(0)
+    edges = [[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 0, 2]]
+    callback = TheoryGap(laws="gamma(shape=4)", shape=[4, 2], edge_index=edges, samples=1000)
+    check_gaps(gaps_of(OnGraph(), callback), {"conv": 12, "out": 1})
+    with pytest.raises(InputError, match="edge_index has nodes from 0 to 3, out of range; allowed: 0 to 2"):
+        gaps_of(OnGraph(), TheoryGap(laws="uniform()", shape=[3, 2], edge_index=edges))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"laws": 3}, "laws=3 is not a list of laws; allowed: one or more"),
+        ({"laws": []}, "laws=[] measures nothing; allowed: one or more"),
+        ({"network": ["encoder"]}, "network=['encoder'] is not a name; allowed: the name of one module"),
+        ({"shape": 4}, "shape=4 is not a shape; allowed: whole numbers >= 1"),
+        ({"shape": [4, 0]}, "shape=[4, 0] is not a shape; allowed: whole numbers >= 1"),
+        ({"edge_index": [[0], [1]]}, "edge_index without a shape says nothing of the features; allowed: shape="),
+        ({"edge_weight": [1.0], "shape": [1, 1]}, "edge_weight without edge_index; allowed: both, or edge_index alone"),
+    ],
+)
+def test_arguments_of_the_theory_that_mean_nothing_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TheoryGap(**arguments)
+    assert str(caught.value).startswith(message)
+
+
 class Diverging(Read):
     def training_step(self, batch: list[Tensor]) -> Tensor:
         return super().training_step(batch) * torch.nan
@@ -452,7 +692,23 @@ GOOD = torch.zeros(9, 4)
         ),
         (
             CumulantDiagnostics(layers=["head", "never"], probe=GOOD),
-            "layers='never' matches no module that the probe passes and that returns a tensor (N, ...); allowed: head",
+            "layers='never' is not called when the probe passes; allowed: head",
+        ),
+        (
+            CumulantDiagnostics(layers="never", probe=GOOD),
+            "layers='never' is not called when the probe passes; allowed: modules that forward calls",
+        ),
+        (
+            CumulantDiagnostics(layers=["act@3"], probe=GOOD),
+            "layers='act@3' is called 2 times, not 3 when the probe passes; allowed: act, act@2",
+        ),
+        (
+            CumulantDiagnostics(layers=["*stm"], probe=GOOD),
+            "layers: 'lstm' returns a tuple for a probe of 9 rows; allowed: modules that return a tensor (N, ...)",
+        ),
+        (
+            CumulantDiagnostics(probe=GOOD.index_fill(0, torch.tensor([2]), torch.nan)),
+            "probe has 4 numbers that are not finite, and then so has encoder.0; allowed: finite numbers",
         ),
         (
             CumulantDiagnostics(probe=torch.zeros(9, 5)),

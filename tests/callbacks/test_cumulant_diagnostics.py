@@ -14,8 +14,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from renorm.callbacks import CumulantDiagnostics
+from renorm.callbacks import CumulantDiagnostics, SymmetryBreaking
 from renorm.callbacks.layer_cumulants import integrated_cumulants, sampled_cumulants
+from renorm.callbacks.symmetry_figures import draw_asymmetry_history
 from renorm.cumulants import clt_step, joint_kstat, kstat, kstat_stderr
 from renorm.datamodules import CLTDataModule, laws
 from renorm.zoo import GNN, MLP, StackedModel
@@ -24,12 +25,12 @@ LAYERS = ["pre0", "act0", "pre1", "act1", "out"]
 UNIFORM = "uniform(low=-1.7320508075688772, high=1.7320508075688772)"
 
 
-def fit(callback: Any, folder: Path, model: StackedModel | None = None, **data: Any) -> Path:
+def fit(callback: Any, folder: Path, model: StackedModel | None = None, **data: Any) -> Trainer:
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=3,
         logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
-        callbacks=[callback],
+        callbacks=callback if isinstance(callback, list) else [callback],
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
@@ -39,7 +40,7 @@ def fit(callback: Any, folder: Path, model: StackedModel | None = None, **data: 
     )
     model = model or MLP(width=4, depth=2, negative_slope=[0.1, 0.9], replicas=2)
     trainer.fit(model, CLTDataModule(steps_per_epoch=3, batch_size=16, **data))
-    return folder
+    return trainer
 
 
 def tags(folder: Path, kind: str) -> list[str]:
@@ -209,12 +210,76 @@ def test_a_diverged_member_does_not_hide_the_others(tmp_path: Path) -> None:
     assert callback.results[UNIFORM]["out"].k[:, 1].isnan().all()
 
 
+def resumed(callback: CumulantDiagnostics, states: dict[str, Any]) -> CumulantDiagnostics:
+    """The callback as it goes on from a checkpoint with these states."""
+    callback.on_load_checkpoint(None, None, {"callbacks": states})  # type: ignore[arg-type]
+    return callback
+
+
+def states_of(callback: CumulantDiagnostics) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = {"callbacks": {}}
+    callback.on_save_checkpoint(None, None, checkpoint)  # type: ignore[arg-type]
+    return checkpoint["callbacks"]
+
+
+def measured(callback: CumulantDiagnostics, epoch: int, depth: int) -> list[float]:
+    """The epochs of the history after one more measurement, of a stack with some hidden layers."""
+    callback.epoch = epoch
+    callback.results = callback.measure(MLP(width=2, depth=depth), CLTDataModule())
+    return [row[0] for row in callback._history[UNIFORM]]
+
+
 def test_the_history_survives_a_checkpoint() -> None:
     callback = CumulantDiagnostics()
-    callback._history = {UNIFORM: [[0, 1.0]]}
-    other = CumulantDiagnostics()
-    other.load_state_dict(callback.state_dict())
+    assert measured(callback, 0, depth=1) == [0]
+    other = resumed(CumulantDiagnostics(), states_of(callback))
     assert other._history == callback._history
+    assert measured(other, 1, depth=1) == [0, 1]
+
+
+def test_a_history_begins_anew_with_other_layers(caplog: pytest.LogCaptureFixture) -> None:
+    first = CumulantDiagnostics()
+    measured(first, 0, depth=1)
+    then = resumed(CumulantDiagnostics(), states_of(first))
+    assert measured(then, 1, depth=2) == [1]
+    line = (
+        f"cumulants/{UNIFORM}: the history begins anew in epoch 1, as the layers (pre0, act0, out) are now pre0, act0"
+    )
+    assert caplog.messages == [f"{line}, pre1, act1, out"]
+    assert measured(then, 2, depth=2) == [1, 2]
+    figures = then.figures(MLP(width=2, depth=2), CLTDataModule())
+    assert list(figures) == [f"cumulant_flow/{UNIFORM}", f"cumulant_history/{UNIFORM}"]
+
+
+def test_histories_of_version_0_1_go_on() -> None:
+    fixture = Path(__file__).resolve().parents[1] / "fixtures/version_0_1/mlp/checkpoints/last.ckpt"
+    states = torch.load(fixture, weights_only=True)["callbacks"]
+    (law, rows), *_ = states["CumulantDiagnostics"]["history"].items()
+    layers = ["a", "b", "c"]
+    assert (len(rows[0]) - 1) // 4 == len(layers)  # which these checkpoints do not name
+    assert [row[0] for row in resumed(CumulantDiagnostics(), states)._rows_of(law, layers)] == [0, 1]
+    assert resumed(CumulantDiagnostics(), states)._rows_of(law, [*layers, "d"]) == []
+
+
+@pytest.mark.draws
+def test_a_new_fit_begins_a_new_history(tmp_path: Path) -> None:
+    """With other layers and other blocks, too."""
+    callback = CumulantDiagnostics(figure_every_n_epochs=1)
+    for size, depth in ((2, 1), (3, 2), (3, 2)):
+        fit(callback, tmp_path, MLP(width=2, depth=depth, block_size=size), block_size=size)
+        (rows,) = callback._history.values()
+        assert [row[0] for row in rows] == [0, 1, 2]
+    symmetry = SymmetryBreaking(figure_every_n_epochs=1)
+    for epochs, names in (([0, 1, 2], ["pre0", "pre1", "out"]), ([0, 1, 2], ["pre0", "out"])):
+        fit(symmetry, tmp_path, MLP(width=2, depth=len(names) - 1))
+        assert list(symmetry._history) == epochs
+        assert all(list(layers) == names for layers in symmetry._history.values())
+
+
+def test_layers_of_a_resumed_run_that_were_not_measured_before_have_no_past() -> None:
+    history = {0: {"pre0": {"odd": [0.5]}}, 1: {"pre0": {"odd": [0.4]}, "pre1": {"odd": [0.3]}}}
+    lines = [line.get_ydata() for axes in draw_asymmetry_history(history, ["all"]).axes for line in axes.lines]
+    np.testing.assert_array_equal(lines, [[0.5, 0.4], [np.nan, 0.3]])
 
 
 @pytest.mark.parametrize(

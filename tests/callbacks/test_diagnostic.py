@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.conftest import QUICK, Run
@@ -105,10 +105,43 @@ def test_wrong_use_is_rejected_before_training(tmp_path: Path) -> None:
         SquaredOutput().setup(trainer, MLP(), "fit")
 
 
+def checkpoint_of(callback: Diagnostic) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = {"callbacks": {}}
+    callback.on_save_checkpoint(Trainer, LightningModule, checkpoint)  # type: ignore[arg-type]
+    return checkpoint
+
+
 def test_only_a_history_is_saved() -> None:
-    callback = SquaredOutput()
-    assert callback.state_dict() == {}
+    callback, other = SquaredOutput(), SquaredOutput()
+    assert checkpoint_of(callback) == {"callbacks": {}}
     callback._history = {0: [1.0]}
-    other = SquaredOutput()
-    other.load_state_dict(callback.state_dict())
+    assert checkpoint_of(callback) == {"callbacks": {"SquaredOutput": {"history": {0: [1.0]}}}}  # as ever
+    other.on_load_checkpoint(Trainer, LightningModule, checkpoint_of(callback))  # type: ignore[arg-type]
     assert other._history == {0: [1.0]}
+
+
+def test_two_of_a_class_have_tags_tables_and_states_of_their_own(tmp_path: Path) -> None:
+    """The first as ever, the second by its number, the third by its prefix."""
+    model = MLP(width=2, replicas=3)
+    three = [SquaredOutput(), SquaredOutput(every_n_epochs=2), SquaredOutput(prefix="third")]
+    trainer = fit(three, tmp_path, model)
+    for callback, prefix, epochs in zip(three, ("", "2/", "third/"), (3, 1, 3), strict=True):
+        assert len(EventAccumulator(str(tmp_path)).Reload().Scalars(f"{prefix}SquaredOutput/{UNIFORM}")) == epochs
+        assert len(list((tmp_path / prefix / "SquaredOutput").glob("*.parquet"))) == epochs
+        callback._history = {0: [len(prefix)]}
+    keys = ["SquaredOutput", "SquaredOutput{'prefix': '2'}", "SquaredOutput{'prefix': 'third'}"]
+    states = trainer._checkpoint_connector.dump_checkpoint()["callbacks"]
+    assert [states[key]["history"][0] for key in keys] == [[0], [2], [6]]
+    laid_out = scalar_layout(model, CLTDataModule(), three)
+    assert {"6 outputs", "6 outputs, 2", "6 outputs, third"} <= set(laid_out)
+    scalars = set(tags(tmp_path, "scalars"))
+    for category in ("6 outputs", "6 outputs, 2", "6 outputs, third"):
+        assert {tag for _, names in laid_out[category].values() for tag in names} <= scalars
+
+
+def test_a_prefix_is_a_name_and_is_given_once(tmp_path: Path) -> None:
+    for prefix in ("", "2", "a/b", 3):
+        with pytest.raises(InputError, match=r"prefix=.* is not a name; allowed: letters, digits"):
+            SquaredOutput(prefix=prefix)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="prefix='a' is that of 2 diagnostics called 'SquaredOutput'; allowed: one"):
+        fit([SquaredOutput(prefix="a"), SquaredOutput(prefix="a")], tmp_path)

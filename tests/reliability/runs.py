@@ -64,12 +64,10 @@ def run(
 
 def run_group(words: Sequence[str | Path], log: Path, size: int) -> list[int]:
     """Run the command line in several processes that train together, started as torchrun starts them; their exit codes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     words = [*words, "--trainer.devices", str(size), "--trainer.accelerator", "cpu", "--trainer.strategy", "ddp"]
     logs = [log.with_suffix(f".{rank}") for rank in range(size)]
-    group = [start(words, logs[rank], functools.partial(_join, rank, size, port)) for rank in range(size)]
+    group = [start(words, logs[rank], functools.partial(join_group, rank, size, port)) for rank in range(size)]
     for process in group:
         process.join(120)
     codes = [process.exitcode for process in group]
@@ -80,7 +78,15 @@ def run_group(words: Sequence[str | Path], log: Path, size: int) -> list[int]:
     return [code for code in codes if code is not None]
 
 
-def _join(rank: int, size: int, port: int) -> None:
+def free_port() -> int:
+    """A port for processes that train together."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def join_group(rank: int, size: int, port: int) -> None:
+    """Tell this process, as torchrun does, its place among those that train together."""
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "GROUP_RANK": 0}
     os.environ |= {name: str(value) for name, value in place.items()}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "tests"}
