@@ -24,7 +24,7 @@ TWOFOLD = float(np.log10(2))  # decades, of a fall from which a peak is shown
 SETS = ("trained", "extrapolation", "interpolation")
 TRIED = (
     "Four widths, three learning rates, Adam and gradient descent, two training laws, two initial scales, budgets over a "
-    "factor of forty; every held-out law by itself; the order parameter, its variance and its Binder cumulant."
+    "factor of 24; every held-out law by itself; the order parameter, its variance and its Binder cumulant."
 )
 PRIOR_WORK = (
     "Prior work: Liu (arXiv 2510.25060) takes the slope as a parameter of the loss landscape, for Gaussian inputs and a "
