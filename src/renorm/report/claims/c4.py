@@ -24,7 +24,7 @@ TWOFOLD = float(np.log10(2))  # decades, of a fall from which a peak is shown
 SETS = ("trained", "extrapolation", "interpolation")
 TRIED = (
     "Four widths, three learning rates, Adam and gradient descent, two training laws, two initial scales, budgets over a "
-    "factor of forty; every held-out law by itself; the order parameter, its variance and its Binder cumulant."
+    "factor of 24; every held-out law by itself; the order parameter, its variance and its Binder cumulant."
 )
 PRIOR_WORK = (
     "Prior work: Liu (arXiv 2510.25060) takes the slope as a parameter of the loss landscape, for Gaussian inputs and a "
@@ -126,7 +126,7 @@ def remarks(numbers: Mapping[str, Any], least: float) -> list[str]:
     """Falls law by law, the way of the peak, the derived loss, and the order parameter, in words."""
     peaks, collapses = numbers["peak_on_the_training_law"], numbers["collapse"]
     powers = "; ".join(f"{name} {_interval(one['power'])}" for name, one in peaks.items())
-    widths = ", ".join(f"{width:.1f}" for width in peaks[REFERENCE]["decades_wide"])
+    widths = ", ".join(f"{width:.1f}" if np.isfinite(width) else "none" for width in peaks[REFERENCE]["decades_wide"])
     exponents = "; ".join(
         f"{name} {_interval(one['exponent'])}" for name, one in collapses.items() if "exponent" in one
     )
@@ -137,9 +137,9 @@ def remarks(numbers: Mapping[str, Any], least: float) -> list[str]:
     return [
         law_by_law(numbers["largest_fall_law_by_law"][REFERENCE], least),
         f"1 - slope at the peak on the training law goes as steps^-p over the budgets with a fall of two-fold or more: {powers}. "
-        "(inf: fewer than two budgets have one.) A transition would have 0; gradient descent must have 1/2, as "
+        "(none: fewer than two budgets have one.) A transition would have 0; gradient descent must have 1/2, as "
         "docs/findings.md derives; nothing fixes Adam's. The peak of a transition would sharpen: the full width at half height "
-        f"of the reference's is {widths} decades at the budgets (inf: it does not fall to half on both sides).",
+        f"of the reference's is {widths} decades at the budgets (none: it does not fall to half on both sides).",
         f"Exponents x of the collapse on the training law: {exponents or 'none'}. Full-batch descent: {descents}. Budgets count "
         "while the linear network next to them is solved to rounding, out of which Adam may throw it once its second moments "
         "have forgotten the early gradients.",
@@ -184,4 +184,6 @@ def theory(descents: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _interval(found: Mapping[str, float], digits: int = 2) -> str:
+    if not np.isfinite(found["value"]):
+        return "none"
     return f"{found['value']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"

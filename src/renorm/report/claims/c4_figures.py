@@ -65,8 +65,8 @@ def draw_all(
         Drawing(
             "descent",
             "Full-batch descent, eps = (1 - slope)/2. Above: what is left of the loss at all slopes and budgets against the "
-            "scaled time eps^2 x learning rate x steps, geometric mean and 5% to 95% of members; line: derived from each "
-            "member's linear solution alone, nothing is fitted. Below: measured over derived loss where the kinks "
+            "scaled time eps^2 x learning rate x steps, geometric mean and 5% to 95% of members, a colour a budget; line: "
+            "derived from each member's linear solution alone, nothing is fitted. Below: measured over derived loss where the kinks "
             "have moved, by what is left: thick, the mean with its interval; thin, 5% to 95% of cells.",
             draw_descent(u, times, descents, numbers["descent"]),
         ),
@@ -113,6 +113,8 @@ def draw_laws(places: Places, falls: Mapping[str, Mapping[str, Mapping[str, floa
         axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize="small", color=colour)
     axes.set_xticks(range(len(chosen)), [_wrapped(name) for name in chosen], fontsize="small")
     axes.set_yticks(range(len(laws)), [short_name(one) for one in laws], fontsize="small")
+    axes.set_xlabel("reference, and what is changed in it")
+    axes.set_ylabel("law of the test")
     for line in (0.5, 0.5 + len(held_out(law).interpolation)):
         axes.axhline(line, color="white", linewidth=2.5)
     figure.colorbar(image, ax=axes, label="decades", fraction=0.04)
