@@ -14,7 +14,7 @@ from ...checks import described
 from ...errors import InputError, first_line
 from .layout import Layout, View, views
 from .network import Network
-from .traced import Tracer, where
+from .traced import ALLOWED, Tracer, where
 
 CHECKS = (0.1, 1.0, 10.0)  # standard deviations of the points at which the chain must equal the module
 AGREEMENT = 1e-8  # of the outputs' size
@@ -62,9 +62,14 @@ def read_module(
     tracer = Tracer(net, batched, samples)
     arguments = {name: value.to(tracer.device) for name, value in arguments.items()}
     outputs = tracer.run(arguments)
-    layout = Layout(tracer.values, outputs, tracer.device)
-    network = layout.network()
-    _check(tracer, network, arguments)
+    try:
+        layout = Layout(tracer.values, outputs, tracer.device)
+        network = layout.network()
+        _check(tracer, network, arguments)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the module's code may raise
+        raise InputError(f"{where('', net)} cannot be read: {first_line(error)}", ALLOWED) from error
     if edge_index is None:
         _check_rows(tracer, shape)
     return OwnNetwork(network, views(layout, tracer.layers, outputs))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import UninitializedTensorMixin
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...errors import InputError, first_line
@@ -119,6 +120,18 @@ class Symbol(Tensor):
         return symbols[0].tracer.call(func, name, args, kwargs)
 
 
+class InDouble(TorchFunctionMode):
+    """While it lasts, casts to another precision leave double precision as it is."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Undo a cast."""
+        found = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") not in CASTS or not isinstance(found, Tensor) or not args:
+            return found
+        lower = found.is_floating_point() and found.dtype != torch.float64
+        return args[0].double() if lower and isinstance(args[0], Tensor) else found
+
+
 class Tracer:
     """Runs a module on a symbol.
 
@@ -179,7 +192,7 @@ class Tracer:
 
     def outputs(self, x: Tensor, arguments: Mapping[str, Any], seed: int) -> list[Tensor]:
         """The module's own outputs at numbers, in double precision; random numbers that it draws are those of the seed."""
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), eagerly():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), eagerly(), InDouble():
             torch.manual_seed(seed)
             found = functional_call(self.model, self.tensors, (x,), dict(arguments))
         return [leaf for leaf in tree_flatten(found)[0] if leaf is not None]
@@ -207,6 +220,11 @@ class Tracer:
                 found = self._affine(whole, args[0].value)  # known to be, which saves its trials
             elif _is_whole(module):
                 found = self.tried(whole, args, kwargs)
+                if found is None and _is_message_passing(module) and not self._is_finite(whole, args, kwargs):
+                    raise UnreadableError(
+                        f"{self._where()} gives numbers that are not finite",
+                        "edges and weights with which it does not, as positive ones for GCNConv",
+                    )
                 _note_activation(module, args, found)
                 found = forward(*args, **kwargs) if found is None else found
             else:
@@ -279,14 +297,17 @@ class Tracer:
     def tried(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What a call gives, as symbols; None where it is neither affine nor element-wise."""
         leaves, structure = tree_flatten((args, kwargs))
-        inputs = list(dict.fromkeys(leaf.value for leaf in leaves if isinstance(leaf, Symbol)))
+        # now, because a symbol that is written into gets another value
+        values = [leaf.value if isinstance(leaf, Symbol) else None for leaf in leaves]
+        inputs = list(dict.fromkeys(value for value in values if value is not None))
 
         def outcome(*numbers: Tensor) -> Any:
             # copies, because the call may write into them
             table = dict(zip(inputs, (x.clone() for x in numbers), strict=True))
-            filled = [table[leaf.value] if isinstance(leaf, Symbol) else leaf for leaf in leaves]
+            filled = [leaf if value is None else table[value] for leaf, value in zip(leaves, values, strict=True)]
             filled_args, filled_kwargs = tree_unflatten(filled, structure)
-            return func(*filled_args, **filled_kwargs)
+            with InDouble():
+                return func(*filled_args, **filled_kwargs)
 
         with torch.no_grad():
             examples, outer = tree_flatten(self._example(outcome, inputs))
@@ -299,10 +320,19 @@ class Tracer:
             if len(examples) != 1 or len(inputs) != 1 or not self._bends(function, inputs[0]):
                 return tree_unflatten(examples, outer)
         functions = [functools.partial(_output, outcome, position) for position in range(len(examples))]
-        values = [self._classified(inputs, f, e) for f, e in zip(functions, examples, strict=True)]
-        if any(value is None for value in values):
+        made = [self._classified(inputs, f, e) for f, e in zip(functions, examples, strict=True)]
+        if any(value is None for value in made):
             return None
-        return tree_unflatten([Symbol.of(value, self) for value in values if value is not None], outer)
+        return tree_unflatten([Symbol.of(value, self) for value in made if value is not None], outer)
+
+    def _is_finite(self, func: Callable[..., Any], args: Any, kwargs: Any) -> bool:
+        """Whether a call gives finite numbers, at one input."""
+        leaves, structure = tree_flatten((args, kwargs))
+        numbers = [leaf.value.samples[0] if isinstance(leaf, Symbol) else leaf for leaf in leaves]
+        filled_args, filled_kwargs = tree_unflatten(numbers, structure)
+        with torch.no_grad(), InDouble():
+            found = tree_flatten(func(*filled_args, **filled_kwargs))[0]
+        return all(bool(leaf.isfinite().all()) for leaf in found if isinstance(leaf, Tensor))
 
     def _example(self, outcome: Callable[..., Any], inputs: list[Value]) -> Any:
         numbers = self._consistent(inputs)
