@@ -101,11 +101,14 @@ class ActivatedLaw(VectorLaw):
     @functools.cached_property
     def _functions(self) -> Tensor:
         """Averages of the centred powers with Hermite polynomials, shape ``(powers, degree + 1, M, d)``."""
+        roots = [math.sqrt(math.factorial(k)) for k in range(self._normalised.shape[1])]
+        return self._normalised * self._normalised.new_tensor(roots)[:, None, None]
+
+    @functools.cached_property
+    def _normalised(self) -> Tensor:
         on_grid = self._has_grid and self._closure > 2
         degree = MAX_ORDER * self._degree if self._degree is not None else LIMITS[1].legs if on_grid else HERMITE_DEGREE
-        roots = [math.sqrt(math.factorial(k)) for k in range(degree + 1)]
-        self._normalised = self._hermite(degree, MAX_ORDER)
-        return self._normalised * self._mean.new_tensor(roots)[:, None, None]
+        return self._hermite(degree, MAX_ORDER)
 
     def _hermite(self, degree: int, powers: int) -> Tensor:
         nonlinear = self._nonlinearity

@@ -62,7 +62,9 @@ def hermite_coefficients(
         >>> [round(value, 6) + 0.0 for value in square.flatten().tolist()]
         [1.0, 0.0, 1.414214]
     """
-    panel = 1.0 if degree <= MODERATE else math.sqrt(MODERATE / degree)  # polynomials have zeros about 1/sqrt(degree) apart
+    panel = (
+        1.0 if degree <= MODERATE else math.sqrt(MODERATE / degree)
+    )  # polynomials have zeros about 1/sqrt(degree) apart
     edges = standard_edges(mean, std, breaks, panel)
     g, weights = gaussian_nodes(refined_edges(function, mean, std, edges, powers, name))
     values = function(mean.unsqueeze(-1) + std.unsqueeze(-1) * g)

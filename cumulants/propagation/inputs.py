@@ -181,7 +181,7 @@ class GaussianInput(InputLaw):
 
     @classmethod
     def of_data(cls, x: Any) -> GaussianInput:
-        """The Gaussian with the mean and the unbiased covariance of data ``(N, ...)``, two rows or more: a tensor, an array or a list.
+        """The Gaussian with the mean and the unbiased covariance of data ``(N, ...)``, two rows or more.
 
         Example:
             >>> GaussianInput.of_data(torch.tensor([[0.0, 1.0], [2.0, 1.0]])).covariance
@@ -319,8 +319,8 @@ class MixtureInput(InputLaw):
         if not all(w >= 0 for w in given) or not abs(sum(given) - 1) <= SUM:
             raise InputError(f"weights={given} has the sum {sum(given):.6g}", "numbers >= 0 whose sum is 1")
         self.weights = [w / sum(given) for w in given]
-        shapes = {component.shape for component in self.components} - {None}
-        sizes = {component.size for component in self.components} - {None}
+        shapes = {component.shape for component in self.components if component.shape is not None}
+        sizes = {component.size for component in self.components if component.size is not None}
         if len(sizes) > 1:
             raise InputError(f"components have {sorted(sizes)} variables", "as many in each")
         if len(shapes) > 1:

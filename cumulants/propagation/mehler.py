@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ...errors import InputError
 
-TOLERANCE = 1e-5  # of the units' standard deviations: what is left out of a series at most, where a longer one is to be had
+TOLERANCE = (
+    1e-5  # of the units' standard deviations: what is left out of a series at most, where a longer one is to be had
+)
 WORST = 2e-2  # the same of the longest series
 DEGREES = (40, 640, 2560)  # of longer series
 

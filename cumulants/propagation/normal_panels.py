@@ -15,12 +15,14 @@ from torch import Tensor
 
 from ...errors import InputError
 from .gaussian import TINY, gauss_legendre, normal_pdf
+from .pieces import REACH
 
-REACH = 11.0  # standard deviations that the panels cover
 NODES = 12
 PROBES = 4  # polynomials on a panel, whose products with the function are integrated as well: nothing cancels in all
 TOLERANCE = 1e-10  # of a moment of the function, on each panel
 EPSILON = 2.0**-46  # rounding of the argument and of the function's values, some units in the last place
+TAIL = 1e-4  # of a moment: the outermost standard deviation's share at most
+DIVERGED = 1e60  # units of this size are those of a network that diverged: what overflows there is nobody's function
 MAX_ROUNDS = 48
 MAX_PANELS = 2**12  # of a unit
 SMOOTHER = "functions that are finite and change more slowly where the law of their input is"
@@ -76,7 +78,7 @@ def refined_edges(
         >>> [refined_edges(f, mean, std, edges, 2).shape[-1] for f in (torch.tanh, lambda z: torch.tanh(100 * z))]
         [23, 37]
     """
-    known = (mean.isfinite() & std.isfinite()).unsqueeze(-1)  # a network that diverged has no panels
+    known = (mean.abs() + REACH * std < DIVERGED).unsqueeze(-1)
     lower, upper = edges[..., :-1], edges[..., 1:]
     centre: Tensor | None = None
     added: list[Tensor] = []
@@ -88,6 +90,7 @@ def refined_edges(
             deviation = (values - centre[..., None, None]).abs()
             fine = density * _tests(edges.device)[:, 0, 1]
             moments = [torch.ones_like(mean), *((deviation**p * fine).sum(dim=(-1, -2)) for p in range(1, powers + 1))]
+            _check_tails(deviation, fine, known & ((upper > REACH - 1) | (lower < 1 - REACH)), moments, std, name)
             rounding = EPSILON * (1 + mean.abs() / std.clamp(min=TINY))
             noise = EPSILON * values.abs().amax(dim=(-1, -2))
             allowed = torch.stack(
@@ -157,6 +160,26 @@ def _check_finite(values: Tensor, known: Tensor, name: Callable[[int], str]) -> 
     if bool(wrong.any()):
         unit = int(wrong.flatten(2).any(dim=-1).any(dim=0).nonzero()[0])
         raise InputError(f"{name(unit)} is not finite at some of the values that its input takes", SMOOTHER)
+
+
+def _check_tails(
+    deviation: Tensor,
+    weights: Tensor,
+    outermost: Tensor,
+    moments: list[Tensor],
+    std: Tensor,
+    name: Callable[[int], str],
+) -> None:
+    """Raise an InputError where a mean or a variance lies beyond the panels; units that are all but constant may be so."""
+    for p in (1, 2):
+        outside = (deviation**p * weights * outermost.unsqueeze(-1)).sum(dim=(-1, -2))
+        wrong = (outside > TAIL * moments[p]) & (moments[p] > (TAIL * std) ** p)
+        if bool(wrong.any()):
+            unit = int(wrong.any(dim=0).nonzero()[0])
+            raise InputError(
+                f"{name(unit)} grows too fast: what it does beyond {REACH:g} standard deviations of its input matters",
+                "functions that grow more slowly, or narrower laws",
+            )
 
 
 def _not_integrated(bad: Tensor, name: Callable[[int], str]) -> InputError:

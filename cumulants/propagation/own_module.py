@@ -136,11 +136,11 @@ def _check_rows(tracer: Tracer, shape: Sequence[int]) -> None:
         together = tracer.outputs(rows, {}, 0)
         alone = [tracer.outputs(row.unsqueeze(0), {}, 0) for row in rows]
         expected = [torch.cat(leaves) for leaves in zip(*alone, strict=True)]
-        same = all(a.shape == b.shape and torch.allclose(a, b, equal_nan=True) for a, b in zip(together, expected, strict=True))
+        same = all(
+            a.shape == b.shape and torch.allclose(a, b, equal_nan=True) for a, b in zip(together, expected, strict=True)
+        )
     except Exception as error:  # whatever the module's code may raise
-        raise InputError(
-            f"{name} fails on a batch of 3 rows: {first_line(error)}", "modules that map rows"
-        ) from error
+        raise InputError(f"{name} fails on a batch of 3 rows: {first_line(error)}", "modules that map rows") from error
     if not same:
         raise InputError(f"{name} mixes the rows of a batch", "modules that map each row by itself")
 
@@ -162,9 +162,7 @@ def graph_arguments(
     check_edges(edge_index, edge_weight, shape[0])
     names = _parameter_names(net)
     if "edge_index" not in names:
-        raise InputError(
-            f"{where('', net)} takes no edge_index in forward", "modules that do, or no edge_index"
-        )
+        raise InputError(f"{where('', net)} takes no edge_index in forward", "modules that do, or no edge_index")
     arguments = {"edge_index": edge_index}
     if edge_weight is not None:
         if "edge_weight" not in names:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...errors import InputError
 
 RANGE = 1024.0  # the function is tried on [-RANGE, RANGE] at least
-REACH = 11.0  # standard deviations about the means of units within which it is looked at in detail
+REACH = 11.0  # standard deviations about a mean beyond which nothing matters to double precision
 SHARE = 8  # and in intervals of this part of a standard deviation
 NODES = 12  # of the polynomial that must meet the function on an interval
 SMOOTH = 1e-12  # of the function's size: what a smooth function may miss it by
@@ -90,7 +90,7 @@ def find_breaks(function: Callable[[Tensor], Tensor], windows: Array | None = No
 
 
 def windows_of(mean: Tensor, std: Tensor) -> Array:
-    r"""Intervals about :math:`\sigma / 8` wide within :math:`\mu \pm 11 \sigma` of all units; units that share them have them once.
+    r"""Intervals about :math:`\sigma / 8` wide within :math:`\mu \pm 11 \sigma` of all units.
 
     Args:
         mean: of units, any shape.
@@ -108,7 +108,9 @@ def windows_of(mean: Tensor, std: Tensor) -> Array:
     rows = np.unique(np.stack([width, first, np.ceil((centre + REACH * spread) / width)], axis=1), axis=0)
     parts = [w * np.arange(low, high) for w, low, high in rows]
     lower = np.concatenate([np.zeros(0), *parts])
-    upper = lower + np.concatenate([np.zeros(0), *(np.full(len(p), w) for p, (w, _, _) in zip(parts, rows, strict=True))])
+    upper = lower + np.concatenate(
+        [np.zeros(0), *(np.full(len(p), w) for p, (w, _, _) in zip(parts, rows, strict=True))]
+    )
     return np.asarray(np.unique(np.stack([lower, upper], axis=1), axis=0))
 
 
@@ -165,8 +167,8 @@ def _search(function: Callable[[Tensor], Tensor], intervals: Array, reach: float
 
 
 def _leaves(levels: list[Array]) -> list[tuple[float, float]]:
-    """Ends and widths of the rough intervals without rough parts, breaks apart; levels are ``(middle, half)``, ``(2, R)`` each."""
-    leaves = []
+    """Ends and widths of the rough intervals without rough parts, breaks apart; of levels ``(middle, half)``."""
+    leaves: list[tuple[float, float]] = []
     for (middle, half), parts in zip(levels, [*levels[1:], np.zeros((2, 0))], strict=True):
         inner = np.sort(parts[0])
         holds = np.searchsorted(inner, middle + half) > np.searchsorted(inner, middle - half)
@@ -192,7 +194,8 @@ def _clusters(suspects: list[tuple[float, float]]) -> list[float]:
             chosen.append((a, b))
     if len(chosen) > MOST_BREAKS:
         raise InputError(
-            f"the function has a pole, or is not smooth in {len(chosen)} places", f"at most {MOST_BREAKS}, and finite values"
+            f"the function has a pole, or is not smooth in {len(chosen)} places",
+            f"at most {MOST_BREAKS}, and finite values",
         )
     return sorted(shortest_between(a, b) for a, b in chosen)
 
@@ -213,9 +216,7 @@ def shortest_between(low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def find_pieces(
-    function: Callable[[Tensor], Tensor], breaks: list[float], reach: float = RANGE
-) -> Pieces | None:
+def find_pieces(function: Callable[[Tensor], Tensor], breaks: list[float], reach: float = RANGE) -> Pieces | None:
     """A function as polynomials between its breaks, differentiable; None where it is not one of degree 4 or less.
 
     Args:

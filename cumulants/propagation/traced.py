@@ -24,12 +24,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ...errors import InputError, first_line
+from .pieces import REACH
 from .unit_functions import by_row
 
 TRIALS = 8
 MASKS = 16
 SCANNED = 4096  # points on which what seems affine is tried where the law of the input is
-REACH = 11.0  # standard deviations about the means, for these
 AFFINE = 1e-9  # of the largest value
 # methods that ask for what is known without values
 SHAPES = {
@@ -342,7 +342,9 @@ class Tracer:
             raise
         except Exception as error:  # whatever the module's code may raise
             shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
-            raise UnreadableError(f"{self._where()} fails on shape {shapes}: {_reason(error)}", "another shape") from error
+            raise UnreadableError(
+                f"{self._where()} fails on shape {shapes}: {_reason(error)}", "another shape"
+            ) from error
 
     def _is_constant(self, outcome: Callable[..., Any], inputs: list[Value], examples: list[Tensor]) -> bool:
         trials = [self._consistent(inputs) for _ in range(TRIALS)]
@@ -475,7 +477,7 @@ def where(name: str, module: nn.Module) -> str:
 
 
 def check_modules(model: nn.Module) -> None:
-    """Raise a ValueError for what cannot be read whatever it does: weights that are not there yet or not real, and TorchScript."""
+    """Raise a ValueError for TorchScript, and weights that are not there yet, not real or not finite."""
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError(f"{where(name, module)} is TorchScript", "the module that it was made from")

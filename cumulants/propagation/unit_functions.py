@@ -49,11 +49,11 @@ class Group:
 
     def under(self, mean: Tensor, std: Tensor) -> Group:
         """The same for units of these means and standard deviations, which say where to look at the function."""
-        windows = windows_of(mean, std)
-        if self.known_as is not None:  # what PyTorch has is found from afar
-            far = (mean.abs() + REACH * std).nan_to_num(0, 0, 0).max().item()
-            windows = np.array([[-far, far]]) if far > RANGE else None
-        return replace(self, windows=windows)
+        if self.known_as is None:
+            return replace(self, windows=windows_of(mean, std))
+        # what PyTorch has is found from afar
+        far = float((mean.abs() + REACH * std).nan_to_num(0, 0, 0).max())
+        return replace(self, windows=np.array([[-far, far]])) if far > RANGE else self
 
     @property
     def units(self) -> int:
@@ -167,7 +167,7 @@ class UnitFunctions(Nonlinearity):
         self._scale = 0.0
 
     @functools.cached_property
-    def pieces(self) -> Pieces | None:  # type: ignore[override]
+    def pieces(self) -> Pieces | None:
         """The pieces of all units, which take a search."""
         pieces = self._joined_pieces()
         return pieces and pieces._replace(coefficients=pieces.coefficients[self._members])
@@ -247,7 +247,9 @@ def _about_breaks(pieces: Pieces) -> Pieces:
     breaks, origins, coefficients = pieces
     if not len(breaks):
         return pieces
-    nearest = torch.cat([breaks[:1], torch.where(breaks[:-1].abs() < breaks[1:].abs(), breaks[:-1], breaks[1:]), breaks[-1:]])
+    nearest = torch.cat(
+        [breaks[:1], torch.where(breaks[:-1].abs() < breaks[1:].abs(), breaks[:-1], breaks[1:]), breaks[-1:]]
+    )
     origins = torch.where(nearest.abs() > FAR, nearest, origins)
     if not bool(origins.any()):
         return pieces
