@@ -217,6 +217,9 @@ class ActivatedLaw(VectorLaw):
 
     def _beyond_gaussian(self) -> Tensor:
         """Covariances on the grid, less those of the Gaussian there: the grid's error is nearly the same for both."""
+        assert isinstance(self._pre, BlockLaw)
+        if not bool(self._pre.kappas[2 : self._closure].any()):  # the law of the block is a Gaussian
+            return torch.zeros_like(self._pre.cumulants(2))
         second = torch.zeros_like(self._pre.cumulants(2))
         mean, gaussian_mean = torch.zeros_like(self._mean), torch.zeros_like(self._mean)
         centre = self._functions[0, 0].unsqueeze(-1)

@@ -50,21 +50,15 @@ STEEP = {
 
 
 @pytest.mark.parametrize("name", STEEP)
-def test_means_and_variances_of_steep_functions_are_those_of_scipy(name: str) -> None:
+def test_means_and_variances_of_steep_functions_are_sums_over_a_million_points(name: str) -> None:
     function = STEEP[name]
-
-    def density(z: float) -> float:
-        return math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-
-    def average(power: int, centre: float) -> float:
-        points = [0.0, 0.25, 0.3, 0.35, 0.37, -0.1, 0.1, 0.45]
-        integrand = lambda z: (float(function(torch.tensor(z).double())) - centre) ** power * density(z)  # noqa: E731
-        return float(integrate.quad(integrand, -9, 9, points=points, limit=500, epsabs=1e-12, epsrel=1e-10)[0])
-
-    mean = average(1, 0.0)
+    z = torch.linspace(-9, 9, 1_800_001, dtype=torch.float64)
+    weights = torch.from_numpy(stats.norm.pdf(z.numpy())) * 1e-5
+    mean = float(function(z) @ weights)
+    variance = float((function(z) - mean) ** 2 @ weights)
     found = propagate(Applies(function), GaussianInput([0.0], [[1.0]]), order=2, method="gaussian").marginals("out")
     assert float(found[0]) == pytest.approx(mean, abs=1e-9)
-    assert float(found[1]) == pytest.approx(average(2, mean), rel=1e-8)
+    assert float(found[1]) == pytest.approx(variance, rel=1e-8)
 
 
 @settings(max_examples=10, deadline=None)
