@@ -17,14 +17,16 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from ...errors import InputError
 from ..joint import check_entries
 from ..kstatistics import check_order
 from ..moments import moments_to_cumulants
 from ..partitions import set_partitions
 from .diagrams import Limits, sum_diagrams
 from .gaussian import TINY, affine_pieces_covariance, leaky_cumulants, piecewise_cumulants
-from .grid import NODES, edgeworth_points
+from .grid import FINER, NODES, TOLERANCE, edgeworth_points
 from .hermite import hermite_coefficients
+from .mehler import hermite_series, longer_series
 from .network import Nonlinearity
 from .tensors import BlockLaw, PointLaw, VectorLaw, with_mean
 
@@ -55,10 +57,12 @@ class ActivatedLaw(VectorLaw):
 
     def __init__(self, pre: VectorLaw, nonlinearity: Nonlinearity, closure: int) -> None:
         self.members, self.units, self.order = pre.members, pre.units, MAX_ORDER
-        self._pre, self._nonlinearity, self._closure = pre, nonlinearity, closure
+        self._pre, self._closure = pre, closure
         self._mean = pre.marginal(1)
         variance = pre.marginal(2)
         self._std = variance.clamp(min=TINY**2).sqrt()
+        nonlinearity = nonlinearity.under(self._mean.detach(), self._std.detach())
+        self._nonlinearity = nonlinearity
         # a truncated series may leave a variance that is not positive: such a unit is taken to be constant
         self._inverse_std = torch.where(variance > 0, 1 / self._std, 0.0)
         polynomial = nonlinearity.polynomial()
@@ -97,13 +101,20 @@ class ActivatedLaw(VectorLaw):
     @functools.cached_property
     def _functions(self) -> Tensor:
         """Averages of the centred powers with Hermite polynomials, shape ``(powers, degree + 1, M, d)``."""
+        roots = [math.sqrt(math.factorial(k)) for k in range(self._normalised.shape[1])]
+        return self._normalised * self._normalised.new_tensor(roots)[:, None, None]
+
+    @functools.cached_property
+    def _normalised(self) -> Tensor:
         on_grid = self._has_grid and self._closure > 2
         degree = MAX_ORDER * self._degree if self._degree is not None else LIMITS[1].legs if on_grid else HERMITE_DEGREE
-        normalised = hermite_coefficients(
-            self._nonlinearity, self._mean, self._std, self._nonlinearity.breaks, degree, powers=MAX_ORDER
+        return self._hermite(degree, MAX_ORDER)
+
+    def _hermite(self, degree: int, powers: int) -> Tensor:
+        nonlinear = self._nonlinearity
+        return hermite_coefficients(
+            nonlinear, self._mean, self._std, nonlinear.ends, degree, powers=powers, name=nonlinear.named
         )
-        roots = [math.sqrt(math.factorial(k)) for k in range(degree + 1)]
-        return normalised * normalised.new_tensor(roots)[:, None, None]
 
     # ---- several units -------------------------------------------------------------------------------------------
 
@@ -162,7 +173,9 @@ class ActivatedLaw(VectorLaw):
         nonlinearity = self._nonlinearity
         if nonlinearity.is_piecewise_affine and nonlinearity.is_continuous:
             return affine_pieces_covariance(nonlinearity.pieces_by_unit(), self._mean, self._pre.cumulants(2))
-        return hermite_series(self._functions[0], self._joint[1])
+        series = hermite_series(self._functions[0], self._joint[1])
+        longer = functools.partial(self._hermite, powers=1)
+        return longer_series(series, self._normalised, self._joint[1], longer, nonlinearity.named)
 
     def _threefold(self) -> dict[tuple[int, ...], Tensor]:
         r"""Third cumulants with two equal indices, through the square of the function there."""
@@ -198,10 +211,15 @@ class ActivatedLaw(VectorLaw):
     def _on_grid(self, weight: Tensor | None = None) -> PointLaw:
         """The function's values on the grid of blocks, or their image under a linear map."""
         rows = [value if weight is None else weight @ value for value, _, _ in self._grid_values()]
-        return PointLaw(torch.cat(rows, dim=-1), self._block_law(self._closure)[1], MAX_ORDER)
+        assert isinstance(self._pre, BlockLaw)
+        weights = edgeworth_points(self._pre, self._closure, self._grid_nodes)[1]
+        return PointLaw(torch.cat(rows, dim=-1), weights, MAX_ORDER)
 
     def _beyond_gaussian(self) -> Tensor:
         """Covariances on the grid, less those of the Gaussian there: the grid's error is nearly the same for both."""
+        assert isinstance(self._pre, BlockLaw)
+        if not bool(self._pre.kappas[2 : self._closure].any()):  # the law of the block is a Gaussian
+            return torch.zeros_like(self._pre.cumulants(2))
         second = torch.zeros_like(self._pre.cumulants(2))
         mean, gaussian_mean = torch.zeros_like(self._mean), torch.zeros_like(self._mean)
         centre = self._functions[0, 0].unsqueeze(-1)
@@ -214,14 +232,51 @@ class ActivatedLaw(VectorLaw):
     def _grid_values(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The function's values ``(M, d, P)`` at some of the points, their weights, and those of the Gaussian."""
         assert isinstance(self._pre, BlockLaw)
-        (x, weights), (_, gaussian) = self._block_law(self._closure), self._block_law(2)
+        yield from self._on_nodes(self._grid_nodes)
+
+    def _on_nodes(self, nodes: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        assert isinstance(self._pre, BlockLaw)
+        (x, weights), (_, gaussian) = (edgeworth_points(self._pre, closure, nodes) for closure in (self._closure, 2))
         size = max(1, CHUNK_CELLS // (self.members * self.units))
         for points, w, g in zip(*(torch.split(table, size, -1) for table in (x, weights, gaussian)), strict=True):
             yield self._nonlinearity(self._pre.weight @ points + self._pre.bias.unsqueeze(-1)), w, g
 
-    def _block_law(self, closure: int) -> tuple[Tensor, Tensor]:
+    @functools.cached_property
+    def _grid_nodes(self) -> int:
+        """A grid's size with which it has the moments of single units under a Gaussian, which are known.
+
+        Raises:
+            InputError: where the function changes too fast for the finest grid.
+        """
         assert isinstance(self._pre, BlockLaw)
-        return edgeworth_points(self._pre, closure)
+        size = self._pre.block_size
+        if self._nonlinearity.is_leaky:  # a kink alone, whose error is known
+            return NODES[size]
+        miss = self._mean
+        with torch.no_grad():
+            for nodes in (NODES[size], *FINER[size]):
+                miss = self._miss_of_grid(nodes)
+                if not bool((miss > TOLERANCE).any()):
+                    return nodes
+        unit = int(miss.amax(dim=0).argmax())
+        raise InputError(
+            f"{self._nonlinearity.named(unit)} changes too fast for a grid of {nodes} points a variable",
+            "order=2 with method='gaussian', method='quadrature', or smoother functions",
+        )
+
+    def _miss_of_grid(self, nodes: int) -> Tensor:
+        """By how much a grid misses the moments of units, in standard deviations of the widest, shape ``(M, d)``."""
+        if self._nonlinearity.pieces is not None:
+            mean, second, third, excess = self._closed_forms()
+            exact = torch.stack([second, third, excess + 3 * second**2])
+        else:
+            mean, exact = self._functions[0, 0], self._functions[1:, 0]
+        found = torch.zeros_like(exact)
+        for value, _, gaussian in self._on_nodes(nodes):
+            deviation = value - mean.unsqueeze(-1)
+            found += torch.stack([deviation**p @ gaussian for p in (2, 3, 4)])
+        widest = exact[0].amax(dim=-1, keepdim=True).sqrt()
+        return torch.stack([(found[p - 2] - exact[p - 2]).abs() / widest**p for p in (2, 3, 4)]).amax(dim=0)
 
 
 def scaled(tensor: Tensor, factor: Tensor) -> Tensor:
@@ -229,21 +284,6 @@ def scaled(tensor: Tensor, factor: Tensor) -> Tensor:
     for axis in range(1, tensor.ndim):
         tensor = tensor * factor.view(len(factor), *[-1 if axis == at else 1 for at in range(1, tensor.ndim)])
     return tensor
-
-
-def hermite_series(functions: Tensor, correlation: Tensor) -> Tensor:
-    r"""Covariances of functions of a Gaussian vector by Mehler's formula, :math:`\sum_k F_{ik} F_{jk} \rho_{ij}^k / k!`.
-
-    Args:
-        functions: :math:`F_k = E[f\,He_k]`, shape ``(degree + 1, M, d)``.
-        correlation: shape ``(M, d, d)``.
-    """
-    total, power = torch.zeros_like(correlation), torch.ones_like(correlation)
-    for k, row in enumerate(functions):
-        if k:
-            power = power * correlation / k
-            total = total + row.unsqueeze(2) * row.unsqueeze(1) * power
-    return total
 
 
 def place_coincident(tensor: Tensor, values: Mapping[tuple[int, ...], Tensor]) -> Tensor:

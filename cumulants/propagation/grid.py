@@ -14,14 +14,16 @@ from .tensors import BlockLaw
 
 REACH = 7.5  # standard deviations
 NODES = {2: 64, 3: 24}  # for each variable, by block size
+FINER = {2: (128, 256, 512), 3: (48, 96)}  # for functions that change fast
+TOLERANCE = 1e-2  # of the widest unit's standard deviation to the order: the error of a grid
 
 
-def block_grid(block_size: int) -> tuple[Tensor, Tensor]:
+def block_grid(block_size: int, nodes: int | None = None) -> tuple[Tensor, Tensor]:
     """Equal steps over a standard normal block of 2 or 3 variables, ``(b, P)`` and weights ``(P,)``.
 
     With equal steps the error of a kink has a sign that changes from place to place along the kink, and averages out.
     """
-    g = torch.linspace(-REACH, REACH, NODES[block_size], dtype=torch.float64)
+    g = torch.linspace(-REACH, REACH, nodes or NODES[block_size], dtype=torch.float64)
     density = torch.exp(-0.5 * g * g)
     nodes = torch.cartesian_prod(*[g] * block_size)
     weights = torch.cartesian_prod(*[density / density.sum()] * block_size).prod(dim=1)
@@ -52,9 +54,9 @@ def edgeworth_ratio(g: Tensor, third: Tensor, fourth: Tensor) -> Tensor:
     return 1 + single.sum(dim=0) + third**2 / 36 * pairs
 
 
-def edgeworth_points(block: BlockLaw, closure: int) -> tuple[Tensor, Tensor]:
+def edgeworth_points(block: BlockLaw, closure: int, nodes: int | None = None) -> tuple[Tensor, Tensor]:
     """Points of the block ``(b, P)`` and signed weights ``(P,)`` of its law under a closure."""
-    g, weights = (table.to(block.weight.device) for table in block_grid(block.block_size))
+    g, weights = (table.to(block.weight.device) for table in block_grid(block.block_size, nodes))
     mean, variance, third, fourth = block.kappas[:4]
     std = variance.sqrt()
     if closure > 2:

@@ -19,7 +19,7 @@ from ..kstatistics import check_order
 from .layout import ImageLaw
 from .mixtures import MixtureLaw
 from .network import Network
-from .tensors import BlockLaw, PointLaw, VectorLaw, law_of_data
+from .tensors import BlockLaw, PointLaw, VectorLaw, as_double, law_of_data
 
 ON_GRID = 3  # Gaussian variables up to which the first layer is closed on a grid, as that of i.i.d. variables is
 SYMMETRIC = 1e-6  # of a covariance's largest entry
@@ -169,7 +169,7 @@ class GaussianInput(InputLaw):
     """
 
     def __init__(self, mean: Any, covariance: Any) -> None:
-        self.mean, self.covariance = _double("mean", mean), _double("covariance", covariance)
+        self.mean, self.covariance = as_double("mean", mean), as_double("covariance", covariance)
         self.shape = tuple(self.mean.shape)
         self.mean = self.mean.flatten()
         if self.covariance.shape != (len(self.mean), len(self.mean)):
@@ -180,7 +180,7 @@ class GaussianInput(InputLaw):
         _check_covariance(self.covariance.detach())
 
     @classmethod
-    def of_data(cls, x: Tensor) -> GaussianInput:
+    def of_data(cls, x: Any) -> GaussianInput:
         """The Gaussian with the mean and the unbiased covariance of data ``(N, ...)``, two rows or more.
 
         Example:
@@ -188,7 +188,7 @@ class GaussianInput(InputLaw):
             tensor([[2., 0.],
                     [0., 0.]], dtype=torch.float64)
         """
-        x = _double("x", x)
+        x = as_double("x", x)
         if x.ndim < 2 or len(x) < 2:
             raise InputError(f"x={described(x)} is not data", "shape (N, ...), two rows or more")
         centred = (x - x.mean(dim=0)).flatten(1)
@@ -202,6 +202,11 @@ class GaussianInput(InputLaw):
             return BlockLaw(kappas, *self._whitened(weight, bias))
         covariance = weight @ self.covariance.to(weight.device) @ weight.mT
         return GaussianLaw(weight @ self.mean.to(weight.device) + bias, covariance, order)
+
+    def cumulants(self, order: int) -> Tensor:
+        """The means, the variances, and zeros."""
+        rest = self.mean.new_zeros(max(order - 2, 0), len(self.mean))
+        return torch.cat([self.mean.unsqueeze(0), self.covariance.diagonal().unsqueeze(0), rest])[:order]
 
     def as_identical(self, network: Network) -> tuple[Network, Any]:
         """In standard normal variables that it is an affine image of."""
@@ -273,6 +278,10 @@ class VectorInput(InputLaw):
             )
         return ImageLaw(law, weight, bias)
 
+    def cumulants(self, order: int) -> Tensor:
+        """The law's own."""
+        return torch.stack([self.law.marginal(n)[0] for n in range(1, order + 1)])
+
     def __str__(self) -> str:
         if isinstance(self.law, PointLaw):
             return f"data of {self.law.values.shape[-1]} rows and {self.law.units} variables"
@@ -304,16 +313,18 @@ class MixtureInput(InputLaw):
         if not self.components:
             raise InputError("components=[] is empty", "one or more")
         count = len(self.components)
-        given = [1 / count] * count if weights is None else [float(w) for w in weights]
+        given = [1 / count] * count if weights is None else _numbers(weights)
         if len(given) != count:
             raise InputError(f"weights has {len(given)} numbers", f"{count}, one for each component")
         if not all(w >= 0 for w in given) or not abs(sum(given) - 1) <= SUM:
             raise InputError(f"weights={given} has the sum {sum(given):.6g}", "numbers >= 0 whose sum is 1")
         self.weights = [w / sum(given) for w in given]
-        shapes = {component.shape for component in self.components} - {None}
-        sizes = {component.size for component in self.components} - {None}
+        shapes = {component.shape for component in self.components if component.shape is not None}
+        sizes = {component.size for component in self.components if component.size is not None}
         if len(sizes) > 1:
-            raise InputError(f"components have {sorted(map(str, sizes))} variables", "as many in each")
+            raise InputError(f"components have {sorted(sizes)} variables", "as many in each")
+        if len(shapes) > 1:
+            raise InputError(f"components have the shapes {sorted(shapes, key=len)}", "one shape for all")
         self.shape = next(iter(shapes), None)
         self.order = min(component.order for component in self.components)
 
@@ -330,6 +341,13 @@ class MixtureInput(InputLaw):
 
     def __str__(self) -> str:
         return f"a mixture of {len(self.components)} components"
+
+
+def _numbers(weights: Any) -> list[float]:
+    try:
+        return [float(w) for w in weights]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"weights={weights!r} is not a list of numbers", "one for each component") from error
 
 
 def read_input(law: Any) -> InputLaw:
@@ -349,12 +367,14 @@ def read_input(law: Any) -> InputLaw:
     if isinstance(law, InputLaw):
         return law
     if isinstance(law, Tensor | np.ndarray):
-        x = _double("law", law)
+        x = as_double("law", law)
         if x.ndim < 2 or not len(x):
             raise InputError(f"law={described(x)} is not data", "shape (N, ...), one input a row")
         return VectorInput(law_of_data(x.flatten(1), order=8), x.shape[1:])
     if isinstance(law, VectorLaw):
         return VectorInput(law)
+    if isinstance(law, list | tuple) and law and isinstance(law[0], list | tuple):
+        return read_input(as_double("law", law))  # rows of numbers
     if isinstance(law, list | tuple) and law:
         laws = [_parsed(one) for one in law]
         alike = len({str(one) for one in laws}) == 1
@@ -373,17 +393,6 @@ def _parsed(law: Any) -> Any:
             f"law={described(law)} is not a law", "a law or its name, a list of them, GaussianInput, MixtureInput, data"
         )
     return law
-
-
-def _double(name: str, value: Any) -> Tensor:
-    try:
-        # numbers of Python are doubles already, and would be rounded to PyTorch's default
-        tensor = value.double() if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} is {described(value)} that is not made of numbers", "a tensor of numbers") from error
-    if not bool(tensor.isfinite().all()):
-        raise InputError(f"{name} has numbers that are not finite", "finite numbers")
-    return tensor
 
 
 def _check_covariance(covariance: Tensor) -> None:

@@ -110,7 +110,7 @@ class Layout:
             source = value.inputs[0]
             form = self.forms[source]
             units = self._at(form.level + 1).add(
-                form.weight, form.bias, Group(value.function, source.shape, self._device, value.known_as)
+                form.weight, form.bias, Group(value.function, source.shape, self._device, value.known_as, value.name)
             )
             self.before.setdefault(source, (form.level, units))
             return self._selection(form.level + 1, units)
@@ -151,12 +151,16 @@ class Layout:
         level = self._at(form.level + 1)
         used = form.weight.ne(0).any(dim=0).nonzero().flatten().tolist()
         if len(used) > len(form.weight):  # the value has fewer numbers than the units that it is made of
-            units = level.add(form.weight, form.bias, Group(_same, (len(form.weight),), self._device, "same"))
+            units = level.add(
+                form.weight, form.bias, Group(_same, (len(form.weight),), self._device, "same", "what is carried")
+            )
             return self._selection(form.level + 1, units)
         new = [unit for unit in used if unit not in level.carried]
         if new:
             rows = torch.eye(form.weight.shape[1], dtype=torch.float64, device=form.weight.device)[new]
-            units = level.add(rows, rows.new_zeros(len(new)), Group(_same, (len(new),), self._device, "same"))
+            units = level.add(
+                rows, rows.new_zeros(len(new)), Group(_same, (len(new),), self._device, "same", "what is carried")
+            )
             level.carried |= dict(zip(new, range(units.start, units.stop), strict=True))
         weight = form.weight.new_zeros(len(form.weight), level.size)
         if used:

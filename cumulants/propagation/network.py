@@ -44,6 +44,22 @@ class Nonlinearity:
         part.nodes = nodes
         return part
 
+    def under(self, mean: Tensor, std: Tensor) -> Nonlinearity:
+        """The same as far as it matters to units of these means and standard deviations, shape ``(M, d)`` each.
+
+        May be overridden where it takes a search to find out what a function is made of.
+        """
+        return self
+
+    def named(self, unit: int) -> str:
+        """What the function of a unit is called, for a message."""
+        return f"activation={type(self._module).__name__}"
+
+    @property
+    def ends(self) -> list[float]:
+        """Where panels end: at breaks, and where the function changes fast."""
+        return self.breaks
+
     def __call__(self, z: Tensor) -> Tensor:
         """Apply to ``(M, d, P)``, element by element."""
         by_node = z.view(len(z), -1, self.nodes, z.shape[2])

@@ -14,7 +14,7 @@ from ...checks import described
 from ...errors import InputError, first_line
 from .layout import Layout, View, views
 from .network import Network
-from .traced import Tracer
+from .traced import ALLOWED, Tracer, where
 
 CHECKS = (0.1, 1.0, 10.0)  # standard deviations of the points at which the chain must equal the module
 AGREEMENT = 1e-8  # of the outputs' size
@@ -34,7 +34,11 @@ class OwnNetwork:
 
 
 def read_module(
-    net: nn.Module, shape: Sequence[int], edge_index: Tensor | None = None, edge_weight: Tensor | None = None
+    net: nn.Module,
+    shape: Sequence[int],
+    edge_index: Tensor | None = None,
+    edge_weight: Tensor | None = None,
+    samples: Tensor | None = None,
 ) -> OwnNetwork:
     """Read a module by running it once on a symbol; see :mod:`renorm.cumulants.propagation.traced`.
 
@@ -43,6 +47,7 @@ def read_module(
         shape: of one input, without the batch; for a graph ``(nodes, features)``.
         edge_index: edges of the graph, shape ``(2, E)``, for modules that take them.
         edge_weight: their weights, shape ``(E,)``.
+        samples: inputs as their law has them, shape ``(samples, size)``: the module is tried there as well.
 
     Raises:
         ValueError: naming the part that cannot be read, and what can.
@@ -52,17 +57,19 @@ def read_module(
         >>> own.network.names(), list(own.layers)
         (['pre0', 'act0', 'out'], ['0', '1', '2', 'out'])
     """
-    for part, tensor in (*net.named_parameters(), *net.named_buffers()):
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise InputError(f"net.{part} has numbers that are not finite", "finite weights")
     arguments = graph_arguments(net, shape, edge_index, edge_weight)
     batched = tuple(shape) if edge_index is not None else (1, *shape)
-    tracer = Tracer(net, batched)
+    tracer = Tracer(net, batched, samples)
     arguments = {name: value.to(tracer.device) for name, value in arguments.items()}
     outputs = tracer.run(arguments)
-    layout = Layout(tracer.values, outputs, tracer.device)
-    network = layout.network()
-    _check(tracer, network, arguments)
+    try:
+        layout = Layout(tracer.values, outputs, tracer.device)
+        network = layout.network()
+        _check(tracer, network, arguments)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the module's code may raise
+        raise InputError(f"{where('', net)} cannot be read: {first_line(error)}", ALLOWED) from error
     if edge_index is None:
         _check_rows(tracer, shape)
     return OwnNetwork(network, views(layout, tracer.layers, outputs))
@@ -107,15 +114,16 @@ def input_shape(
 def _check(tracer: Tracer, network: Network, arguments: Mapping[str, Any]) -> None:
     """Raise a ValueError where the chain is not the module: code may hide what it does from the symbol."""
     random = torch.Generator().manual_seed(1)
-    for seed, scale in enumerate(CHECKS):
-        x = scale * torch.randn(tracer.input.shape, generator=random, dtype=torch.float64).to(tracer.device)
+    points = [scale * torch.randn(tracer.input.shape, generator=random, dtype=torch.float64) for scale in CHECKS]
+    for seed, x in enumerate([*(point.to(tracer.device) for point in points), *tracer.input.samples]):
         expected = torch.cat([leaf.flatten() for leaf in tracer.outputs(x, arguments, seed)])
         with torch.no_grad():
             found = network.walk(x.reshape(1, -1, 1))[-1].flatten()
-        if not bool(((found - expected).abs() <= AGREEMENT * expected.abs().max().clamp(min=1e-12)).all()):
-            name = type(tracer.model).__name__
+        scale = expected.abs().nan_to_num(0.0, 0.0, 0.0).max().clamp(min=1e-12)
+        if not torch.allclose(found, expected, rtol=0, atol=AGREEMENT * float(scale), equal_nan=True):
+            name = where("", tracer.model)
             raise InputError(
-                f"net={name} does not do what its parts were read to do, such as write in place or depend on the numbers",
+                f"{name} does not do what its parts were read to do, such as write in place or depend on the numbers",
                 "affine maps and element-wise functions",
             )
 
@@ -123,18 +131,18 @@ def _check(tracer: Tracer, network: Network, arguments: Mapping[str, Any]) -> No
 def _check_rows(tracer: Tracer, shape: Sequence[int]) -> None:
     """Raise a ValueError where the rows of a batch are not mapped one by one."""
     rows = torch.randn(3, *shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(tracer.device)
-    name = type(tracer.model).__name__
+    name = where("", tracer.model)
     try:
         together = tracer.outputs(rows, {}, 0)
         alone = [tracer.outputs(row.unsqueeze(0), {}, 0) for row in rows]
         expected = [torch.cat(leaves) for leaves in zip(*alone, strict=True)]
-        same = all(a.shape == b.shape and torch.allclose(a, b) for a, b in zip(together, expected, strict=True))
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise InputError(
-            f"net={name} fails on a batch of 3 rows: {first_line(error)}", "modules that map rows"
-        ) from error
+        same = all(
+            a.shape == b.shape and torch.allclose(a, b, equal_nan=True) for a, b in zip(together, expected, strict=True)
+        )
+    except Exception as error:  # whatever the module's code may raise
+        raise InputError(f"{name} fails on a batch of 3 rows: {first_line(error)}", "modules that map rows") from error
     if not same:
-        raise InputError(f"net={name} mixes the rows of a batch", "modules that map each row by itself")
+        raise InputError(f"{name} mixes the rows of a batch", "modules that map each row by itself")
 
 
 def graph_arguments(
@@ -154,13 +162,11 @@ def graph_arguments(
     check_edges(edge_index, edge_weight, shape[0])
     names = _parameter_names(net)
     if "edge_index" not in names:
-        raise InputError(
-            f"net={type(net).__name__} takes no edge_index in forward", "modules that do, or no edge_index"
-        )
+        raise InputError(f"{where('', net)} takes no edge_index in forward", "modules that do, or no edge_index")
     arguments = {"edge_index": edge_index}
     if edge_weight is not None:
         if "edge_weight" not in names:
-            raise InputError(f"net={type(net).__name__} takes no edge_weight in forward", "modules that do, or none")
+            raise InputError(f"{where('', net)} takes no edge_weight in forward", "modules that do, or none")
         arguments["edge_weight"] = edge_weight.double()
     if "batch" in names:
         arguments["batch"] = torch.zeros(shape[0], dtype=torch.long)

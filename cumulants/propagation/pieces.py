@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ...errors import InputError
 
-RANGE = 1024.0  # the function is tried on [-RANGE, RANGE]
+RANGE = 1024.0  # the function is tried on [-RANGE, RANGE] at least
+REACH = 11.0  # standard deviations about a mean beyond which nothing matters to double precision
+SHARE = 8  # and in intervals of this part of a standard deviation
 NODES = 12  # of the polynomial that must meet the function on an interval
 SMOOTH = 1e-12  # of the function's size: what a smooth function may miss it by
 ROUNDING = 2.0**-48  # of an argument, with what interpolation makes of it
@@ -27,6 +29,10 @@ MOST_INTERVALS = 2**15
 PLACED = 1e-9  # a break is found to this many of its size, or better
 MAX_DEGREE = 4  # of polynomials that are recognised
 EXACT = 1e-13  # of the function's size: what a polynomial may miss it by
+TOO_FAST = "the function varies too fast to be integrated"
+SMOOTHER = "functions that change more slowly where the law of their input is"
+
+Array = NDArray[np.float64]
 
 
 class Pieces(NamedTuple):
@@ -43,7 +49,25 @@ class Pieces(NamedTuple):
     coefficients: Tensor
 
 
-def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
+class Found(NamedTuple):
+    """What a search for breaks has found.
+
+    Attributes:
+        breaks: where the function is not smooth, increasing.
+        fast: ends of the smallest intervals that no polynomial met, where it is smooth but changes fast; with their widths.
+        reach: the function was looked at up to this size of its argument.
+    """
+
+    breaks: list[float]
+    fast: list[tuple[float, float]]
+    reach: float
+
+
+class TooFastError(InputError):
+    """A function that changes too fast to be looked at."""
+
+
+def find_breaks(function: Callable[[Tensor], Tensor], windows: Array | None = None) -> list[float]:
     """Where a function is not smooth: jumps, kinks, and jumps of the second derivative.
 
     Intervals are split until a polynomial of degree 11 meets the function on them. Narrow ones on which none does hold a break,
@@ -51,6 +75,7 @@ def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
 
     Args:
         function: numbers ``(P,)`` -> values of one or more units, ``(units, P)``.
+        windows: intervals that are looked at besides those of all sizes about 0, shape ``(windows, 2)``.
 
     Raises:
         ValueError: for more than 64 breaks.
@@ -61,11 +86,56 @@ def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
         >>> find_breaks(lambda z: torch.tanh(z).unsqueeze(0))
         []
     """
-    nodes, tests, matrix = _interpolation()
-    ends = 2.0 ** np.arange(round(math.log2(RANGE)), -10, -1)
+    return search(function, windows).breaks
+
+
+def windows_of(mean: Tensor, std: Tensor) -> Array:
+    r"""Intervals about :math:`\sigma / 8` wide within :math:`\mu \pm 11 \sigma` of all units.
+
+    Args:
+        mean: of units, any shape.
+        std: their standard deviations.
+
+    Example:
+        >>> windows_of(torch.zeros(3), torch.full((3,), 8.0))[[0, -1]].tolist()
+        [[-88.0, -87.0], [87.0, 88.0]]
+    """
+    centre, spread = (table.detach().double().cpu().flatten().numpy() for table in (mean, std))
+    real = np.isfinite(centre) & np.isfinite(spread) & (spread > ROUNDING * np.abs(centre)) & (spread > 0)
+    centre, spread = centre[real], spread[real]
+    width = 2.0 ** np.floor(np.log2(spread / SHARE))
+    first = np.floor((centre - REACH * spread) / width)
+    rows = np.unique(np.stack([width, first, np.ceil((centre + REACH * spread) / width)], axis=1), axis=0)
+    parts = [w * np.arange(low, high) for w, low, high in rows]
+    lower = np.concatenate([np.zeros(0), *parts])
+    upper = lower + np.concatenate(
+        [np.zeros(0), *(np.full(len(p), w) for p, (w, _, _) in zip(parts, rows, strict=True))]
+    )
+    return np.asarray(np.unique(np.stack([lower, upper], axis=1), axis=0))
+
+
+def search(function: Callable[[Tensor], Tensor], windows: Array | None = None) -> Found:
+    """Where a function is not smooth, or changes fast; see :func:`find_breaks`.
+
+    A function that changes too fast for all that is about 0 is looked at on the windows alone.
+    """
+    extra = np.zeros((0, 2)) if windows is None else windows
+    reach = max(RANGE, 2.0 ** math.ceil(math.log2(np.abs(extra).max()))) if extra.any() else RANGE
+    ends = 2.0 ** np.arange(round(math.log2(reach)), -10, -1)
     shells = np.concatenate([np.stack([ends / 2, ends], 1), np.stack([-ends, -ends / 2], 1)])
-    intervals = np.concatenate([np.stack([-ends, ends], 1), shells])  # of all sizes: none hides in a larger one
+    everywhere = np.concatenate([np.stack([-ends, ends], 1), shells])  # of all sizes: none hides in a larger one
+    try:
+        return _search(function, np.concatenate([everywhere, extra]), reach)
+    except TooFastError:
+        if not len(extra):
+            raise
+        return _search(function, extra, float(np.abs(extra).max()))
+
+
+def _search(function: Callable[[Tensor], Tensor], intervals: Array, reach: float) -> Found:
+    nodes, tests, matrix = _interpolation()
     suspects: list[tuple[float, float]] = []
+    levels: list[Array] = []
     while len(intervals):
         middle, half = intervals.mean(axis=1, keepdims=True), (intervals[:, 1:] - intervals[:, :1]) / 2
         z = torch.from_numpy(middle + half * np.concatenate([nodes, tests]))
@@ -81,6 +151,7 @@ def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
         rough = ((whole & (miss > allowed)).any(dim=0)).numpy()
         edge = ((~whole & finite.any(dim=-1)).any(dim=0)).numpy()
         suspects += [(float(m - h), float(m + h)) for m, h in zip(middle[rough, 0], half[rough, 0], strict=True)]
+        levels.append(np.stack([middle[rough, 0], half[rough, 0]]))
         rough = rough | edge
         rough_half = half[rough, 0]
         finer = rough_half > NARROWEST * np.maximum(1.0, np.abs(middle[rough, 0]))
@@ -91,8 +162,19 @@ def find_breaks(function: Callable[[Tensor], Tensor]) -> list[float]:
         parts = np.stack([centres - h[:, None] / PARTS, centres + h[:, None] / PARTS], axis=-1)
         intervals = np.unique(parts.reshape(-1, 2), axis=0)
         if len(intervals) > MOST_INTERVALS:
-            raise InputError("the function varies too fast to be integrated", "smoother functions")
-    return _clusters(suspects)
+            raise TooFastError(TOO_FAST, SMOOTHER)
+    return Found(_clusters(suspects), _leaves(levels), reach)
+
+
+def _leaves(levels: list[Array]) -> list[tuple[float, float]]:
+    """Ends and widths of the rough intervals without rough parts, breaks apart; of levels ``(middle, half)``."""
+    leaves: list[tuple[float, float]] = []
+    for (middle, half), parts in zip(levels, [*levels[1:], np.zeros((2, 0))], strict=True):
+        inner = np.sort(parts[0])
+        holds = np.searchsorted(inner, middle + half) > np.searchsorted(inner, middle - half)
+        chosen = ~holds & (2 * half > NARROW)
+        leaves += [(m + sign * h, 2 * h) for m, h in zip(middle[chosen], half[chosen], strict=True) for sign in (-1, 1)]
+    return sorted({(float(end), float(width)) for end, width in leaves})
 
 
 def _interpolation() -> tuple[NDArray[np.float64], NDArray[np.float64], Tensor]:
@@ -105,13 +187,16 @@ def _interpolation() -> tuple[NDArray[np.float64], NDArray[np.float64], Tensor]:
 
 def _clusters(suspects: list[tuple[float, float]]) -> list[float]:
     """One number from each group of narrow intervals; of nested ones the narrowest."""
-    narrow = sorted((b - a, a, b) for a, b in suspects if b - a <= NARROW)
+    narrow = sorted((b - a, a, b) for a, b in suspects if b - a <= NARROW * max(1.0, max(abs(a), abs(b)) / RANGE))
     chosen: list[tuple[float, float]] = []
     for _, a, b in narrow:
         if not any(a <= high and b >= low for low, high in chosen):
             chosen.append((a, b))
     if len(chosen) > MOST_BREAKS:
-        raise InputError(f"the function is not smooth in {len(chosen)} places", f"at most {MOST_BREAKS}")
+        raise InputError(
+            f"the function has a pole, or is not smooth in {len(chosen)} places",
+            f"at most {MOST_BREAKS}, and finite values",
+        )
     return sorted(shortest_between(a, b) for a, b in chosen)
 
 
@@ -131,12 +216,13 @@ def shortest_between(low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def find_pieces(function: Callable[[Tensor], Tensor], breaks: list[float]) -> Pieces | None:
+def find_pieces(function: Callable[[Tensor], Tensor], breaks: list[float], reach: float = RANGE) -> Pieces | None:
     """A function as polynomials between its breaks, differentiable; None where it is not one of degree 4 or less.
 
     Args:
         function: numbers ``(P,)`` -> values of the units, ``(units, P)``.
         breaks: where it is not smooth.
+        reach: size of the largest arguments at which it is tried.
 
     Example:
         >>> find_pieces(lambda z: torch.relu(z).unsqueeze(0), [0.0]).coefficients
@@ -144,7 +230,7 @@ def find_pieces(function: Callable[[Tensor], Tensor], breaks: list[float]) -> Pi
                   [0., 1.]]]], dtype=torch.float64)
     """
     ends = [-math.inf, *breaks, math.inf]
-    cells = [_polynomial(function, low, high) for low, high in itertools.pairwise(ends)]
+    cells = [_polynomial(function, low, high, reach) for low, high in itertools.pairwise(ends)]
     found = [cell for cell in cells if cell is not None]
     if len(found) < len(cells):
         return None
@@ -167,10 +253,10 @@ def _meeting(at: float, left: Tensor, right: Tensor) -> float:
     return at
 
 
-def _polynomial(function: Callable[[Tensor], Tensor], low: float, high: float) -> Tensor | None:
+def _polynomial(function: Callable[[Tensor], Tensor], low: float, high: float, reach: float) -> Tensor | None:
     """Coefficients ``(units, degree + 1)`` of the polynomial that a function is on a cell; None where it is not one."""
     points = _dyadic(low, high)
-    wide = torch.linspace(max(low, -RANGE), min(high, RANGE), 41, dtype=torch.float64)[1:-1]
+    wide = torch.linspace(max(low, -reach), min(high, reach), 41, dtype=torch.float64)[1:-1]
     tests = torch.cat([wide, points])
     expected = function(tests)
     if not bool(expected.isfinite().all()):

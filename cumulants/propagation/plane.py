@@ -10,6 +10,7 @@ import functools
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +21,8 @@ from ..joint import check_entries
 from ..kstatistics import check_order
 from ..moments import moments_to_cumulants
 from .network import Network
-from .panels import NODES, law_atoms, law_panels
+from .panels import ELSE, NODES, law_atoms, law_panels
+from .pieces import REACH
 from .points import CHUNK_CELLS, check_product, product_points
 from .receptive_fields import has_partial_fields, local_laws
 from .tensors import PointLaw, VectorLaw, with_mean
@@ -30,7 +32,8 @@ log = logging.getLogger("renorm")
 
 PART_POINTS = 2**22  # points of all members that are held at a time
 MAX_REFINEMENTS = 14
-TOLERANCE = 1e-12  # of a moment of the output over one triangle, relative to the whole
+TOLERANCE = 1e-12  # of a moment of an output over one triangle, relative to the whole
+LEFT_OVER = 1e-6  # the same of all triangles that are not refined any more
 MORE_NODES = 2  # of the rule that judges another
 SECONDS_A_POINT, SECONDS_A_UNIT = 4e-7, 4e-8  # of one core, for a point of a rule, and for a unit's value at it
 LONG = 5.0  # seconds, above which the time is announced
@@ -129,7 +132,9 @@ class Cubature:
     @torch.no_grad()  # no kink contributes to a derivative: all layers are continuous
     def _triangle_points(self, network: Network) -> tuple[Tensor, Tensor]:
         panels = law_panels(self.law, self._power)
-        triangles = split_at_kinks(grid(panels, network.members, network.device), network)
+        first = grid(panels, network.members, network.device)
+        network = _located(network, first)
+        triangles = split_at_kinks(first, network)
         if not self._announced:
             self._announce(len(triangles.member))
         if not is_polynomial_on_triangles(network):
@@ -277,6 +282,17 @@ def _density(pdf: Any, x: Tensor) -> Tensor:
     return torch.from_numpy(pdf(x.cpu().numpy())).to(x.device).prod(dim=-1)
 
 
+def _located(network: Network, triangles: Triangles) -> Network:
+    """The network with functions that were looked at where the triangles' corners lead."""
+    packed, _ = pack(triangles.member, triangles.corners, network.members)
+    values = network.walk(packed.flatten(1, 2).mT)[:-1:2]
+    nonlinear = []
+    for nonlinearity, pre in zip(network.nonlinear, values, strict=True):
+        low, high = pre.amin(dim=-1), pre.amax(dim=-1)
+        nonlinear.append(nonlinearity.under((low + high) / 2, (high - low) / (2 * REACH)))
+    return replace(network, nonlinear=nonlinear)
+
+
 def _refined(triangles: Triangles, network: Network, pdf: Any, order: int) -> Triangles:
     """Quarter triangles until two rules agree on the moments of the output."""
     done: list[Triangles] = []
@@ -285,21 +301,25 @@ def _refined(triangles: Triangles, network: Network, pdf: Any, order: int) -> Tr
         fine = _moments(triangles, network, pdf, order, MORE_NODES)
         gap = (_moments(triangles, network, pdf, order, 0) - fine).abs()
         if whole is None:
-            whole = fine.new_zeros(network.members, order + 1)
+            whole = fine.new_zeros(network.members, *fine.shape[1:])
             whole.index_add_(0, triangles.member, fine.abs())
-        bad = (gap > TOLERANCE * whole[triangles.member]).any(dim=1)
+        bad = (gap > TOLERANCE * whole[triangles.member]).flatten(1).any(dim=1)
         done.append(triangles.take(~bad))
         if not bool(bad.any()):
             break
         triangles = quarter(triangles.take(bad))
     else:
+        assert whole is not None
+        left = torch.zeros_like(whole).index_add_(0, triangles.member, gap[bad].repeat(4, 1, 1) / 4)
+        if not bool((left <= LEFT_OVER * whole).all()):
+            raise InputError(f"method='quadrature' does not converge: the network changes too fast; {ELSE}")
         done.append(triangles)
     return Triangles(*(torch.cat(parts) for parts in zip(*done, strict=True)))
 
 
 def _moments(triangles: Triangles, network: Network, pdf: Any, order: int, more: int) -> Tensor:
-    """Integrals of the powers of the output over each triangle, shape ``(K, order + 1)``."""
-    result = triangles.corners.new_zeros(len(triangles.member), order + 1)
+    """Integrals of the powers of the outputs over each triangle, shape ``(K, order + 1, outputs)``."""
+    result = triangles.corners.new_zeros(len(triangles.member), order + 1, network.sizes()[-1])
     needed = nodes_needed(triangles)
     for nodes in torch.unique(needed).tolist():
         chosen = needed == nodes
@@ -307,7 +327,7 @@ def _moments(triangles: Triangles, network: Network, pdf: Any, order: int, more:
         x, w = rule(part.corners, nodes + more)
         w = w * _density(pdf, x)
         packed, place = pack(part.member, x, network.members)
-        out = network.walk(packed.flatten(1, 2).mT)[-1].squeeze(1)
-        out = out.view(packed.shape[:3])[part.member, place]
-        result[chosen] = torch.stack([(w * out**k).sum(dim=1) for k in range(order + 1)], dim=1)
+        out = network.walk(packed.flatten(1, 2).mT)[-1].mT
+        out = out.reshape(*packed.shape[:3], -1)[part.member, place]
+        result[chosen] = torch.stack([(w.unsqueeze(2) * out**k).sum(dim=1) for k in range(order + 1)], dim=1)
     return result

@@ -2,6 +2,7 @@ r"""Cumulants of every layer of a network from the law of its input: exact, or u
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +23,12 @@ from .network import Network, read_network
 from .own_module import OwnNetwork, input_shape, read_module
 from .plane import at_points, has_straight_kinks, quadrature
 from .tensors import PointLaw, VectorLaw, WithinNodes
+from .traced import check_modules
 
 CLOSURES = ("edgeworth", "gaussian", "independent_nodes")
 PLACES = ("auto", "layers", "input")
 METHODS = (*CLOSURES, "exact", "quadrature")
+SAMPLES = 8  # inputs at which a module of one's own is tried, beside random ones
 EXACT_ORDER = 8  # highest order of the methods without a closure
 
 
@@ -221,7 +224,22 @@ def _read(
                     f"{name} is given with model={type(model).__name__}, which has its own", f"{name}=None"
                 )
         return OwnNetwork(read_network(model), {})
-    return read_module(model, input_shape(model, given.shape, shape, edge_index), edge_index, edge_weight)
+    check_modules(model)
+    known = input_shape(model, given.shape, shape, edge_index)
+    return read_module(model, known, edge_index, edge_weight, _samples(given, math.prod(known)))
+
+
+def _samples(given: InputLaw, size: int) -> Tensor:
+    """Normal inputs with the means and variances of the law, or of each component of a mixture, ``(samples, size)``."""
+    if given.size not in (None, size):
+        raise InputError(f"law={given} has {given.size} variables", f"{size}, as the network")
+    random = torch.Generator().manual_seed(3)
+    rows = []
+    for one in given.components if isinstance(given, MixtureInput) else [given]:
+        mean, variance = (k.detach().cpu().nan_to_num(0, 0, 0) for k in one.cumulants(2))
+        noise = torch.randn(SAMPLES, size, generator=random, dtype=torch.float64)
+        rows.append(mean + variance.clamp(min=0).sqrt() * noise)
+    return torch.cat(rows)
 
 
 def _is_stack(model: nn.Module) -> bool:

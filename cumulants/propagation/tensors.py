@@ -11,9 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ...checks import described
+from ...errors import InputError
 from ..joint import check_entries, multisets
 from ..kstatistics import check_order
 from ..moments import block_product, moments_to_cumulants
@@ -315,18 +318,46 @@ def law_of_block(law: Any, block_size: int, order: int = 8) -> BlockLaw:
     return BlockLaw(law.cumulants(order), weight, torch.zeros(1, block_size, dtype=torch.float64))
 
 
-def law_of_data(values: Tensor, order: int = 4) -> PointLaw:
+def as_double(name: str, value: Any) -> Tensor:
+    """A tensor of float64 from a tensor, an array or a list.
+
+    Raises:
+        InputError: for what is not made of real, finite numbers.
+
+    Example:
+        >>> as_double("x", [[1, 2]])
+        tensor([[1., 2.]], dtype=torch.float64)
+    """
+    try:
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} is {described(value)} that is not made of numbers", "a tensor of numbers") from error
+    if tensor.is_complex():
+        raise InputError(f"{name} is complex", "real numbers")
+    tensor = tensor.to_dense().double()
+    if not bool(tensor.isfinite().all()):
+        raise InputError(f"{name} has numbers that are not finite", "finite numbers")
+    return tensor
+
+
+def law_of_data(values: Any, order: int = 4) -> PointLaw:
     """The joint cumulants of the empirical law of data; for unbiased estimates see :func:`renorm.cumulants.joint_kstat`.
 
     Args:
-        values: ``(N, d)``, or ``(M, N, d)`` for several members.
+        values: a tensor, an array or a list of shape ``(N, d)``, or ``(M, N, d)`` for several members.
         order: highest order, 1 to 8.
+
+    Raises:
+        InputError: for other shapes, no rows, and what is not made of finite numbers.
 
     Example:
         >>> law_of_data(torch.tensor([[0.0], [1.0], [2.0]])).marginal(2)
         tensor([[0.6667]], dtype=torch.float64)
     """
     check_order(order, 8)
-    by_member = (values if values.ndim == 3 else values.unsqueeze(0)).double()
+    x = as_double("values", values)
+    if x.ndim not in (2, 3) or not x.numel():
+        raise InputError(f"values={described(x)} is not data", "shape (N, d), or (M, N, d) for several members")
+    by_member = x if x.ndim == 3 else x.unsqueeze(0)
     count = by_member.shape[1]
     return PointLaw(by_member.mT, by_member.new_full((count,), 1 / count), order)

@@ -69,11 +69,11 @@ def grid(panels: Panels, members: int, device: torch.device | None = None) -> Tr
 def split_at_kinks(triangles: Triangles, network: Network) -> Triangles:
     """Split until no kink of any layer crosses a triangle; kinks that are curved are followed by their chords."""
     for layer, nonlinearity in enumerate(network.nonlinear):
-        if not nonlinearity.breaks:
+        if not nonlinearity.ends:
             continue
         heights = _heights(triangles, network, layer)
         for unit in range(heights.shape[2]):
-            for at in nonlinearity.breaks:
+            for at in nonlinearity.ends:
                 triangles, heights = _split(triangles, heights, heights[:, :, unit] - at)
     return triangles
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...errors import InputError
 from .network import Nonlinearity
-from .pieces import RANGE, Pieces, find_breaks, find_pieces
+from .pieces import RANGE, REACH, Array, Found, Pieces, TooFastError, find_pieces, search, windows_of
 
-KNOWN: dict[str, tuple[list[float], Pieces | None]] = {}  # by name, of one unit
+KNOWN: dict[tuple[str, float], tuple[Found, Pieces | None]] = {}  # by name and reach, of one unit
+FAST = 0.25  # of a standard deviation: what changes within it is looked for
+MOST_ENDS = 512
+FAR = 8.0  # breaks beyond it are what polynomials are about
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Group:
         shape: shape of the units.
         device: where the function computes.
         known_as: what functions of this name are made of is found once; for those without parameters.
+        name: what the function is called in messages.
+        windows: where the law of the input is, as :func:`windows_of` has it; None where it is not known.
 
     Example:
         >>> relus = Group(torch.relu, (1, 3))
@@ -38,6 +44,16 @@ class Group:
     shape: tuple[int, ...]
     device: torch.device | str = "cpu"
     known_as: str | None = None
+    name: str = "the function"
+    windows: Array | None = None
+
+    def under(self, mean: Tensor, std: Tensor) -> Group:
+        """The same for units of these means and standard deviations, which say where to look at the function."""
+        if self.known_as is None:
+            return replace(self, windows=windows_of(mean, std))
+        # what PyTorch has is found from afar
+        far = float((mean.abs() + REACH * std).nan_to_num(0, 0, 0).max())
+        return replace(self, windows=np.array([[-far, far]])) if far > RANGE else self
 
     @property
     def units(self) -> int:
@@ -69,7 +85,14 @@ class Group:
     @functools.cached_property
     def breaks(self) -> list[float]:
         """Where the function is not smooth, in increasing order."""
-        return self._made_of[0]
+        found, pieces = self._made_of
+        # polynomials on both sides say better where they meet
+        return found.breaks if pieces is None else pieces.breaks.tolist()
+
+    @property
+    def fast(self) -> list[tuple[float, float]]:
+        """Where the function changes fast, and within which width."""
+        return self._made_of[0].fast
 
     @property
     def pieces(self) -> Pieces | None:
@@ -78,19 +101,25 @@ class Group:
         return pieces and pieces._replace(coefficients=pieces.coefficients.expand(-1, self.units, -1, -1))
 
     @functools.cached_property
-    def _made_of(self) -> tuple[list[float], Pieces | None]:
+    def _made_of(self) -> tuple[Found, Pieces | None]:
         if self.known_as is None:
             return self._found()
-        if self.known_as not in KNOWN:
-            KNOWN[self.known_as] = replace(self, shape=(1,), known_as=None)._found()
-        breaks, pieces = KNOWN[self.known_as]
-        return breaks, pieces and Pieces(*(table.to(self.device) for table in pieces))
+        key = (self.known_as, 0.0 if self.windows is None else math.ceil(math.log2(float(self.windows.max()))))
+        if key not in KNOWN:
+            KNOWN[key] = replace(self, shape=(1,), known_as=None)._found()
+        found, pieces = KNOWN[key]
+        return found, pieces and Pieces(*(table.to(self.device) for table in pieces))
 
-    def _found(self) -> tuple[list[float], Pieces | None]:
-        breaks = find_breaks(self._on_many)
-        pieces = find_pieces(self.on_numbers, breaks)
-        # polynomials on both sides say better where they meet
-        return (breaks if pieces is None else pieces.breaks.tolist()), pieces
+    def _found(self) -> tuple[Found, Pieces | None]:
+        try:
+            found = search(self._on_many, self.windows)
+        except TooFastError as error:
+            raise TooFastError(str(error).replace("the function", self.name, 1)) from None
+        except InputError as error:
+            raise InputError(str(error).replace("the function", self.name, 1)) from None
+        if found.fast:  # no polynomial of low degree meets it there, whatever a few points say
+            return found, None
+        return found, find_pieces(self.on_numbers, found.breaks, found.reach)
 
     @functools.cached_property
     def growth(self) -> int:
@@ -104,7 +133,7 @@ class Group:
         far, near = values[:, [0, 3]], values[:, [1, 2]]
         power = torch.where(far > near, far / near, 1.0).log2().amax()
         if not bool(power.isfinite()):
-            raise InputError("an activation grows faster than any power of z", "closures at every layer")
+            raise InputError(f"{self.name} grows faster than any power of z", "closures at every layer")
         return max(1, math.ceil(float(power) - 0.01))
 
 
@@ -134,14 +163,47 @@ class UnitFunctions(Nonlinearity):
     def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = list(groups)
         self.nodes = 1
-        self.pieces = self._joined_pieces()
+        self._members: slice | list[int] = slice(None)
+        self._scale = 0.0
+
+    @functools.cached_property
+    def pieces(self) -> Pieces | None:
+        """The pieces of all units, which take a search."""
+        pieces = self._joined_pieces()
+        return pieces and pieces._replace(coefficients=pieces.coefficients[self._members])
 
     def part(self, members: slice | list[int]) -> UnitFunctions:
         """The same functions for some of the members."""
-        part = copy.copy(self)
-        if self.pieces is not None:
-            part.pieces = self.pieces._replace(coefficients=self.pieces.coefficients[members])
+        part = UnitFunctions(self.groups)
+        part._members, part._scale = members, self._scale
         return part
+
+    def under(self, mean: Tensor, std: Tensor) -> UnitFunctions:
+        """The same functions, looked at where the law of their input is."""
+        sizes = [group.units for group in self.groups]
+        laws = zip(self.groups, torch.split(mean, sizes, dim=1), torch.split(std, sizes, dim=1), strict=True)
+        located = UnitFunctions([group.under(centre, spread) for group, centre, spread in laws])
+        located._members = self._members
+        located._scale = float(std.nan_to_num(0, 0, 0).max())
+        return located
+
+    def named(self, unit: int) -> str:
+        """The name of the unit's group."""
+        ends = itertools.accumulate(group.units for group in self.groups)
+        return next(group.name for group, end in zip(self.groups, ends, strict=True) if unit < end)
+
+    def polynomial(self) -> Tensor | None:
+        """Coefficients; None where the function has breaks, or is none."""
+        try:
+            return super().polynomial()
+        except InputError:  # it changes too fast, which the law of its input may mend
+            return None
+
+    @functools.cached_property
+    def ends(self) -> list[float]:
+        """Where panels end: at breaks, and where the function changes fast."""
+        fast = {end for group in self.groups for end, width in group.fast if width <= FAST * self._scale}
+        return sorted({*self.breaks, *(fast if len(fast) <= MOST_ENDS else ())})
 
     def __call__(self, z: Tensor) -> Tensor:
         """Apply to ``(M, d, P)``."""
@@ -177,4 +239,23 @@ class UnitFunctions(Nonlinearity):
             cell = torch.bucketize(upper, pieces.breaks)
             coefficients = pieces.coefficients[:, :, cell]
             rows.append(torch.nn.functional.pad(coefficients, (0, degree - coefficients.shape[-1])))
-        return Pieces(breaks, breaks.new_zeros(len(breaks) + 1), torch.cat(rows, dim=1))
+        return _about_breaks(Pieces(breaks, breaks.new_zeros(len(breaks) + 1), torch.cat(rows, dim=1)))
+
+
+def _about_breaks(pieces: Pieces) -> Pieces:
+    """Polynomials about the ends of their cells where these are far from 0, because powers of large numbers lose digits."""
+    breaks, origins, coefficients = pieces
+    if not len(breaks):
+        return pieces
+    nearest = torch.cat(
+        [breaks[:1], torch.where(breaks[:-1].abs() < breaks[1:].abs(), breaks[:-1], breaks[1:]), breaks[-1:]]
+    )
+    origins = torch.where(nearest.abs() > FAR, nearest, origins)
+    if not bool(origins.any()):
+        return pieces
+    degree = coefficients.shape[-1] - 1
+    shifted = [
+        sum(math.comb(q, p) * origins ** (q - p) * coefficients[..., q] for q in range(p, degree + 1))
+        for p in range(degree + 1)
+    ]
+    return Pieces(breaks, origins, torch.stack([torch.as_tensor(row) for row in shifted], dim=-1))

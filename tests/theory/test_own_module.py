@@ -434,7 +434,7 @@ class WritesInPlace(nn.Module):
         (nn.LayerNorm(4), r"net.1 \(LayerNorm\) calls layer_norm, which is neither"),
         (nn.Sequential(nn.MaxPool1d(2)), r"net.1.0 \(MaxPool1d\) calls max_pool1d, which is neither"),
         (Decides(), r"net.1 \(Decides\) (makes a decision|calls)"),
-        (WritesInPlace(), r"Sequential does not do what its parts were read to do"),
+        (WritesInPlace(), r"forward of Sequential, does not do what its parts were read to do"),
         (nn.Linear(3, 2), r"net.1 \(Linear\) fails on shape \(1, 4\)"),
     ],
 )
@@ -475,7 +475,7 @@ def test_layers_in_training_mode_are_refused(layer: nn.Module) -> None:
         (lambda: MixtureInput(["gaussian()"], [0.5, 0.5]), "weights has 2 numbers; allowed: 1"),
         (lambda: MixtureInput([]), "components=.. is empty"),
         (lambda: propagate(nn.Linear(2, 1), 3), "law=a int is not a law; allowed: "),
-        (lambda: propagate(nn.Linear(2, 1), ["gaussian()"] * 3), "net .*Linear.* fails on shape|has 3 variables"),
+        (lambda: propagate(nn.Linear(2, 1), ["gaussian()"] * 3), "has 3 variables|forward of Linear, fails on shape"),
         (lambda: propagate(MLP(), ["gaussian()"] * 3), "law=.* has 3 variables; allowed: 2"),
         (
             lambda: propagate(nn.Linear(2, 1), "gaussian()", method="independent_nodes"),
@@ -484,7 +484,10 @@ def test_layers_in_training_mode_are_refused(layer: nn.Module) -> None:
         (lambda: propagate(MLP(), "gaussian()", shape=(2,)), "shape is given with model=MLP, which has its own"),
         (lambda: propagate(nn.Conv2d(1, 1, 3), "gaussian()"), "shape=None: neither the law nor the network says it"),
         (lambda: propagate(nn.Linear(2, 1), "cauchy()"), "law='cauchy.*' has no variance"),
-        (lambda: propagate(gnn.GCNConv(1, 1), "gaussian()"), r"net \(GCNConv\) fails on shape \(1, 1\): .*edge_index"),
+        (
+            lambda: propagate(gnn.GCNConv(1, 1), "gaussian()"),
+            r"forward of GCNConv, fails on shape \(1, 1\): .*edge_index",
+        ),
         (
             lambda: propagate(gnn.GCNConv(1, 1), "gaussian()", edge_index=EDGES, shape=(3, 1)),
             "edge_index has nodes from 0 to 3, out of range; allowed: 0 to 2",
@@ -503,7 +506,7 @@ def test_layers_in_training_mode_are_refused(layer: nn.Module) -> None:
         ),
         (
             lambda: propagate(nn.Linear(1, 1), "gaussian()", edge_index=EDGES),
-            "net=Linear takes no edge_index in forward",
+            "forward of Linear, takes no edge_index in forward",
         ),
     ],
 )
@@ -531,12 +534,12 @@ class Shared(nn.Module):
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (nn.Sequential(nn.Linear(2, 2), Noise()), "net=Sequential does not do what its parts were read to do"),
+        (nn.Sequential(nn.Linear(2, 2), Noise()), "forward of Sequential, does not do what its parts were read to do"),
         (
             nn.Sequential(nn.Linear(2, 2), Centred()),
-            "net=Sequential returns a Tensor that does not depend on its input",
+            "forward of Sequential, returns a Tensor that does not depend on its input",
         ),
-        (nn.Sequential(nn.Linear(2, 2), Shared()), "net=Sequential mixes the rows of a batch"),
+        (nn.Sequential(nn.Linear(2, 2), Shared()), "forward of Sequential, mixes the rows of a batch"),
     ],
 )
 def test_noise_and_mixed_rows_are_not_taken_for_maps_of_rows(net: nn.Module, message: str) -> None:
