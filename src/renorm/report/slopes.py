@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..datamodules import CLTDataModule
+from ..datamodules.held_out import SEVEN_LAWS
 from ..training.stack import StackedModel
 from ..zoo.symmetry.order_parameter import asymmetries
 from .fits import errors_of, make_model, residuals, train
@@ -34,7 +35,7 @@ def stack(settings: Mapping[str, Any]) -> tuple[StackedModel, CLTDataModule]:
         seed=settings["seed"],
         compile=settings.get("compile", "auto"),
     )
-    return model, CLTDataModule(seed=settings["seed"])
+    return model, CLTDataModule(held_out_laws=[*SEVEN_LAWS], seed=settings["seed"])
 
 
 def train_slopes(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,8 +45,8 @@ def train_slopes(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: those of :func:`stack`, and ``stops``, the budgets.
 
     Returns:
-        ``trained`` and ``held_out`` (the worst law), and ``asymmetry`` (of the readout to permutations of the units), each
-        budget x slope x replica; the last slope is that of the linear network.
+        ``trained`` and ``held_out`` (the worst of seven laws), and ``asymmetry`` (of the readout to permutations of the units),
+        each budget x slope x replica; the last slope is that of the linear network.
     """
     model, data = stack(settings)
     found: dict[str, list[Any]] = {"trained": [], "held_out": [], "asymmetry": []}
