@@ -80,13 +80,17 @@ def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], me
 
 
 def shorten(law: str, length: int = 36) -> str:
-    """Shorten a law's text for a legend: numbers to four digits, and cut in the middle if it is still too long.
+    """Shorten a law's text for a legend: numbers to four digits; if it is still too long, without their names, and cut.
 
     Example:
+        >>> shorten("triangular(low=-1.7, mode=-1.7, high=1.7)"), shorten("gaussian(mean=1, std=3)")
+        ('triangular(-1.7, -1.7, 1.7)', 'gaussian(mean=1, std=3)')
         >>> shorten("uniform(low=-1.7320508075688772, high=1.7320508075688772)")
         'uniform(low=-1.732, high=1.732)'
     """
     law = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number.group()):.4g}", law)
+    if len(law) > length:
+        law = re.sub(r"\b[^\W\d]\w*=(?=-?\d)", "", law)
     return law if len(law) <= length else f"{law[: length - 13]}…{law[-12:]}"
 
 
