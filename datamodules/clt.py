@@ -42,9 +42,9 @@ class CLTDataModule(LightningDataModule):
     Args:
         block_size: number of variables ``b`` in a block, 2 or more.
         train_laws: law or laws that training samples, mixed in equal parts in every batch.
-        held_out_laws: laws that training never samples; by default ten of
-            :data:`~renorm.datamodules.held_out.DEFAULT_HELD_OUT_LAWS`, which hold the mirror image of each skewed or shifted
-            law. Laws that are trained on are left out.
+        held_out_laws: laws that training never samples; by default those of
+            :data:`~renorm.datamodules.held_out.DEFAULT_HELD_OUT_LAWS` that are not trained on: each skewed or shifted law,
+            and its mirror image.
         batch_size: blocks in a training batch, over all processes.
         steps_per_epoch: training batches in an epoch.
         val_samples: blocks of each law in a validation; the same ones every time, so that curves are smooth.

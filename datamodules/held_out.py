@@ -39,9 +39,7 @@ SEVEN_LAWS = (
 )
 
 DRAWN = 2**16  # variables of a law that are looked at
-RARE = (
-    1 / 2000
-)  # share of a training law's variables that lie beyond either end of its range, where its support has none
+RARE = 1 / 2000  # share of a training law's variables that lie beyond an end of its range where its support has none
 FEW = 1 / 500  # share of a held-out law's variables that may lie there: more, so that chance does not decide
 
 

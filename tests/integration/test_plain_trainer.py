@@ -146,6 +146,26 @@ def test_evaluate_gives_the_numbers_of_the_command(by_command: Path) -> None:
             )
 
 
+def test_evaluate_tells_laws_within_the_range_of_training_from_those_beyond_it() -> None:
+    texts = ["rademacher()", "gaussian()", "gaussian(std=3)", "uniform()"]
+    found = package.evaluate(MLP(replicas=2), texts, samples=64, trained="uniform()")
+    within, near, far = "rademacher()", "gaussian(mean=0, std=1)", "gaussian(mean=0, std=3)"
+    assert found.sets == {
+        "trained": [str(CLTDataModule().train_laws[0])],
+        "held_out": [within, near, far],
+        "interpolation": [within],
+        "extrapolation": [near, far],
+    }
+    assert torch.equal(found.worst("interpolation")["mse"], found.results[within]["mse"])
+    assert torch.equal(found.worst()["mse"], torch.stack([found.results[law]["mse"] for law in found.results]).amax(0))
+    assert "(trained)" in repr(found)
+    assert package.evaluate(MLP(), texts[:2], samples=64, trained="uniform()").sets.keys() == {
+        *("held_out", "interpolation", "extrapolation")
+    }
+    with pytest.raises(ValueError, match=r"name='held_out' has no laws; allowed: evaluate\(..., trained=...\)"):
+        package.evaluate(MLP(), texts[:2], samples=64).worst()
+
+
 def test_evaluate_refuses_what_it_cannot_judge() -> None:
     for laws in ([], ["gaussian()", "gaussian(mean=0)"], ["gausian()"]):
         with pytest.raises(ValueError, match="allowed"):

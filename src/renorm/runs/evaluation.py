@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..callbacks.results import medians_table
-from ..checks import check_at_least, check_one_of
+from ..checks import check_at_least
 from ..console import whole_text
 from ..datamodules import CLTDataModule
 from ..datamodules.blocks import law_sets
@@ -53,7 +53,8 @@ class Evaluation:
         Raises:
             InputError: for a set that is empty.
         """
-        check_one_of("name", name, self.sets)
+        if name not in self.sets:
+            raise InputError(f"name={name!r} has no laws", ", ".join(self.sets) or "evaluate(..., trained=...)")
         return worst_of(self.results, self.sets[name])
 
     def to_arrow(self) -> pa.Table:
@@ -119,8 +120,9 @@ def evaluate(
         held_out = [law for law in chosen if law not in train]
     data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed, map=chosen_map)
     judged = [law for law in data.laws if chosen is None or str(law) in chosen]
-    sets = {} if known is None else law_sets(data)
-    return Evaluation(model, {str(law): _judge(model, data, law) for law in judged}, sets)
+    results = {str(law): _judge(model, data, law) for law in judged}
+    sets = {name: [law for law in laws if law in results] for name, laws in law_sets(data).items()}
+    return Evaluation(model, results, {} if known is None else {name: laws for name, laws in sets.items() if laws})
 
 
 def _judge(model: StackedModel, data: CLTDataModule, law: Source) -> dict[str, Tensor]:
