@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import check_one_of
-from ..datamodules.blocks import SETS_OF_HELD_OUT
 from ..errors import InputError
 from ..sweep.figures import draw_heat_map, draw_lines, draw_transition
 from ..sweep.table import RESULTS_FILE, read_description, read_table
@@ -19,7 +18,7 @@ from .plot import FORMATS
 
 KINDS = {"heatmap": draw_heat_map, "lines": draw_lines, "transition": draw_transition}
 VALUES = {"heatmap": "held_out/relative_mse", "lines": "held_out/relative_mse", "transition": "asymmetry/pre0/full"}
-SUMMARIES = ("trained", "held_out", *SETS_OF_HELD_OUT, "asymmetry")  # columns that every sweep may have
+SUMMARIES = ("trained", "held_out", "interpolation", "extrapolation", "asymmetry")  # columns that every sweep may have
 
 Table = dict[str, NDArray[Any]]
 
