@@ -17,6 +17,9 @@ from ..training.stack import StackedModel
 from .sending import file_name, send_figure
 from .tables import table_folder
 
+COLOURS = 10  # of lines, after which they begin again with another style
+LINE_STYLES = ("-", "--", ":")
+
 
 def log_figure(trainer: Trainer, tag: str, figure: Figure) -> None:
     """Send a figure to every logger that takes figures; if there is none, save it in the run's folder ``figures``."""
@@ -40,9 +43,9 @@ def error_by_grid_point(
         results: law -> metric -> one number per member.
         metric: the metric to draw.
     """
-    figure = Figure(figsize=(7, 4.5))
-    # a layout engine takes longer than all the drawing; without a grid the laws stand slanted below
-    figure.subplots_adjust(*((0.11, 0.12) if model.grid_axes else (0.24, 0.3)), 0.97, 0.97)
+    # a layout engine takes longer than all the drawing; laws are named on the right, without a grid slanted below
+    figure = Figure(figsize=(9.5, 4.5) if model.grid_axes else (7, 4.5))
+    figure.subplots_adjust(*((0.08, 0.12, 0.67) if model.grid_axes else (0.24, 0.3, 0.97)), 0.97)
     axes = figure.add_subplot()
     if model.grid_axes:
         draw_error_lines(axes, model, results, metric)
@@ -58,13 +61,14 @@ def draw_error_lines(axes: Axes, model: StackedModel, results: Mapping[str, Mapp
     axis = model.grid_axes[0]
     values = np.array([member[axis] for member in model.member_table])
     abscissa = np.unique(values)
-    for law, metrics in results.items():
+    for number, (law, metrics) in enumerate(results.items()):
         error = metrics[metric].detach().cpu()
         bands = np.array([[float(q) for q in quantiles(error[values == value])] for value in abscissa])
-        (line,) = axes.plot(abscissa, bands[:, 1], marker=".", label=verbatim(shorten(law)))
+        style = LINE_STYLES[number // COLOURS % len(LINE_STYLES)]
+        (line,) = axes.plot(abscissa, bands[:, 1], style, marker=".", label=verbatim(shorten(law)))
         axes.fill_between(abscissa, bands[:, 0], bands[:, 2], color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set_xlabel(axis.replace("_", " "))
-    axes.legend(fontsize="small", ncols=2)
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 
 
 def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], metric: str) -> None:
@@ -76,13 +80,17 @@ def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], me
 
 
 def shorten(law: str, length: int = 36) -> str:
-    """Shorten a law's text for a legend: numbers to four digits, and cut in the middle if it is still too long.
+    """Shorten a law's text for a legend: numbers to four digits; if it is still too long, without their names, and cut.
 
     Example:
+        >>> shorten("triangular(low=-1.7, mode=-1.7, high=1.7)"), shorten("gaussian(mean=1, std=3)")
+        ('triangular(-1.7, -1.7, 1.7)', 'gaussian(mean=1, std=3)')
         >>> shorten("uniform(low=-1.7320508075688772, high=1.7320508075688772)")
         'uniform(low=-1.732, high=1.732)'
     """
     law = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number.group()):.4g}", law)
+    if len(law) > length:
+        law = re.sub(r"\b[^\W\d]\w*=(?=-?\d)", "", law)
     return law if len(law) <= length else f"{law[: length - 13]}…{law[-12:]}"
 
 

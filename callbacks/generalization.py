@@ -14,8 +14,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ..checks import check_at_least
-from ..datamodules.blocks import as_blocks, blocks_of
-from ..training.metrics import check_metrics, law_metrics, metrics_of, quantiles, worst_law
+from ..datamodules.blocks import as_blocks, blocks_of, law_sets
+from ..training.metrics import check_metrics, law_metrics, metrics_of, quantiles, worst_of
 from ..training.stack import StackedModel
 from .charts import chart_tag
 from .figures import error_by_grid_point, log_figure
@@ -39,6 +39,10 @@ class Generalization(Callback):
     A fit can be monitored by the laws that it trains on: their medians are in ``callback_metrics`` under their tags, and the
     worst of these laws under ``trained/<metric>``. A model selected by a held-out law can no longer be judged by it; to do so
     all the same, use ``held_out/<law>/<metric>``, or the worst of them, ``held_out/<metric>``.
+
+    The worst held-out law is nearly always one that reaches beyond what training sees. So there is, beside it, the worst of
+    those within the range of the training laws, ``interpolation/<metric>``, and of those beyond it,
+    ``extrapolation/<metric>``, see :func:`renorm.datamodules.held_out.split`. A member's worst law is its own.
 
     Metrics of many members cost more than to train them. In a fit they are therefore of the first blocks of each law only,
     where there are more than 128 members, see ``most_outputs``. A line in the log says so, and loggers get distances under
@@ -184,12 +188,9 @@ class Generalization(Callback):
         self._log_medians(trainer, {f"{prefix}generalization/{law}/{name}": value for name, value in medians.items()})
 
     def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
-        data = blocks_of(trainer, "Generalization")
-        for kind, laws in (("trained", data.train_laws), ("held_out", data.held_out_laws)):
-            judged = [self.results[str(law)] for law in laws if str(law) in self.results]
-            if judged:
-                worst = {name: worst_law([metrics[name] for metrics in judged]) for name in judged[0]}
-                self._log_worst_medians(trainer, f"{prefix}{kind}", medians(worst))
+        for name, laws in law_sets(blocks_of(trainer, "Generalization")).items():
+            if worst := worst_of(self.results, laws):
+                self._log_worst_medians(trainer, f"{prefix}{name}", medians(worst))
 
     def _log_worst_medians(self, trainer: Trainer, tag: str, values: dict[str, Tensor]) -> None:
         """Under the names that callbacks monitor; loggers get the names that say of how many blocks a distance is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from torch import Tensor
 
 from .. import __version__
 from ..console import print_whole
-from ..datamodules.blocks import BlockData, blocks_of
+from ..datamodules.blocks import SETS_OF_HELD_OUT, BlockData, blocks_of, law_sets
 from ..files.whole import checksum, whole_file
-from ..training.metrics import quantiles
+from ..training.metrics import quantiles, worst_of
 from ..training.stack import StackedModel
 from .figures import shorten
 from .generalization import Generalization
@@ -69,7 +70,7 @@ class TestReport(Callback):
         if not trainer.is_global_zero or not results:
             return
         if self._prints:
-            print_whole(medians_table(pl_module, results, [str(law) for law in data.train_laws]))
+            print_whole(medians_table(pl_module, results, law_sets(data)))
         if self.directory is not None and stage == "test" and not dry(trainer):
             path = Path(self.directory) / RESULTS_FILE
             content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
@@ -78,13 +79,16 @@ class TestReport(Callback):
             print(f"every member's numbers: {path}")
 
 
-def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trained: list[str]) -> Table:
-    """Return a table of medians over members, with a row for each law and grid point.
+def medians_table(
+    model: StackedModel, results: Mapping[str, Mapping[str, Tensor]], sets: Mapping[str, Sequence[str]]
+) -> Table:
+    """Return a table of medians over members, with a row for each law, worst law and grid point.
 
     Args:
         model: the stack.
         results: law -> metric -> one number per member, shape ``(M,)``.
-        trained: laws to mark as trained on.
+        sets: laws that were trained on, to be marked, and those within the range of these and beyond it, whose worst is shown,
+            as :func:`renorm.datamodules.blocks.law_sets` names them; none where nothing is known.
     """
     metrics = list(next(iter(results.values())))
     table = Table(title=f"{type(model).__name__}: median over members", min_width=20)
@@ -92,8 +96,10 @@ def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], tr
         table.add_column(column, no_wrap=True)
     for metric in metrics:
         table.add_column(HEADINGS.get(metric, metric), no_wrap=True, justify="right")
-    for law, values in results.items():
-        name = f"{shorten(law)} (trained)" if law in trained else shorten(law)
+    trained = sets.get("trained", ())
+    rows = [(f"{shorten(law)} (trained)" if law in trained else shorten(law), own) for law, own in results.items()]
+    worst = {name: found for name in SETS_OF_HELD_OUT if (found := worst_of(results, sets.get(name, ())))}
+    for name, values in [*rows, *((f"worst, {name}", values) for name, values in worst.items())]:
         for label, positions in model.grid_groups().items():
             chosen = {metric: value[positions] for metric, value in values.items()}
             finite = int(chosen["mse"].isfinite().sum())
@@ -102,6 +108,9 @@ def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], tr
             table.add_row(name, *([label] if model.grid_axes else []), count, *medians)
             name = ""
         table.add_section()
+    if worst:
+        within = ", ".join(map(shorten, sets.get("interpolation", ()))) or "no law"
+        table.caption = f"interpolation: within the range of the laws trained on ({within}); extrapolation: beyond it"
     return table
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ..datamodules.blocks import BlockData, blocks_of, has_blocks
+from ..datamodules.blocks import BlockData, blocks_of, has_blocks, law_sets
 from ..training.stack import StackedModel
 from .charts import Charts, band, lines, prefixed_charts
 from .diagnostic import Diagnostic
@@ -39,6 +39,7 @@ def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Call
     layout: dict[str, Charts] = {
         "1 loss": {"training": band("loss/train"), "validation": band("loss/val")},
         "2 generalisation": {
+            "relative MSE, worst laws": lines(*(f"{name}/relative_mse" for name in law_sets(data))),
             "relative MSE, all laws": lines(*(f"generalization/{law}/relative_mse" for law in laws)),
             **{shorten(law): band(f"generalization/{law}/relative_mse") for law in laws},
         },

@@ -95,7 +95,25 @@ class BlockData(Protocol):
         raise NotImplementedError
 
 
+SETS_OF_HELD_OUT = ("interpolation", "extrapolation")
 MEMBERS = tuple(name for name in {**BlockData.__annotations__, **vars(BlockData)} if not name.startswith("_"))
+
+
+def law_sets(data: Any) -> dict[str, list[str]]:
+    """The sets of laws over which the worst error is taken, without empty ones, by the first part of its tag.
+
+    Args:
+        data: a data module; one of your own need not split its held-out laws into interpolation and extrapolation.
+
+    Example:
+        >>> from renorm.datamodules import CLTDataModule
+        >>> sets = law_sets(CLTDataModule(train_laws="gaussian()", held_out_laws=["rademacher()", "cauchy()"]))
+        >>> [*sets], sets["interpolation"]
+        (['trained', 'held_out', 'interpolation', 'extrapolation'], ['rademacher()'])
+    """
+    attributes = {"trained": "train_laws"} | {name: f"{name}_laws" for name in ("held_out", *SETS_OF_HELD_OUT)}
+    sets = {name: [str(law) for law in getattr(data, attribute, [])] for name, attribute in attributes.items()}
+    return {name: laws for name, laws in sets.items() if laws}
 
 
 def has_blocks(trainer: Trainer) -> bool:

@@ -17,21 +17,15 @@ from ..maps import BlockMap
 from ..maps import parse as parse_map
 from .block_sources import BlockSource, parse_source
 from .blocks import Blocks
+from .held_out import DEFAULT_HELD_OUT_LAWS, DRAWN, split
 from .laws import Law
 from .sampling import BlockLoader, Split, interleave, shard, stream
 from .source import Source
 
 SOME_ROWS = 4  # drawn to see what comes with the blocks
+LEAST_BLOCKS, MOST_BLOCKS = 16, 4096  # of a source, whose range is looked at
+DRAWN_AT_ONCE = 1024  # of these
 DEFAULT_TRAIN_LAWS = ["uniform()"]
-DEFAULT_HELD_OUT_LAWS = [
-    "gaussian()",
-    "laplace(scale=0.7071067811865476)",
-    "exponential()",
-    "student_t(df=10)",
-    "rademacher()",
-    "mixture(0.5*gaussian(mean=-0.9, std=0.4358898943540674) + 0.5*gaussian(mean=0.9, std=0.4358898943540674))",
-    "gaussian(mean=1, std=3)",
-]
 
 
 class CLTDataModule(LightningDataModule):
@@ -40,13 +34,17 @@ class CLTDataModule(LightningDataModule):
     Nothing is stored: a batch is a function of ``(seed, split, epoch, step)``, and process ``r`` of ``R`` takes its own slice.
     ``batch_size`` is therefore the batch of all processes together, and the same run on more processes sees the same data.
 
+    Held-out laws are split in two: :attr:`interpolation_laws`, on which a network has seen values like those of the blocks,
+    and :attr:`extrapolation_laws`, on which it has not.
+
     For blocks that are not i.i.d. draws of a law, override :meth:`draw`; nothing is then taken to be exact.
 
     Args:
         block_size: number of variables ``b`` in a block, 2 or more.
         train_laws: law or laws that training samples, mixed in equal parts in every batch.
-        held_out_laws: laws that training never samples; by default gaussian, laplace, exponential, student_t, rademacher, a
-            bimodal mixture and a shifted, widened gaussian, less those that are trained on.
+        held_out_laws: laws that training never samples; by default those of
+            :data:`~renorm.datamodules.held_out.DEFAULT_HELD_OUT_LAWS` that are not trained on: each skewed or shifted law,
+            and its mirror image.
         batch_size: blocks in a training batch, over all processes.
         steps_per_epoch: training batches in an epoch.
         val_samples: blocks of each law in a validation; the same ones every time, so that curves are smooth.
@@ -65,6 +63,8 @@ class CLTDataModule(LightningDataModule):
         >>> batch = data.batch("train", epoch=3, step=7)
         >>> batch.x.shape, batch.y.shape, batch.law
         (torch.Size([32, 4]), torch.Size([32]), 'gamma(shape=2, scale=1)')
+        >>> [str(law) for law in data.interpolation_laws]
+        ['exponential(rate=1)']
     """
 
     def __init__(
@@ -136,6 +136,28 @@ class CLTDataModule(LightningDataModule):
     def laws(self) -> list[Any]:
         """All laws in the order of the validation and test loaders: those trained on, then those held out."""
         return [*self.train_laws, *self.held_out_laws]
+
+    @property
+    def interpolation_laws(self) -> list[Any]:
+        """Held-out laws within the range of the training laws, see :func:`renorm.datamodules.held_out.split`."""
+        return [law for law, within in zip(self.held_out_laws, self._within, strict=True) if within]
+
+    @property
+    def extrapolation_laws(self) -> list[Any]:
+        """Held-out laws that reach beyond the range of the training laws."""
+        return [law for law, within in zip(self.held_out_laws, self._within, strict=True) if not within]
+
+    @functools.cached_property
+    def _within(self) -> list[bool]:
+        return split(self.train_laws, self.held_out_laws, self._variables, known=self._draws_laws)
+
+    def _variables(self, law: Source) -> Tensor:
+        """Variables of a law as :meth:`draw` gives them, whatever the seed of the data; fewer where they may be slow to draw."""
+        generator = torch.Generator().manual_seed(0)
+        fast = self._draws_laws and isinstance(law, Law)
+        blocks = max(LEAST_BLOCKS, min(DRAWN // self.block_size, DRAWN if fast else MOST_BLOCKS))
+        parts = [min(DRAWN_AT_ONCE, blocks - start) for start in range(0, blocks, DRAWN_AT_ONCE)]
+        return torch.cat([self._drawn(law, rows, generator)[0] for rows in parts])
 
     def setup(self, stage: str) -> None:
         """Refuse a model of another block size, or one whose outputs on this data do not fit into memory.

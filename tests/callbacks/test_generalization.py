@@ -16,6 +16,8 @@ from matplotlib import pyplot as plt
 from renorm import evaluate
 from renorm.callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking, generalization
 from renorm.callbacks.figures import error_by_grid_point
+from renorm.callbacks.results import medians_table
+from renorm.console import whole_text
 from renorm.datamodules import CLTDataModule
 from renorm.training.metrics import METRICS, law_metrics, quantiles
 from renorm.zoo import MLP, StackedModel
@@ -52,7 +54,7 @@ def exact_map(block_size: int = 2) -> MLP:
 
 def test_the_exact_map_has_no_error(tmp_path: Path) -> None:
     callback = validate(exact_map(), CLTDataModule(val_samples=1000), tmp_path)
-    assert len(callback.results) == 8
+    assert len(callback.results) == 11
     for metrics in callback.results.values():
         assert tuple(metrics) == METRICS
         for values in metrics.values():
@@ -94,6 +96,40 @@ def test_diverged_members_are_left_out_of_quantiles(tmp_path: Path) -> None:
     assert logged["members/diverged"] == 1
 
 
+def test_worst_laws_within_the_range_of_training_and_beyond_it(tmp_path: Path) -> None:
+    model = exact_map()
+    with torch.no_grad():
+        model.readout.weight.theta[1] *= 1.5  # wrong in proportion to the variable
+    data = CLTDataModule(held_out_laws=["rademacher()", "gaussian(std=3)", "gaussian()"], val_samples=500)
+    results, logged = validate(model, data, tmp_path).results, read(tmp_path)
+    mse = {law: quantiles(metrics["mse"])[1] for law, metrics in results.items()}
+    assert logged["interpolation/mse"] == pytest.approx(float(mse["rademacher()"]))
+    for name in ("extrapolation", "held_out"):
+        assert logged[f"{name}/mse"] == pytest.approx(float(mse["gaussian(mean=0, std=3)"]))
+    assert logged["extrapolation/mse"] > 5 * logged["interpolation/mse"]
+
+
+def test_the_table_has_the_worst_of_each_set() -> None:
+    results = {law: {"mse": torch.tensor([error])} for law, error in (("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0))}
+    sets = {"trained": ["a"], "held_out": ["b", "c", "d"], "interpolation": ["b", "c"], "extrapolation": ["d"]}
+    shown = whole_text(medians_table(MLP(), results, sets))
+    rows = [line.replace("│", "").split() for line in shown.splitlines() if "│" in line]
+    assert [row[:-2] + row[-1:] for row in rows[-2:]] == [
+        ["worst,", "interpolation", "3"],
+        ["worst,", "extrapolation", "4"],
+    ]
+    assert "(b, c); extrapolation: beyond it" in " ".join(shown.split())
+    assert "worst" not in whole_text(medians_table(MLP(), results, {}))
+
+
+def test_more_lines_than_colours_can_be_told_apart_and_named_outside() -> None:
+    grid = MLP(activation="leaky_relu", negative_slope=[0.1, 0.5], replicas=2)
+    laws = [str(law) for law in CLTDataModule().laws]
+    (axes,) = error_by_grid_point(grid, {law: {"relative_mse": torch.rand(4)} for law in laws}).axes
+    looks = {(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}
+    assert len(looks) == len({text.get_text() for text in axes.get_legend().get_texts()}) == len(laws) == 11
+
+
 def test_figures_have_a_line_a_law_or_a_point_a_law() -> None:
     results = {"gaussian()": {"relative_mse": torch.rand(4)}, "rademacher()": {"relative_mse": torch.rand(4)}}
     grid = MLP(activation="leaky_relu", negative_slope=[0.1, 0.5], replicas=2)
@@ -119,7 +155,9 @@ def test_every_quantile_is_taken_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(generalization, "quantiles", counted)
     callback = validate(exact_map(), CLTDataModule(val_samples=100), tmp_path)
-    worst = 2 * len(METRICS)  # of the laws trained on, and of those held out
+    worst = 4 * len(
+        METRICS
+    )  # of the laws trained on, of those held out, and of these by interpolation and extrapolation
     assert len(taken) == len(callback.results) * len(METRICS) + worst
     logged = read(tmp_path)
     for law, metrics in callback.results.items():

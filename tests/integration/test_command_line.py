@@ -101,8 +101,10 @@ def test_test_needs_nothing_but_the_checkpoint(run_folder: Path, capsys: pytest.
     out = capsys.readouterr().out
     assert "gaussian(mean=1, std=3)" in out
     assert "(trained)" in out
+    assert "worst, interpolation" in out
+    assert "worst, extrapolation" in out
     results = json.loads((run_folder / "checkpoints" / "test_results.json").read_text())
-    assert len(results["results"]) == 8
+    assert len(results["results"]) == 11
     assert len(results["members"]) == 3
     # the numbers are those of an independent evaluation
     model, data = MLP.load_from_checkpoint(checkpoint), CLTDataModule(**results["data"])
@@ -155,7 +157,7 @@ def test_a_grid_is_tested_point_by_point(tmp_path: Path, capsys: pytest.CaptureF
     assert [m["negative_slope"] for m in json.loads(results.read_text())["members"]] == [0.2, 0.2, 0.9, 0.9]
     figure = tmp_path / "figure.svg"
     assert main(["plot", str(results), "--out", str(figure)]) == 0
-    assert figure.read_text().count("held out") == 7
+    assert figure.read_text().count("held out") == 10
     assert capsys.readouterr().err == ""
     # the fit goes on, and the numbers are now of an older checkpoint
     best = results.with_name("best.ckpt")
@@ -181,7 +183,7 @@ def test_predict_writes_every_member(run_folder: Path, tmp_path: Path) -> None:
     assert main(["predict", "--ckpt_path", str(checkpoint), "--out", str(out)]) == 0
     table = pq.read_table(out)
     assert table.column_names == ["law", "x1", "x2", "target", "member_0", "member_1", "member_2"]
-    assert table.num_rows == 8 * 512
+    assert table.num_rows == 11 * 512
     x = torch.tensor([table[name].to_pylist()[:20] for name in ("x1", "x2")]).T
     outputs = MLP.load_from_checkpoint(checkpoint)(x)
     assert outputs[1].tolist() == pytest.approx(table["member_1"].to_pylist()[:20], rel=1e-5, abs=1e-6)

@@ -85,7 +85,7 @@ def test_a_test_measures_what_the_command_measures(by_command: Path, capsys: pyt
     printed = capsys.readouterr().out
     known = json.loads((checkpoint.parent / "test_results.json").read_text())["results"]
     returned = trainer(by_command, logger=False).test(load_model(checkpoint), CLTDataModule(**SIZES))
-    assert len(returned) == len(known) == 8
+    assert len(returned) == len(known) == 11
     table = printed.partition("every member")[0]
     assert table in capsys.readouterr().out
     for found, (law, metrics) in zip(returned, known.items(), strict=True):
@@ -123,7 +123,9 @@ def test_held_out_numbers_can_be_monitored_only_by_a_name_that_says_so(tmp_path:
     run.fit(MLP(), CLTDataModule(held_out_laws=["gaussian()", "laplace()"], **SIZES))
     found = {name for name in run.callback_metrics if name.endswith("relative_mse")}
     uniform = str(CLTDataModule().train_laws[0])
-    assert found == {f"generalization/{uniform}/relative_mse", "trained/relative_mse", "held_out/relative_mse"} | {
+    # no law lies within the range of the uniform one
+    worst = {f"{name}/relative_mse" for name in ("trained", "held_out", "extrapolation")}
+    assert found == {f"generalization/{uniform}/relative_mse"} | worst | {
         f"held_out/{law}/relative_mse" for law in ("gaussian(mean=0, std=1)", "laplace(loc=0, scale=1)")
     }
     values = run.callback_metrics
@@ -142,6 +144,26 @@ def test_evaluate_gives_the_numbers_of_the_command(by_command: Path) -> None:
             torch.testing.assert_close(
                 found[law][name].double(), torch.tensor(metrics[name]).double(), rtol=1e-5, atol=1e-7
             )
+
+
+def test_evaluate_tells_laws_within_the_range_of_training_from_those_beyond_it() -> None:
+    texts = ["rademacher()", "gaussian()", "gaussian(std=3)", "uniform()"]
+    found = package.evaluate(MLP(replicas=2), texts, samples=64, trained="uniform()")
+    within, near, far = "rademacher()", "gaussian(mean=0, std=1)", "gaussian(mean=0, std=3)"
+    assert found.sets == {
+        "trained": [str(CLTDataModule().train_laws[0])],
+        "held_out": [within, near, far],
+        "interpolation": [within],
+        "extrapolation": [near, far],
+    }
+    assert torch.equal(found.worst("interpolation")["mse"], found.results[within]["mse"])
+    assert torch.equal(found.worst()["mse"], torch.stack([found.results[law]["mse"] for law in found.results]).amax(0))
+    assert "(trained)" in repr(found)
+    assert package.evaluate(MLP(), texts[:2], samples=64, trained="uniform()").sets.keys() == {
+        *("held_out", "interpolation", "extrapolation")
+    }
+    with pytest.raises(ValueError, match=r"name='held_out' has no laws; allowed: evaluate\(..., trained=...\)"):
+        package.evaluate(MLP(), texts[:2], samples=64).worst()
 
 
 def test_evaluate_refuses_what_it_cannot_judge() -> None:

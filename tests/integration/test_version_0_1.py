@@ -45,6 +45,29 @@ def test_resumed_as_then(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(now["state_dict"][name], weight, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("run", ["mlp"], indirect=True)
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_held_out_laws_are_those_of_the_checkpoint_with_its_config_too(run: Path, command: str, tmp_path: Path) -> None:
+    """The config of a run has null for the default, which has changed since; a test takes a part of it."""
+    config = run / "config.yaml"
+    if command == "test":
+        config = tmp_path / "judged.yaml"
+        config.write_text("data:\n  held_out_laws: null\n")
+    words = [command, "--config", str(config), "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+    words += ["--trainer.default_root_dir", str(tmp_path / "runs"), "--trainer.accelerator", "cpu"]
+    results = run / "checkpoints" / "test_results.json"
+    then = json.loads(results.read_text())["held_out_laws"]
+    assert len(then) == 7
+    if command == "fit":
+        assert main([*words, "--trainer.max_epochs", "3"]) == 0
+        now = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+        assert now["epoch"] == 2
+        assert now["renorm"]["recipe"]["data"]["held_out_laws"] == then
+    else:
+        assert main(words) == 0
+        assert json.loads(results.read_text())["held_out_laws"] == then
+
+
 def test_config_is_read(run: Path, tmp_path: Path) -> None:
     words = ["fit", "--config", str(run / "config.yaml"), "--trainer.fast_dev_run", "true"]
     assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 0

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+import yaml
 
 from renorm.cli import main
+from renorm.datamodules.block_sources import parse_source
 from renorm.pretrained.manifest import find_entry, pretrained_names, read_manifest
-from renorm.pretrained.train import write_manifest
+from renorm.pretrained.recipes import recipe_point
+from renorm.pretrained.train import is_trained, write_manifest
 from renorm.pretrained.verify import entry_differences, verify
 
 SMALL = NAME, _ = "mlp_quadratic_full.uniform", "gnn_graph_conv_linear_full.mixed"
@@ -68,6 +71,26 @@ def test_every_change_is_found_and_nothing_else(small_zoo: Path) -> None:
     for _, expected in SPOILT:
         assert sum(line.startswith(expected) for line in found) == 1, (expected, found)
     assert len(found) == len(SPOILT)
+
+
+def test_every_entry_has_the_hash_and_the_held_out_laws_of_its_recipe() -> None:
+    for name, entry in read_manifest().items():
+        point = recipe_point(name)
+        assert entry["recipe"] == point.key, name
+        assert entry["data"]["held_out_laws"] == [str(parse_source(law)) for law in point.settings["held_out_laws"]], (
+            name
+        )
+
+
+def test_an_entry_of_before_keeps_the_held_out_laws_that_its_recipe_leaves_open(
+    small_zoo: Path, small_recipes: Path
+) -> None:
+    recipes = yaml.safe_load(small_recipes.read_text())
+    recipes["tags"]["uniform"] = ["uniform()"]
+    small_recipes.write_text(yaml.safe_dump(recipes))
+    assert "held_out_laws" not in recipe_point(NAME).settings
+    assert not list(entry_differences(NAME, small_zoo))
+    assert is_trained(NAME, small_zoo)
 
 
 GONE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {

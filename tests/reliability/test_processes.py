@@ -64,7 +64,7 @@ def test_one_two_and_three_processes(alone: Path, tmp_path: Path) -> None:
         codes = [run(words, log)] if size == 1 else run_group(words, log, size)
         assert codes == [0] * size, log.read_text()
         results.append(json.loads((alone / CHECKPOINTS / "test_results.json").read_text())["results"])
-    assert len(results[0]) == 8
+    assert len(results[0]) == 11
     for law, metrics in results[0].items():
         for metric, values in metrics.items():
             for other in (1, 2):

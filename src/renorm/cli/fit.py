@@ -48,6 +48,7 @@ from ..callbacks.sending import folder_without
 from ..callbacks.tables import dry
 from ..callbacks.tables import run_folder as run_folder_of
 from ..datamodules import CLTDataModule
+from ..datamodules.held_out import are_the_seven
 from ..errors import InputError, RunError, failure
 from ..files.folder_names import check_folder_name, check_path
 from ..files.footprint import Footprint
@@ -162,7 +163,16 @@ class RenormCLI(LightningCLI):
             self.config = parser.parse_args(args)
         except (ValueError, RecursionError) as error:
             raise in_one_line(error, self.origin) from None
+        self._keep_older_default()
         self.subcommand = self.command
+
+    def _keep_older_default(self) -> None:
+        """Where a config leaves the held-out laws to the default, and the checkpoint has that of before, it keeps these."""
+        known, data = (self.recipe or {}).get("data") or {}, self.config[self.command].get("data")
+        laws = known.get("held_out_laws")
+        left_open = data is not None and "held_out_laws" in data and data["held_out_laws"] is None
+        if left_open and are_the_seven(known.get("train_laws"), laws):
+            data["held_out_laws"] = laws
 
     # ---- what to run ---------------------------------------------------------------------------------------------
 

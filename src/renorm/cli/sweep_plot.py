@@ -18,6 +18,7 @@ from .plot import FORMATS
 
 KINDS = {"heatmap": draw_heat_map, "lines": draw_lines, "transition": draw_transition}
 VALUES = {"heatmap": "held_out/relative_mse", "lines": "held_out/relative_mse", "transition": "asymmetry/pre0/full"}
+SUMMARIES = ("trained", "held_out", "interpolation", "extrapolation", "asymmetry")  # columns that every sweep may have
 
 Table = dict[str, NDArray[Any]]
 
@@ -28,7 +29,9 @@ def run(words: list[str]) -> None:
     parser.add_argument("results", help="folder of the sweep")
     parser.add_argument("--kind", default="lines", help=f"{', '.join(KINDS)} (default: lines)")
     parser.add_argument(
-        "--value", help="column: held_out/<metric>, trained/<metric>, <law>/<metric>, asymmetry/<layer>/<symmetry>"
+        "--value",
+        help="column: held_out/<metric>, interpolation/<metric>, extrapolation/<metric>, trained/<metric>, <law>/<metric>, "
+        "asymmetry/<layer>/<symmetry>",
     )
     parser.add_argument("--x", help="axis along x (default: the last one of the sweep, its grid if it has one)")
     parser.add_argument("--y", help="heatmap: axis along y; lines, transition: one line for each of its values")
@@ -48,7 +51,7 @@ def run(words: list[str]) -> None:
     x, y, panels = chosen_axes(axes, arguments.x, arguments.y, arguments.panels, table)
     value = arguments.value or VALUES[arguments.kind]
     if value not in table or table[value].dtype.kind != "f":
-        named = [name for name in table if name.startswith(("held_out/", "trained/", "asymmetry/"))]
+        named = [name for name in table if name.partition("/")[0] in SUMMARIES]
         raise InputError(f"value={value!r} is not a column of numbers", f"{', '.join(named)}, or <law>/<metric>")
     KINDS[arguments.kind](table, value, x, y, panels).savefig(out, dpi=150)
     print(f"figure: {out}")

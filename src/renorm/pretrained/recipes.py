@@ -7,10 +7,12 @@ its own, which ``renorm zoo train --out`` trains and ``renorm zoo verify --folde
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..checks import check_one_of
+from ..datamodules.held_out import are_the_seven
 from ..errors import InputError
 from ..files.untrusted import read_yaml
 from ..sweep.config import Point, known_settings
@@ -89,6 +91,24 @@ def recipe_point(name: str, folder: Path | None = None) -> Point:
         if variant.arguments.get(key, value) != value:
             raise InputError(f"recipe of {name}: {key}={value!r} contradicts {architecture}", variant.arguments[key])
     return Point(model, ALWAYS | asked | variant.arguments, {})
+
+
+def kept_point(name: str, entry: dict[str, Any], folder: Path | None = None) -> Point:
+    """The fit that an entry came from, whose held-out laws may be the default of before.
+
+    Args:
+        name: ``arch.tag``.
+        entry: what the manifest has of it.
+        folder: a zoo, see :func:`read_recipes`.
+
+    Raises:
+        ValueError: as :func:`recipe_point` does.
+    """
+    point = recipe_point(name, folder)
+    laws = entry["data"].get("held_out_laws")
+    if "held_out_laws" in point.settings or not are_the_seven(point.settings.get("train_laws") or [], laws):
+        return point
+    return replace(point, settings=point.settings | {"held_out_laws": laws})
 
 
 def _tag_settings(tags: dict[str, Any], tag: str) -> dict[str, Any]:

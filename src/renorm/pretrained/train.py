@@ -18,14 +18,14 @@ from ..datamodules import CLTDataModule
 from ..errors import InputError
 from ..files.whole import check_writable, one_writer, whole_file
 from ..runs.quiet_trainer import quiet_trainer, quieten
-from ..sweep.config import TRAINING
+from ..sweep.config import TRAINING, Point
 from ..sweep.point import build, versions
 from ..training.recipe import BEFORE_MAPS
 from ..zoo import StackedModel
 from .hub import OF_TRAINING
 from .judge import judged, one_thread, shortened
 from .manifest import MANIFEST, check_entry, read_file, read_manifest
-from .recipes import read_recipes, recipe_point
+from .recipes import kept_point, read_recipes, recipe_point
 
 # settings that were added after the first entries, with their defaults
 YOUNGER = {"symmetry_penalty": 0.0, "map": BEFORE_MAPS}
@@ -102,7 +102,7 @@ def is_trained(name: str, out: Path) -> bool:
                 read_file(entry[file], out)
     except ValueError:
         return False
-    return entry is not None and entry["recipe"] == recipe_point(name, out).key
+    return entry is not None and entry["recipe"] == kept_point(name, entry, out).key
 
 
 def run_recipe(name: str, folder: Path | None = None) -> Trained:
@@ -118,7 +118,7 @@ def run_recipe(name: str, folder: Path | None = None) -> Trained:
 
 def describe(name: str, trained: Trained, folder: Path | None = None) -> dict[str, Any]:
     """An entry of the manifest, except for its files."""
-    known = facts(name, trained.model, trained.data, folder)
+    known = facts(name, recipe_point(name, folder), trained.model, trained.data)
     return known | {
         "versions": versions_of() | {"cpu": torch.backends.cpu.get_cpu_capability()},
         "check": stored_outputs(trained.model, trained.data),
@@ -126,9 +126,8 @@ def describe(name: str, trained: Trained, folder: Path | None = None) -> dict[st
     }
 
 
-def facts(name: str, model: StackedModel, data: CLTDataModule, folder: Path | None = None) -> dict[str, Any]:
+def facts(name: str, point: Point, model: StackedModel, data: CLTDataModule) -> dict[str, Any]:
     """What is known of an entry before it is trained: the model's and the data's arguments, and how it will be trained."""
-    point = recipe_point(name, folder)
     left_out = (*OF_TRAINING, "compile")  # how a run computes is not part of what it computes
     arguments = {key: value for key, value in _as_before(model.hparams).items() if key not in left_out}
     settings = TRAINING | point.settings

@@ -14,7 +14,7 @@ from .compare import SAME_WEIGHTS, differences
 from .hub import LOAD_TOLERANCE, build_entry, fill, output_difference, parse_tensors
 from .judge import OF_SOME_MAPS, judged
 from .manifest import find_entry, read_file, read_manifest
-from .recipes import read_recipes, recipe_point
+from .recipes import kept_point, read_recipes, recipe_point
 from .train import facts
 
 
@@ -58,8 +58,9 @@ def entry_differences(name: str, folder: Path) -> Iterator[str]:
         yield str(error)
         return
     model.eval()
-    fresh, data, _ = build(recipe_point(name, folder))
-    known = facts(name, fresh, data, folder)
+    point = kept_point(name, entry, folder)
+    fresh, data, _ = build(point)
+    known = facts(name, point, fresh, data)
     yield from differences(known, entry, SAME_WEIGHTS)
     worst = output_difference(model, entry["check"])
     if not worst <= LOAD_TOLERANCE:

@@ -1,21 +1,28 @@
-"""Laws that networks are tested on and never trained on, in two sets: within what training saw, and beyond it.
-
-The central-limit map is odd, and a network may be wrong on one side only. So each set is mirror symmetric: it holds the mirror
-image of every law that is not its own.
-"""
+"""The held-out laws of the claims, in two sets that are mirror symmetric."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
 
-from ..errors import InputError
+import torch
+from torch import Tensor
 
-ARCSINE = "standardised(beta(a=0.5, b=0.5))"  # on [-1.41, 1.41]
-TWO_PEAKS = "mixture(1*gaussian(mean=-1, std=0.5) + 1*gaussian(mean=1, std=0.5))"
-SKEWED = ("triangular(low=-1.7, mode=1.7, high=1.7)", "triangular(low=-1.7, mode=-1.7, high=1.7)")
-LAPLACE = "laplace(scale=0.7071067811865476)"
-ONE_SIDED = ("exponential()", "mirrored(exponential())")
-WIDE = ("gaussian(mean=1, std=3)", "gaussian(mean=-1, std=3)")
+from ..datamodules.held_out import (
+    ARCSINE,
+    DRAWN,
+    HELD_OUT_LAWS,
+    LAPLACE,
+    ONE_SIDED,
+    SKEWED,
+    TWO_PEAKS,
+    WIDE,
+    HeldOut,
+    split,
+)
+from ..datamodules.laws import parse
+from ..datamodules.source import Source
+
+__all__ = ["HeldOut", "held_out", "short_name"]
 
 SHORT = {  # names that fit beside a figure
     ARCSINE: "arcsine",
@@ -30,34 +37,28 @@ SHORT = {  # names that fit beside a figure
 }
 
 
-class HeldOut(NamedTuple):
-    """The held-out laws of one training law.
+@functools.cache  # asked for every number of a claim
+def held_out(law: str) -> HeldOut:
+    """The held-out laws of a training law, see :func:`renorm.datamodules.held_out.split`.
 
-    Attributes:
-        interpolation: laws within the support of the training law; under the Gaussian, whose support is everything, laws
-            without more weight in its tails than it has.
-        extrapolation: laws that reach beyond the support, or have more weight in the tails.
+    Example:
+        >>> held_out("uniform()").interpolation[0]
+        'rademacher()'
     """
+    trained = parse(law)
+    tests = [text for text in HELD_OUT_LAWS if parse(text) != trained]
+    within = split([trained], [parse(text) for text in tests], _draw)
+    inside, beyond = (
+        tuple(text for text, lies_within in zip(tests, within, strict=True) if lies_within == wanted)
+        for wanted in (True, False)
+    )
+    return HeldOut(inside, beyond)
 
-    interpolation: tuple[str, ...]
-    extrapolation: tuple[str, ...]
 
-    @property
-    def laws(self) -> tuple[str, ...]:
-        """Those of both sets."""
-        return self.interpolation + self.extrapolation
-
-
-HELD_OUT = {
-    "uniform()": HeldOut(
-        ("rademacher()", ARCSINE, *SKEWED),
-        ("gaussian()", LAPLACE, "student_t(df=10)", TWO_PEAKS, *ONE_SIDED, *WIDE),
-    ),
-    "gaussian()": HeldOut(
-        ("rademacher()", ARCSINE, *SKEWED, "uniform()", TWO_PEAKS),
-        (LAPLACE, "student_t(df=10)", *ONE_SIDED, *WIDE),
-    ),
-}
+def _draw(law: Source) -> Tensor:
+    found = law.blocks(DRAWN, 1, torch.Generator().manual_seed(0))
+    assert isinstance(found, Tensor)
+    return found
 
 
 def short_name(law: str) -> str:
@@ -68,18 +69,3 @@ def short_name(law: str) -> str:
         ('gaussian', 'arcsine')
     """
     return SHORT.get(law, law.removesuffix("()"))
-
-
-def held_out(law: str) -> HeldOut:
-    """The held-out laws of a training law.
-
-    Raises:
-        ValueError: for a training law that has none.
-
-    Example:
-        >>> held_out("uniform()").interpolation[0]
-        'rademacher()'
-    """
-    if law not in HELD_OUT:
-        raise InputError(f"law={law!r} has no held-out laws", ", ".join(HELD_OUT))
-    return HELD_OUT[law]

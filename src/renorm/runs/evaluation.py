@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,10 +13,12 @@ from ..callbacks.results import medians_table
 from ..checks import check_at_least
 from ..console import whole_text
 from ..datamodules import CLTDataModule
+from ..datamodules.blocks import law_sets
 from ..datamodules.clt import parse_laws
+from ..datamodules.source import Source
 from ..errors import InputError
 from ..maps import BlockMap
-from ..training.metrics import law_metrics, metrics_of
+from ..training.metrics import law_metrics, metrics_of, worst_of
 from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
 
@@ -31,13 +33,29 @@ class Evaluation:
     Attributes:
         model: the stack that was judged.
         results: law -> metric -> one number a member, shape ``(M,)``, on the model's device.
+        sets: laws that were trained on and held out, the latter also by interpolation and extrapolation, see
+            :func:`renorm.datamodules.blocks.law_sets`; empty where nobody said on which laws the model was trained.
     """
 
     model: StackedModel
     results: dict[str, dict[str, Tensor]]
+    sets: dict[str, list[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return whole_text(medians_table(self.model, self.results, trained=[]))
+        return whole_text(medians_table(self.model, self.results, self.sets))
+
+    def worst(self, name: str = "held_out") -> dict[str, Tensor]:
+        """Metric -> the largest over the laws of a set, for each member, shape ``(M,)``.
+
+        Args:
+            name: ``trained``, ``held_out``, ``interpolation`` or ``extrapolation``.
+
+        Raises:
+            InputError: for a set that is empty.
+        """
+        if name not in self.sets:
+            raise InputError(f"name={name!r} has no laws", ", ".join(self.sets) or "evaluate(..., trained=...)")
+        return worst_of(self.results, self.sets[name])
 
     def to_arrow(self) -> pa.Table:
         """One row for each law and member: the member's grid point and replica, then its metrics; ``.to_pandas()`` follows."""
@@ -58,6 +76,7 @@ def evaluate(
     samples: int = 16384,
     seed: int = 0,
     map: BlockMap | str | None = None,
+    trained: list[str] | str | None = None,
 ) -> Evaluation:
     """Measure every member's error under chosen laws, on the blocks that ``renorm test`` draws from laws.
 
@@ -68,6 +87,8 @@ def evaluate(
         seed: of the blocks.
         map: the map that the outputs are held against; by default the one that the model was trained on, or the
             central-limit map.
+        trained: law or laws that the model was trained on, among ``laws`` or not; if given, the others are judged as held
+            out, within the range of these and beyond it.
 
     Returns:
         The numbers of every member, which print as a table.
@@ -82,20 +103,29 @@ def evaluate(
         torch.Size([3])
         >>> found.to_arrow().num_rows
         6
+        >>> found = evaluate(MLP(replicas=3), ["rademacher()", "exponential()"], samples=100, trained="uniform()")
+        >>> found.sets["interpolation"], found.worst("interpolation")["mse"].shape
+        (['rademacher()'], torch.Size([3]))
     """
     check_stack(model)
     chosen = None if laws is None else [str(law) for law in parse_laws("laws", laws)]
     if chosen is not None and not chosen:
         raise InputError("laws=[] is empty", "one or more laws")
     check_at_least("samples", samples, 4)  # here it goes by this name
-    train, held_out = (None, None) if chosen is None else (chosen[:1], chosen[1:])
     chosen_map = str(known_map(model, map))
+    known = None if trained is None else [str(law) for law in parse_laws("trained", trained)]
+    train, held_out = known, chosen
+    if chosen is not None:
+        train = chosen[:1] if known is None else known
+        held_out = [law for law in chosen if law not in train]
     data = CLTDataModule(model.block_size, train, held_out, test_samples=samples, seed=seed, map=chosen_map)
-    return Evaluation(model, {str(law): _judge(model, data, position) for position, law in enumerate(data.laws)})
+    judged = [law for law in data.laws if chosen is None or str(law) in chosen]
+    results = {str(law): _judge(model, data, law) for law in judged}
+    sets = {name: [law for law in laws if law in results] for name, laws in law_sets(data).items()}
+    return Evaluation(model, results, {} if known is None else {name: laws for name, laws in sets.items() if laws})
 
 
-def _judge(model: StackedModel, data: CLTDataModule, position: int) -> dict[str, Tensor]:
-    law = data.laws[position]
+def _judge(model: StackedModel, data: CLTDataModule, law: Source) -> dict[str, Tensor]:
     parameter = next(model.parameters())
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:

@@ -50,7 +50,7 @@ class Point:
     @property
     def key(self) -> str:
         """Hash of model and settings: equal for equal fits, in whatever sweep they are."""
-        return digest({"model": self.model, **self.settings})
+        return digest({"model": self.model, **_with_default_laws(self.settings)})
 
     @property
     def cost(self) -> float:
@@ -62,6 +62,21 @@ class Point:
         variables = _at_least(own.get("block_size"), 2)
         weights = width * (variables + 1 + width * (depth - 1)) * (variables if self.model == "GNN" else 1)
         return float(_at_least(own.get("steps"), TRAINING["steps"]) * (200 + members * weights))
+
+
+def _with_default_laws(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they are hashed: with the held-out laws of today's default, and without those of the default of before.
+
+    Hashes of before thus hold, for settings that name these laws, and its results are not mixed with those of today.
+    """
+    from ..datamodules.held_out import DEFAULT_HELD_OUT_LAWS, are_the_seven
+
+    named = settings.get("held_out_laws")
+    if named is None:
+        return settings | {"held_out_laws": DEFAULT_HELD_OUT_LAWS}
+    if are_the_seven(settings.get("train_laws") or [], named):
+        return {key: value for key, value in settings.items() if key != "held_out_laws"}
+    return settings
 
 
 @dataclass(frozen=True)

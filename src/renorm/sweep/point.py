@@ -14,11 +14,12 @@ from .. import __version__
 from ..callbacks import Generalization
 from ..checks import check_at_least, check_one_of
 from ..datamodules import CLTDataModule
+from ..datamodules.blocks import law_sets
 from ..errors import InputError
 from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..training.divergence import AllDivergedError
-from ..training.metrics import METRICS, worst_law
+from ..training.metrics import METRICS, worst_of
 from ..zoo import StackedModel
 from ..zoo.architectures import architectures
 from ..zoo.symmetry.order_parameter import asymmetries
@@ -57,7 +58,8 @@ def run_point(point: Point) -> Columns:
 
     Returns:
         One row a member: the axes and the grid, ``replica``, ``seed``; ``<law>/<metric>`` for every law, and the largest over the
-        laws as ``trained/<metric>`` and ``held_out/<metric>``; ``asymmetry/<layer>/<symmetry>``; seconds and versions.
+        laws of each set as ``trained/<metric>``, ``held_out/<metric>``, and of the latter ``interpolation/<metric>`` and
+        ``extrapolation/<metric>``; ``asymmetry/<layer>/<symmetry>``; seconds and versions.
     """
     quieten()
     model, data, steps = build(point)
@@ -72,10 +74,11 @@ def run_point(point: Point) -> Columns:
     columns: Columns = {}
     for law, metrics in judge.results.items():
         columns |= {f"{law}/{metric}": metrics[metric].tolist() for metric in METRICS}
-    for name, laws in (("trained", data.train_laws), ("held_out", data.held_out_laws)):
-        for metric in METRICS if laws else ():
-            values = [judge.results[str(law)][metric].double().cpu() for law in laws]
-            columns[f"{name}/{metric}"] = worst_law(values).tolist()
+    results = {
+        law: {metric: found[metric].double().cpu() for metric in METRICS} for law, found in judge.results.items()
+    }
+    for name, laws in law_sets(data).items():
+        columns |= {f"{name}/{metric}": worst.tolist() for metric, worst in worst_of(results, laws).items()}
     for layer, by_symmetry in asymmetries(model).items():
         columns |= {f"asymmetry/{layer}/{symmetry}": values.tolist() for symmetry, values in by_symmetry.items()}
     seconds = {"seconds_fit": trained - start, "seconds_test": tested - trained}

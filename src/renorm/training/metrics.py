@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ __all__ = [
     "metrics_of",
     "quantiles",
     "worst_law",
+    "worst_of",
 ]
 
 LOW, HIGH = 0.1, 0.9  # quantiles over members that are logged beside the median
@@ -71,6 +72,21 @@ def worst_law(values: Sequence[Tensor]) -> Tensor:
     stacked = torch.stack(list(values))
     exists = stacked.isfinite().any(dim=1)
     return (stacked[exists] if exists.any() else stacked).amax(dim=0)
+
+
+def worst_of(results: Mapping[str, Mapping[str, Tensor]], laws: Iterable[str]) -> dict[str, Tensor]:
+    """Metric -> the largest over those of some laws that have results, for each member; empty where none has.
+
+    Args:
+        results: law -> metric -> one number a member, shape ``(M,)``.
+        laws: texts of the laws.
+
+    Example:
+        >>> worst_of({"a": {"mse": torch.tensor([1.0])}, "b": {"mse": torch.tensor([2.0])}}, ["a", "b", "c"])
+        {'mse': tensor([2.])}
+    """
+    judged = [results[law] for law in laws if law in results]
+    return {name: worst_law([metrics[name] for metrics in judged]) for name in (judged[0] if judged else ())}
 
 
 class MemberMean(MergeableMetric):
