@@ -43,11 +43,11 @@ def help_of(words: list[str]) -> str:
 
 
 def read_help(text: str) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
-    """Sentences of a help text, and its groups of options: how each is written, and what it does.
+    r"""Sentences of a help text, and its groups of options: how each is written, and what it does.
 
     Example:
-        >>> read_help("usage: renorm x [-h]\\n\\nall of it\\n\\noptions:\\n  --out OUT  where\\n  --a-long-one\\n             so long\\n")
-        (['all of it'], {'options': [('--out OUT', 'where'), ('--a-long-one', 'so long')]})
+        >>> read_help("usage: renorm x [-h]\n\nall of it\n\noptions:\n  --out OUT  where\n  --long\n             so long")
+        (['all of it'], {'options': [('--out OUT', 'where'), ('--long', 'so long')]})
     """
     sentences: list[str] = []
     groups: dict[str, list[tuple[str, str]]] = {}
@@ -63,7 +63,9 @@ def read_help(text: str) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
         elif line.strip():
             sentences.append(line.strip())
     return sentences, {
-        title: kept for title, rows in groups.items() if (kept := [row for row in rows if "--help" not in row[0].split(", ")])
+        title: kept
+        for title, rows in groups.items()
+        if (kept := [row for row in rows if "--help" not in row[0].split(", ")])
     }
 
 
@@ -119,7 +121,14 @@ def all_commands() -> list[list[str]]:
 def command_pages() -> Iterator[tuple[str, str]]:
     """Paths and texts of the pages of all commands, and of their list."""
     rows = [f"| [`renorm {name}`]({name}.md) | {text} |" for name, (text, _) in COMMANDS.items()]
-    head = ["# Commands", "", "`renorm COMMAND --help` prints the same.", "", "| command | what it does |", "| --- | --- |"]
+    head = [
+        "# Commands",
+        "",
+        "`renorm COMMAND --help` prints the same.",
+        "",
+        "| command | what it does |",
+        "| --- | --- |",
+    ]
     yield "reference/commands/index.md", "\n".join([*head, *rows]) + "\n"
     for words in all_commands():
         yield f"reference/commands/{'_'.join(words)}.md", command_page(words)

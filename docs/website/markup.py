@@ -73,7 +73,7 @@ def with_mathml(html: str) -> str:
         ValueError: for a formula that is not LaTeX.
 
     Example:
-        >>> with_mathml(r'of order <span class="arithmatex">\\(g^2\\)</span>')[:60]
+        >>> with_mathml(r'of order <span class="arithmatex">\(g^2\)</span>')[:60]
         'of order <math xmlns="http://www.w3.org/1998/Math/MathML" di'
     """
 

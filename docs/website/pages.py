@@ -8,7 +8,9 @@ from typing import Any
 
 from . import commands, python_api, registries, shelf
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PROJECT = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")  # at the root of the repository
 
 
 def example_pages() -> dict[str, str]:
@@ -23,6 +25,7 @@ def example_pages() -> dict[str, str]:
 def pages() -> dict[str, str | bytes]:
     """Path below ``docs/`` and content of all that is generated."""
     found: dict[str, str | bytes] = dict(example_pages())
+    found |= {f"project/{name.lower()}": (ROOT / name).read_text() for name in PROJECT}
     for made in (
         python_api.api_pages(),
         commands.command_pages(),
@@ -35,14 +38,18 @@ def pages() -> dict[str, str | bytes]:
     return found
 
 
+@cache
 def sections() -> dict[str, list[Any]]:
     """The parts of the navigation that ``mkdocs.yml`` has by name only."""
     configs = [{title: f"reference/configs/{folder}.md"} for folder, (title, _) in shelf.FOLDERS.items()]
-    cards = [path for path in pages() if path.startswith("zoo/")]
+    cards = [f"zoo/{name}.md" for name in shelf.families()]
     return {
         "EXAMPLES": [{Path(path).stem: path} for path in example_pages()],
         "COMMANDS": ["reference/commands/index.md"]
-        + [{f"renorm {' '.join(words)}": f"reference/commands/{'_'.join(words)}.md"} for words in commands.all_commands()],
+        + [
+            {f"renorm {' '.join(words)}": f"reference/commands/{'_'.join(words)}.md"}
+            for words in commands.all_commands()
+        ],
         "PYTHON": [{package: python_api.page_of(package)} for package in python_api.public_packages()],
         "CONFIGS": ["reference/configs/index.md", *configs],
         "ZOO": ["zoo.md", *({Path(path).stem: path} for path in cards)],

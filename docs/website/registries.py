@@ -13,6 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from renorm.callbacks.figures import shorten
 from renorm.datamodules import laws
 from renorm.datamodules.block_sources import BlockSource
 from renorm.expressions.expression import Expression
@@ -37,9 +38,12 @@ COLOUR = "#4051b5"
 SIZES = [4, 8, 1]  # block, units and output of the networks that are drawn
 
 
-def example_of(name: str) -> str:
-    """A law as it is written with its default parameters, or with those that it needs."""
-    return NEEDS.get(name) or str(laws.Law.registry[name]())
+def example_of(name: str) -> tuple[laws.Law | None, str]:
+    """A law with its default parameters, or with those that it needs, and how it is written; None for one of a file."""
+    if name == "empirical":
+        return None, NEEDS[name]
+    law = laws.parse(NEEDS.get(name, name))
+    return law, NEEDS.get(name) or shorten(str(law))
 
 
 def svg(figure: Figure) -> bytes:
@@ -80,16 +84,25 @@ def parameters(thing: type[Expression]) -> str:
 
 def law_pages() -> Made:
     """Every law: how it is written, its density or its values, its first cumulants."""
-    lines = ["# Laws", "", "What stands in `--data.train_laws` and `--data.held_out_laws`, and what `laws.parse` reads. "]
+    lines = [
+        "# Laws",
+        "",
+        "What stands in `--data.train_laws` and `--data.held_out_laws`, and what `laws.parse` reads. ",
+    ]
     lines[-1] += "Cumulants are those of the law as it is written here; – where one does not exist."
     lines += ["", "| law | written | κ1 | κ2 | κ3 | κ4 |", "| --- | --- | ---: | ---: | ---: | ---: |"]
     entries: list[str] = []
     for name in laws.names():
-        cls, text = laws.Law.registry[name], example_of(name)
-        law = None if name == "empirical" else laws.parse(text)
+        cls, (law, text) = laws.Law.registry[name], example_of(name)
         lines.append(f"| [{name}](#{name}) | `{text}` | {' | '.join(cumulants(law))} |")
         picture = None if law is None else picture_of(law)
-        entries += ["", *heading(name, f"law_{name}.svg" if picture else None, text), f"`{text}`, {reference(cls)}.", "", summary(cls)]
+        entries += [
+            "",
+            *heading(name, f"law_{name}.svg" if picture else None, text),
+            f"`{text}`, {reference(cls)}.",
+            "",
+            summary(cls),
+        ]
         if shown := parameters(cls):
             entries += ["", f"Parameters: {shown}."]
         if picture is not None:
@@ -141,7 +154,11 @@ def first_line(thing: type) -> str:
 
 def activation_page() -> Made:
     """Every activation with its curve, at the default parameters."""
-    lines = ["# Activations", "", "What stands in `--model.activation`; one of your own is [one class](../how_to/own_activation.md)."]
+    lines = [
+        "# Activations",
+        "",
+        "What stands in `--model.activation`; one of your own is [one class](../how_to/own_activation.md).",
+    ]
     z = torch.linspace(-2.5, 2.5, 401)
     for name in list_activations():
         cls = activations.find(name)
@@ -163,20 +180,35 @@ def activation_page() -> Made:
 def symmetry_page() -> Made:
     """Every symmetry with the weights that it ties."""
     block, width, _ = SIZES
-    lines = ["# Symmetries", "", "What stands in `--model.symmetry`; [how they act, and one of your own](../symmetries.md). "]
-    lines[-1] += f"Pictures: weights of a network {block}-{width}-1, a column a unit. Above, what comes from the block; below, the "
+    lines = [
+        "# Symmetries",
+        "",
+        "What stands in `--model.symmetry`; [how they act, and one of your own](../symmetries.md). ",
+    ]
+    lines[-1] += (
+        f"Pictures: weights of a network {block}-{width}-1, a column a unit. Above, what comes from the block; below, the "
+    )
     lines[-1] += "bias and what goes to the output. Equal colours are one number; a minus is its negative, white is 0."
     for name in list_symmetries():
         (first, bias), (last, _) = symmetries.layer_orbits(name, SIZES)
         figure = Figure(figsize=(3.2, 2.6))
         panels = figure.subplots(3, 1, height_ratios=[block, 1, 1])
         for panel, orbits, label in zip(panels, (first, bias, last), ("block", "bias", "out"), strict=True):
-            draw_orbits(panel, *(np.atleast_2d(x.T if x.ndim == 2 and label == "block" else x) for x in (orbits.index, orbits.sign)))
+            draw_orbits(
+                panel,
+                *(np.atleast_2d(x.T if x.ndim == 2 and label == "block" else x) for x in (orbits.index, orbits.sign)),
+            )
             panel.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
         yield f"reference/images/symmetry_{name}.svg", svg(figure)
         count = sum(o.count for layer in symmetries.layer_orbits(name, SIZES) for o in layer)
         cls = symmetries.find(name)
-        lines += ["", *heading(name, f"symmetry_{name}.svg"), summary(cls), "", f"{count} free numbers of {block * width + 2 * width + 1}."]
+        lines += [
+            "",
+            *heading(name, f"symmetry_{name}.svg"),
+            summary(cls),
+            "",
+            f"{count} free numbers of {block * width + 2 * width + 1}.",
+        ]
     lines += ["", "## Of graph networks", "", "| symmetry | what is tied |", "| --- | --- |"]
     lines += [f"| `{name}` | {kind.meaning} |" for name, kind in GRAPH_SYMMETRIES.items()]
     yield "reference/symmetries.md", "\n".join(lines) + "\n"
@@ -194,14 +226,22 @@ def draw_orbits(panel: Axes, index: np.ndarray, sign: np.ndarray) -> None:
 
 def graph_page() -> Made:
     """Every named graph, drawn."""
-    lines = ["# Graphs", "", "What stands in `--model.graph`: a name, or edges, `[[0, 1], [2, 1]]`. Messages go along the arrows; "]
+    lines = [
+        "# Graphs",
+        "",
+        "What stands in `--model.graph`: a name, or edges, `[[0, 1], [2, 1]]`. Messages go along the arrows; ",
+    ]
     lines[-1] += "the last node is the target of the readout `target`. "
     lines[-1] += inspect.cleandoc(edge_list.__doc__ or "").split("\n\n")[1].replace("``", "`")
     for name in GRAPHS:
         nodes = 2 if name.startswith("pair") else 5
         edges = edge_list(name, nodes)
         yield f"reference/images/graph_{name}.svg", svg(drawn_graph(edges, nodes, centre=name == "star"))
-        lines += ["", *heading(name, f"graph_{name}.svg"), f"{nodes} nodes: {', '.join(f'{a} → {b}' for a, b in edges)}."]
+        lines += [
+            "",
+            *heading(name, f"graph_{name}.svg"),
+            f"{nodes} nodes: {', '.join(f'{a} → {b}' for a, b in edges)}.",
+        ]
     yield "reference/graphs.md", "\n".join(lines) + "\n"
 
 
@@ -230,7 +270,11 @@ def drawn_graph(edges: list[tuple[int, int]], nodes: int, centre: bool) -> Figur
 
 def map_page() -> Made:
     """Every map: its formula, what it respects, its spectrum, and the flow that it has."""
-    lines = ["# Maps", "", "What stands in `--data.map`. [Maps](../maps.md) explains them, with the flow of learned maps; one of your own is "]
+    lines = [
+        "# Maps",
+        "",
+        "What stands in `--data.map`. [Maps](../maps.md) explains them, with the flow of learned maps; one of your own is ",
+    ]
     lines[-1] += "[one class](../how_to/own_map.md)."
     for name in map_names():
         cls = BlockMap.registry[name]
@@ -241,10 +285,14 @@ def map_page() -> Made:
         lines += [f"`{block_map}`, {reference(cls)}.", "", summary(cls), ""]
         if shown := parameters(cls):
             lines += [f"- parameters: {shown}"]
-        lines += [f"- parity: {block_map.parity or 'none'}", f"- invariant under permutations: {'yes' if block_map.permutation_symmetric else 'no'}"]
+        lines += [
+            f"- parity: {block_map.parity or 'none'}",
+            f"- invariant under permutations: {'yes' if block_map.permutation_symmetric else 'no'}",
+        ]
         lines += [f"- fixed point for blocks of {size}: {f'`{fixed}`' if fixed is not None else 'none in closed form'}"]
         if spectrum is not None:
-            lines += [f"- eigenvalues of orders 0 to {len(spectrum) - 1} there: {', '.join(f'{value:.4g}' for value in spectrum.tolist())}"]
+            values = ", ".join(f"{value:.4g}" for value in spectrum.tolist())
+            lines += [f"- eigenvalues of orders 0 to {len(spectrum) - 1} there: {values}"]
     yield "reference/maps.md", "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,13 @@ FOLDERS = {  # of configs: title, and how one is named
 
 def config_pages() -> Iterator[tuple[str, str]]:
     """One page a folder of configs: each file as it is, its first comment as the text above it."""
-    lines = ["# Configs", "", "Configs are laid over each other in the order of the command line, and flags over all. Every run starts from", "", "```yaml"]
+    lines = [
+        "# Configs",
+        "",
+        "Configs are laid over each other in the order of the command line, and flags over all. Every run starts from",
+        "",
+        "```yaml",
+    ]
     yield "reference/configs/index.md", "\n".join([*lines, BASE_CONFIG.read_text().rstrip(), "```"]) + "\n"
     for folder, (title, command) in FOLDERS.items():
         lines = [f"# {title}", "", f"`{command}`"]
@@ -49,24 +55,33 @@ def split_comment(text: str) -> tuple[str, str]:
 
 def variant_page() -> Iterator[tuple[str, str]]:
     """Every variant of ``renorm zoo list``, by family."""
-    families = defaultdict(list)
+    grouped = defaultdict(list)
     for entry in read_catalogue():
-        families[family(entry["name"])].append(entry)
-    lines = ["# Named variants", "", "`renorm fit --config NAME`, or `renorm.create_model(name)`. Parameters are those that one member trains at its "]
+        grouped[family(entry["name"])].append(entry)
+    lines = [
+        "# Named variants",
+        "",
+        "`renorm fit --config NAME`, or `renorm.create_model(name)`. Parameters are those that one member trains at its ",
+    ]
     lines[-1] += "default width. `renorm zoo list` prints the same."
-    for name, entries in families.items():
+    for name, entries in grouped.items():
         lines += ["", f"## {name}", "", "| name | parameters | what it is |", "| --- | ---: | --- |"]
         lines += [f"| `{entry['name']}` | {entry['parameters']} | {entry['description']} |" for entry in entries]
     yield "reference/variants.md", "\n".join(lines) + "\n"
 
 
+def families() -> dict[str, list[str]]:
+    """Pretrained entries by what they share, such as the activation."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in pretrained_names():
+        found[family(name.partition(".")[0])].append(name)
+    return found
+
+
 def zoo_pages() -> Iterator[tuple[str, str]]:
     """The pretrained zoo: ``docs/zoo.md`` without its cards, and these on a page a family."""
-    families: dict[str, list[str]] = defaultdict(list)
-    for name in pretrained_names():
-        families[family(name.partition(".")[0])].append(name)
     text = page().partition("\n## Cards\n")[0] + "\n"
-    for folder, names in families.items():
+    for folder, names in families().items():
         for name in names:
             text = text.replace(f"(#{anchor(name)})", f"(zoo/{folder}.md#{anchor(name)})")
         cards = [card(name, find_entry(name), level=2) for name in names]
