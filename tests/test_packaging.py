@@ -63,3 +63,21 @@ def test_an_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None
     assert int(done.stdout) >= 50
     for folder in FOLDERS[:-1]:
         assert not (target / folder).exists()
+
+
+def test_types_are_seen_from_outside(tmp_path: Path) -> None:
+    """Of the installed package; mypy would not look into it without ``py.typed``."""
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\nfollow_imports = skip\nstrict = true\n"  # PyTorch takes a minute to be read
+        "[mypy-renorm,renorm.zoo.registry]\nfollow_imports = normal\n"
+    )
+    (tmp_path / "outside.py").write_text("import renorm\n\nnumber: int = renorm.list_models()\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", os.devnull, "outside.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert '"list[str]", variable has type "int"' in done.stdout, done.stdout
+    assert "Found 1 error in 1 file" in done.stdout

@@ -36,10 +36,10 @@ x = laws.parse(law).sample((200_000, 4), generator=torch.Generator().manual_seed
 with torch.no_grad():
     y = network(x)
 measured, error = kstat(y, order=4).flatten(), kstat_stderr(y, order=4).flatten()
-print("order  measured             gaussian   edgeworth")
+print("order  measured            gaussian   edgeworth")
 for n in range(1, 5):
-    theory = [float(result["out"].marginal(n)) for result in predicted.values()]
-    print(f"{n}      {measured[n - 1]:+.4f} ± {error[n - 1]:.4f}   {theory[0]:+.4f}    {theory[1]:+.4f}")
+    theory = [result["out"].marginal(n).item() for result in predicted.values()]
+    print(f"{n}      {measured[n - 1]:+.2e} ± {error[n - 1]:.0e}   {theory[0]:+.2e}  {theory[1]:+.2e}")
 
 # %% [markdown]
 # ## In batches

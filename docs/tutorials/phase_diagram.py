@@ -59,11 +59,13 @@ for symmetry, model in stacks.items():
 
 # %%
 figure, panel = plt.subplots(figsize=(6, 2.4), layout="constrained")
-image = panel.imshow(torch.stack([errors[name] for name in SYMMETRIES]).log10(), aspect="auto", cmap="viridis_r")
+image = panel.imshow(
+    torch.stack([errors[name] for name in SYMMETRIES]).log10(), aspect="auto", cmap="viridis_r", vmin=-5, vmax=0
+)
 panel.set_xticks(range(len(SLOPES)), [str(slope) for slope in SLOPES])
 panel.set_yticks(range(len(SYMMETRIES)), SYMMETRIES)
 panel.set_xlabel("negative slope")
-figure.colorbar(image, label="log10 relative MSE")
+figure.colorbar(image, label="log10 relative MSE", extend="min")
 plt.show()
 
 # %% [markdown]
