@@ -14,7 +14,7 @@ FINDS = {  # what the text of a tutorial claims, in terms of its variables
     "central_limit": "median('gaussian(mean=1, std=3)') > 100 * median('uniform') and abs(learned[3].median() - exact[3]) < 0.1",
     "phase_diagram": "max(errors['full'][-1], errors['free'][-1]) < 1e-9 and (errors['full'] > 3 * errors['odd'])[:6].all()",
     "cumulants_of_a_network": "gap('edgeworth') < gap('gaussian') / 2",
-    "own_map": "errors['ReLU, permutation'][0] < errors['linear'][0]",
+    "own_map": "errors['ReLU, free'][0] < errors['ReLU, permutation'][0] < errors['linear'][0]",
     "paper_figure": "errors['full'][-1].median() > errors['odd'][-1].median() and open('figure.pdf', 'rb').read(4) == b'%PDF'",
 }
 PRELUDE = """
