@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test checks suite test-gpu test-lowest test-newest lock lint clean
+.PHONY: demo docs test checks suite test-gpu test-lowest test-newest lock lint clean
 
 # The environment is rebuilt when what it is made from changes.
 $(READY): pyproject.toml constraints.txt
@@ -16,6 +16,14 @@ demo: $(READY)
 	rm -rf demo
 	$(BIN)/python examples/demo.py
 	@echo "watch it all:  $(BIN)/tensorboard --logdir demo"
+
+# The site, in site/: every link is checked, and a warning is an error. It runs the tutorials.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
 
 # Type checking takes one core a minute: the tests start beside it.
 test: $(READY)
@@ -51,4 +59,4 @@ lint: $(READY)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest demo runs build dist
+	rm -rf $(VENV) .venv-lowest .venv-newest demo runs build dist site

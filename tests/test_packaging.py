@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("maps", "zoo", "datamodules", "callbacks", "cumulants", "configs")
@@ -63,3 +65,48 @@ def test_an_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> None
     assert int(done.stdout) >= 50
     for folder in FOLDERS[:-1]:
         assert not (target / folder).exists()
+
+
+def test_types_are_seen_from_outside(tmp_path: Path) -> None:
+    """Of the installed package; mypy would not look into it without ``py.typed``."""
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\nfollow_imports = skip\nstrict = true\n"  # PyTorch takes a minute to be read
+        "[mypy-renorm,renorm.zoo.registry]\nfollow_imports = normal\n"
+    )
+    (tmp_path / "outside.py").write_text("import renorm\n\nnumber: int = renorm.list_models()\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", os.devnull, "outside.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert '"list[str]", variable has type "int"' in done.stdout, done.stdout
+    assert "Found 1 error in 1 file" in done.stdout
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    found = {
+        re.search(pattern, (ROOT / name).read_text(), re.MULTILINE)[1]  # type: ignore[index]
+        for name, pattern in (
+            ("pyproject.toml", r'^version = "(.+)"$'),
+            ("src/renorm/__init__.py", r'^__version__ = "(.+)"$'),
+            ("CITATION.cff", r"^version: (.+)$"),
+        )
+    }
+    assert len(found) == 1
+    assert f"\n## {found.pop()}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_workflows_are_yaml_and_what_they_make_exists() -> None:
+    makefile, asked = (ROOT / "Makefile").read_text(), set()
+    for file in (ROOT / ".github").rglob("*.yml"):
+        content = yaml.safe_load(file.read_text())
+        assert content, file
+        for job in content.get("jobs", {}).values():
+            rows = job.get("strategy", {}).get("matrix", {}).get("include", ())
+            asked |= {row["target"] for row in rows}
+            asked |= set(re.findall(r"make ([\w-]+)", " ".join(step.get("run", "") for step in job["steps"])))
+    assert asked == {"docs", "test-lowest", "test-newest"}
+    for target in asked:
+        assert re.search(rf"^[\w -]*\b{target}\b[\w -]*:", makefile, re.MULTILINE), target

@@ -1,0 +1,55 @@
+"""Hooks of MkDocs: generated pages, links that leave the documentation, and formulas."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from website import markup, pages, tutorials
+
+ROOT = Path(__file__).parent.parent
+UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the generated parts of the navigation where ``mkdocs.yml`` has their names."""
+    config.nav = pages.filled(config.nav)
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is generated; a page of the same name gives way to it."""
+    for path, content in {**pages.pages(), **tutorials.pages()}.items():
+        if (old := files.get_file_from_path(path)) is not None:
+            files.remove(old)
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Read GitHub's formulas, and let links to files of the repository lead to their pages."""
+    here = f"docs/{page.file.src_uri}"
+
+    def link(match: re.Match[str]) -> str:
+        text, target = match.groups()
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
+        if path.startswith("docs/"):
+            return match.group(0)
+        if not (ROOT / path).exists():
+            raise ValueError(f"{here}: {path} does not exist")
+        shown = {"README.md": "docs/index.md"}.get(path, f"docs/{path.removesuffix('.py')}.md")
+        if files.get_file_from_path(shown.removeprefix("docs/")) is None:
+            return text  # a file that the site does not have
+        return f"[{text}]({posixpath.relpath(shown, posixpath.dirname(here))})"
+
+    return UPWARDS.sub(link, markup.from_github(markdown))
+
+
+def on_page_content(html: str, **kwargs: Any) -> str:
+    """Formulas as MathML."""
+    return markup.with_mathml(html)
