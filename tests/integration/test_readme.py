@@ -1,4 +1,4 @@
-"""Every command of the README runs, in the README's order; trainings and the report are cut short, nothing else is changed.
+"""Every command of the README and of the guides runs, in their order; trainings and the report are cut short.
 
 The figures of all trainings but the first are left out, and so is what another test runs just so.
 """
@@ -21,14 +21,23 @@ from ..report.tiny import small_claims
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.strip().splitlines()
-]
+GUIDES = ["training", "pretrained", "inside", "own_parts", "graph_networks"]  # each goes on where the last one ended
+TEXT = "\n".join([README, *((ROOT / "docs" / f"{name}.md").read_text() for name in GUIDES)])
+COMMANDS = list(
+    dict.fromkeys(  # one that a guide repeats runs once
+        line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.strip().splitlines()
+    )
+)
 SHORT = ["--data.steps_per_epoch", "3", "--data.val_samples", "64", "--data.test_samples", "64"]
 SHORT += ["--rg_flow.samples", "64"]
 ELSEWHERE = ("renorm selftest",)  # test_all_is_well_here
 FIRST_FIT = next(command for command in COMMANDS if command.startswith("renorm fit"))
 FIRST_SCRIPT = next(command for command in COMMANDS if command.startswith("python"))
+CHECKS = {  # what the comments of a page say
+    "README.md": "assert abs(model(torch.tensor([[1.0, 2.0]])).item() - 2.1213) < 1e-4",
+    "python.md": "assert y.shape == (16, 1000) and list(layers) == ['pre0', 'act0', 'out'], (y.shape, list(layers))",
+    "cumulants.md": "assert k.shape == error.shape == (4, 3) and torch.allclose(metric.compute().k, k)",
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +86,6 @@ def test_all_commands_run_in_order(folder: Path) -> None:
             )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert (folder / "error_against_slope.png").stat().st_size > 10_000
-    code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-    checks = "\nassert y.shape == (16, 1000) and list(layers) == ['pre0', 'act0', 'out'], (y.shape, list(layers))"
-    checks += "\nassert k.shape == error.shape == (4, 3) and torch.allclose(metric.compute().k, k)"
-    (folder / "readme.py").write_text(code + checks)
-    done = run_forked([], folder, folder / "readme.py")
-    assert done.returncode == 0, done.stderr
 
 
 def test_files_that_the_readme_links_to_exist() -> None:
@@ -100,11 +103,11 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if "```python\n" in page.read_text()], ids=lambda page: page.name
+    "page", [page for page in [ROOT / "README.md", *PAGES] if "```python\n" in page.read_text()], ids=lambda page: page.name
 )
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
-    (tmp_path / "page.py").write_text(code)
+    (tmp_path / "page.py").write_text(f"{code}\n{CHECKS.get(page.name, '')}")
     done = run_forked([], tmp_path, tmp_path / "page.py")
     assert done.returncode == 0, done.stderr
 

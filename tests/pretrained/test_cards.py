@@ -28,8 +28,10 @@ def test_the_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"(#{anchor(name)})" in written
 
 
-def test_the_readme_has_the_right_number() -> None:
-    assert f"\n{len(pretrained_names())} stacks of 16 come with the package" in (ROOT / "README.md").read_text()
+def test_the_pages_have_the_right_number() -> None:
+    number = len(pretrained_names())
+    assert f"\n{number} stacks of 16 come with the package" in (ROOT / "docs" / "pretrained.md").read_text()
+    assert f"one of {number} trained stacks" in (ROOT / "README.md").read_text()
 
 
 def test_show_prints_the_card(capsys: pytest.CaptureFixture[str]) -> None:
