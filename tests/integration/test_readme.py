@@ -21,7 +21,11 @@ from ..report.tiny import small_claims
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
-GUIDES = ["training", "pretrained", "inside", "own_parts", "graph_networks"]  # each goes on where the last one ended
+OWN = [f"how_to/own_{part}" for part in ("activation", "law", "loss_and_metric", "map", "symmetry")]
+GUIDES = [  # each goes on where the last one ended
+    *("start/ten_minutes", "training", "pretrained", "inside", *OWN, "own_data", "own_networks", "maps"),
+    *("graph_networks", "how_to/export", "how_to/several_devices"),
+]
 TEXT = "\n".join([README, *((ROOT / "docs" / f"{name}.md").read_text() for name in GUIDES)])
 COMMANDS = list(
     dict.fromkeys(  # one that a guide repeats runs once
@@ -103,7 +107,9 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in [ROOT / "README.md", *PAGES] if "```python\n" in page.read_text()], ids=lambda page: page.name
+    "page",
+    [page for page in [ROOT / "README.md", *PAGES] if "```python\n" in page.read_text()],
+    ids=lambda page: page.name,
 )
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
