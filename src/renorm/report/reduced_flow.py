@@ -60,10 +60,8 @@ def descent_numbers(u: Numbers, times: Numbers, descent: Descent, seeds: int, se
     )
     logs = mean_log(descent.measured * descent.start * (u[:, None, None] / 2) ** 2, seed)
     by_left = {f"{low:g} to {high:g}": ratio(descent, (low, high), seeds, seed) for low, high in LEFT}
-    by_distance = {
-        f"{distance:g}": ratio(Descent(*(one[:, [p]] for one in descent[:2]), descent.start), MOVED, seeds, seed)
-        for p, distance in enumerate(u)
-    }
+    slopes = [Descent(descent.measured[:, [p]], descent.derived[:, [p]], descent.start) for p in range(len(u))]
+    by_distance = {f"{distance:g}": ratio(one, MOVED, seeds, seed) for distance, one in zip(u, slopes, strict=True)}
     return {
         "ratio_by_loss_left": {name: one for name, one in by_left.items() if one},
         "ratio_by_distance": {name: one for name, one in by_distance.items() if one},

@@ -66,8 +66,8 @@ def draw_all(
             "descent",
             "Full-batch descent, eps = (1 - slope)/2. Above: what is left of the loss at all slopes and budgets against the "
             "scaled time eps^2 x learning rate x steps, geometric mean and 5% to 95% of members, a colour a budget; line: "
-            "derived from each member's linear solution alone, nothing is fitted. Below: measured over derived loss where the kinks "
-            "have moved, by what is left: thick, the mean with its interval; thin, 5% to 95% of cells.",
+            "derived from each member's linear solution alone, nothing is fitted. Below: measured over derived loss where the "
+            "kinks have moved, by what is left: thick, the mean with its interval; thin, 5% to 95% of cells.",
             draw_descent(u, times, descents, numbers["descent"]),
         ),
         Drawing(
