@@ -171,7 +171,7 @@ def _check_tails(
     name: Callable[[int], str],
 ) -> None:
     """Raise an InputError where a mean or a variance lies beyond the panels; units that are all but constant may be so."""
-    for p in (1, 2):
+    for p in range(1, min(3, len(moments))):
         outside = (deviation**p * weights * outermost.unsqueeze(-1)).sum(dim=(-1, -2))
         wrong = (outside > TAIL * moments[p]) & (moments[p] > (TAIL * std) ** p)
         if bool(wrong.any()):
