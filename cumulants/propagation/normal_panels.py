@@ -75,8 +75,10 @@ def refined_edges(
     Example:
         >>> mean, std = torch.zeros(1, 1).double(), torch.ones(1, 1).double()
         >>> edges = standard_edges(mean, std, [])
-        >>> [refined_edges(f, mean, std, edges, 2).shape[-1] for f in (torch.tanh, lambda z: torch.tanh(100 * z))]
-        [23, 37]
+        >>> refined_edges(torch.tanh, mean, std, edges, powers=2) is edges
+        True
+        >>> refined_edges(lambda z: torch.tanh(100 * z), mean, std, edges, powers=2).shape[-1] > edges.shape[-1]
+        True
     """
     known = (mean.abs() + REACH * std < DIVERGED).unsqueeze(-1)
     lower, upper = edges[..., :-1], edges[..., 1:]
