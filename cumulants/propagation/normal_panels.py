@@ -75,8 +75,10 @@ def refined_edges(
     Example:
         >>> mean, std = torch.zeros(1, 1).double(), torch.ones(1, 1).double()
         >>> edges = standard_edges(mean, std, [])
-        >>> [refined_edges(f, mean, std, edges, 2).shape[-1] for f in (torch.tanh, lambda z: torch.tanh(100 * z))]
-        [23, 37]
+        >>> refined_edges(torch.tanh, mean, std, edges, powers=2) is edges
+        True
+        >>> refined_edges(lambda z: torch.tanh(100 * z), mean, std, edges, powers=2).shape[-1] > edges.shape[-1]
+        True
     """
     known = (mean.abs() + REACH * std < DIVERGED).unsqueeze(-1)
     lower, upper = edges[..., :-1], edges[..., 1:]
@@ -171,7 +173,7 @@ def _check_tails(
     name: Callable[[int], str],
 ) -> None:
     """Raise an InputError where a mean or a variance lies beyond the panels; units that are all but constant may be so."""
-    for p in (1, 2):
+    for p in range(1, min(3, len(moments))):
         outside = (deviation**p * weights * outermost.unsqueeze(-1)).sum(dim=(-1, -2))
         wrong = (outside > TAIL * moments[p]) & (moments[p] > (TAIL * std) ** p)
         if bool(wrong.any()):
