@@ -249,9 +249,8 @@ def check_shape(shape: Any) -> tuple[int, ...]:
 
 def says_its_algebra(module: Any) -> bool:
     """Whether a module has members, or says itself what its affine maps are, so that its shape is known."""
-    return isinstance(module, StackedModel) or (
-        callable(getattr(module, "dense", None)) and hasattr(module, "activations")
-    )
+    says = callable(getattr(module, "dense", None)) and hasattr(module, "activations")
+    return says or hasattr(module, "num_members")
 
 
 def evenly_spread(count: int, wanted: int) -> list[int]:

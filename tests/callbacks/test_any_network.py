@@ -350,6 +350,21 @@ def test_without_names_the_modules_that_return_a_tensor_are_measured() -> None:
     assert list(callback.results["probe"]) == names  # neither the LSTM nor what is never called
 
 
+def test_two_diagnostics_of_a_resumed_fit_go_on_with_their_own_histories(tmp_path: Path) -> None:
+    def fitted(epochs: int, ckpt_path: Path | None = None) -> list[CumulantDiagnostics]:
+        both = [CumulantDiagnostics(layers=[name], probe=torch.ones(8, 4)) for name in ("head", "encoder.*")]
+        trainer = quiet_trainer(-1, max_epochs=epochs, accelerator="cpu", callbacks=both)
+        trainer.fit(make(), loader(), ckpt_path=ckpt_path)
+        trainer.save_checkpoint(tmp_path / "saved.ckpt")
+        return both
+
+    before = fitted(2)
+    for callback, earlier in zip(fitted(3, tmp_path / "saved.ckpt"), before, strict=True):
+        assert callback._history["probe"][:2] == earlier._history["probe"]
+        assert [row[0] for row in callback._history["probe"]] == [0, 1, 2]
+    assert [len(callback._history["probe"][0]) for callback in before] == [1 + 4, 1 + 4 * 4]
+
+
 def test_nothing_is_left_when_a_pass_is_interrupted_or_a_validation_fails() -> None:
     class Interrupted(Net):
         def forward(self, x: Tensor) -> Tensor:
