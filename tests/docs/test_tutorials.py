@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from website import tutorials
 from website.tutorials import SCRIPTS
 
 from ..forked import run_forked
@@ -40,3 +41,21 @@ def test_a_tutorial_runs_and_finds_what_it_says(script: Path, tmp_path: Path) ->
 
 def test_every_tutorial_says_what_it_finds() -> None:
     assert set(FINDS) == {script.stem for script in SCRIPTS}
+
+
+def test_a_page_has_text_code_prints_and_figures(tmp_path: Path) -> None:
+    script = tmp_path / "small.py"
+    script.write_text(
+        "# %% [markdown]\n# # Title\n\n# %%\nimport matplotlib.pyplot as plt\nprint('one')\nx = 2\n\n"
+        "# %%\nfigure, panel = plt.subplots()\nplt.show()\n\n# %%\nx + 1\n"
+    )
+    before = Path.cwd()
+    made = tutorials.page(script)
+    assert Path.cwd() == before
+    text, picture = made["tutorials/small.md"], made["tutorials/small_figures/0.png"]
+    assert text.startswith("# Title\n\n```python\nimport")
+    assert "```text\none\n```" in text
+    assert "```python\nx + 1\n```\n\n```text\n3\n```" in text
+    assert text.count("](small_figures/0.png)") == 1
+    assert bytes(picture).startswith(b"\x89PNG")
+    assert len(made) == 2

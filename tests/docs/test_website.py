@@ -124,7 +124,7 @@ def test_cards_are_split_and_linked() -> None:
         assert anchor in headings
 
 
-@pytest.mark.parametrize("module", [commands, markup, shelf])
+@pytest.mark.parametrize("module", [commands, markup, shelf, tutorials])
 def test_examples_of_the_generator(module: Any) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
