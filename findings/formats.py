@@ -33,6 +33,16 @@ def number(value: float | None, digits: int = 2) -> str:
     return _minus(f"{value:.{max(0, digits - 1 - _exponent(value))}f}")
 
 
+def given(value: float) -> str:
+    """A number of the settings or the rule, as it was given.
+
+    Example:
+        >>> given(0.001), given(2)
+        ('0.001', '2')
+    """
+    return _minus(f"{value:g}")
+
+
 def interval(found: Summary) -> str:
     """A number with its 95% interval, to two digits of the interval's half width, and at most three of its own.
 
@@ -102,7 +112,7 @@ def listed(items: Iterable[Any], last: str = "and") -> str:
         >>> listed(["a", "b", "c"]), listed([1])
         ('a, b and c', '1')
     """
-    *most, end = [item if isinstance(item, str) else number(item) for item in items]
+    *most, end = [item if isinstance(item, str) else given(item) for item in items]
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
@@ -171,6 +181,17 @@ def span(table: Any, form: str = "number", by: str = "none") -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def intervals(table: Mapping[str, Summary], by: str = "none") -> str:
+    """All numbers of a table with their intervals, listed; ``by`` as in :func:`span`.
+
+    Example:
+        >>> one = {"value": 2.0, "low": 1.0, "high": 3.0}
+        >>> intervals({"a": one, "b": one})
+        '2.0 [1.0, 3.0] and 2.0 [1.0, 3.0]'
+    """
+    return listed(interval(power(one) if by == "power" else one) for one in table.values())
+
+
 def at(table: Any, *path: str) -> Any:
     """An entry of nested tables.
 
@@ -192,6 +213,7 @@ def at(table: Any, *path: str) -> Any:
 
 FILTERS = {
     "number": number,
+    "given": given,
     "interval": interval,
     "percent": percent,
     "power": power,
@@ -203,6 +225,7 @@ FILTERS = {
     "least": least,
     "largest": largest,
     "span": span,
+    "intervals": intervals,
 }
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from renorm.callbacks.results import write_json
 from renorm.errors import InputError
+from renorm.files.whole import whole_file
 from renorm.report.claim import claim_ids, read_claim
 
 from .formats import at
@@ -127,7 +127,9 @@ def take(report: Path, file: Path = FILE, images: Path = IMAGES) -> list[str]:
     records = {one["id"]: one for one in known}
     for name, one in found.items():
         records[name] = _record(one, content, take_figures(name, report / "figures", images))
-    write_json(file, {"claims": [records[name] for name in claim_ids() if name in records]})
+    content = {"claims": [records[name] for name in claim_ids() if name in records]}
+    with whole_file(file) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return list(found)
 
 
