@@ -12,6 +12,7 @@ Summary: TypeAlias = Mapping[str, float | None]  # value, low and high, of the 9
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 NOT_FINITE = "∞"  # claims.json has null for it
 ENDS = ("value", "low", "high")
+TINY_SHARE, HUGE_SHARE = 1e-4, 10.0
 SMALL, LARGE = 1e-3, 1e5  # beyond these numbers have an exponent
 
 
@@ -68,16 +69,20 @@ def interval(found: Summary) -> str:
 
 
 def percent(found: Summary | float) -> str:
-    """A share, or a share with its interval, in per cent.
+    """A share, or a share with its interval, in per cent; as a plain number where that would be tiny, or a factor where huge.
 
     Example:
-        >>> percent(0.873), percent(0.0331), percent({"value": 0.5, "low": 0.25, "high": 1.0})
-        ('87%', '3.3%', '50% [25%, 100%]')
+        >>> percent(0.873), percent(0.0331), percent({"value": 0.5, "low": 0.25, "high": 1.0}), percent(1.1e-7), percent(161.3)
+        ('87%', '3.3%', '50% [25%, 100%]', '1.1e−7', '161-fold')
     """
     if isinstance(found, Mapping):
         value, low, high = (percent(found[name] or 0.0) for name in ENDS)
         return f"{value} [{low}, {high}]"
     per_cent = 100 * found
+    if per_cent and abs(found) < TINY_SHARE:
+        return number(found)
+    if abs(found) > HUGE_SHARE:
+        return f"{number(found)}-fold"
     if abs(per_cent) >= 9.95 or per_cent == round(per_cent):
         return _minus(f"{per_cent:.0f}%")
     return _minus(f"{number(per_cent, 2)}%")
@@ -140,6 +145,26 @@ def lacking(table: Mapping[str, Any], *parts: str) -> dict[str, Any]:
         {'gain, sum': 1.0}
     """
     return {name: value for name, value in table.items() if not any(part in name for part in parts)}
+
+
+def pick(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """Of each entry of a table the one below it at a path.
+
+    Example:
+        >>> pick({"free": {"time": {"value": 1.1}}}, "time", "value")
+        {'free': 1.1}
+    """
+    return {name: at(entry, *path) for name, entry in table.items()}
+
+
+def deviation(table: Any) -> float:
+    """By how much the :func:`values` differ from one at most.
+
+    Example:
+        >>> deviation([1.25, 0.5])
+        0.5
+    """
+    return max(abs(value - 1) for value in values(table))
 
 
 def values(table: Mapping[str, Any] | Sequence[Any], key: str = "value") -> list[float]:
@@ -221,6 +246,8 @@ FILTERS = {
     "listed": listed,
     "having": having,
     "lacking": lacking,
+    "pick": pick,
+    "deviation": deviation,
     "values": values,
     "least": least,
     "largest": largest,

@@ -26,6 +26,10 @@ def read(text: str) -> list[float]:
 @given(REAL)
 def test_a_number_is_right_to_half_of_its_last_digit(value: float) -> None:
     assert read(number(value))[0] == pytest.approx(value, rel=0.051)
+
+
+@given(st.floats(1e-4, 10.0))
+def test_a_share_is_right_to_half_of_its_last_digit(value: float) -> None:
     assert read(percent(value))[0] == pytest.approx(100 * value, rel=0.051)
 
 
