@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 from renorm.cli.options import OneLineParser
+from renorm.cli.report import chosen_claims
 from renorm.errors import InputError
 from renorm.exit_codes import BAD_INPUT
 from renorm.files.whole import whole_file
 
 from .figure import save_figure
-from .page import render_page
+from .page import render_draft, render_page
 from .records import FOLDER, IMAGES, read_records, take
 
 PAGE = FOLDER.parent / "docs" / "findings.md"
@@ -25,11 +26,19 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         "--take", action="append", default=[], metavar="REPORT", help="take the claims of this full report first"
     )
+    parser.add_argument(
+        "--draft",
+        metavar="CLAIMS",
+        help="print sections, as of C1,C2, with sentences marked that are not so; write nothing",
+    )
     try:
         arguments = parser.parse_args(sys.argv[1:] if words is None else words)
         for report in arguments.take:
             print(f"taken: {', '.join(take(Path(report)))}")
         records = read_records()
+        if arguments.draft:
+            print(render_draft(chosen_claims(arguments.draft), records))
+            return 0
         text = render_page(records)
     except InputError as error:
         print(f"findings: {error}", file=sys.stderr)

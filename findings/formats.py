@@ -16,7 +16,7 @@ TINY_SHARE, HUGE_SHARE = 1e-4, 10.0
 SMALL, LARGE = 1e-3, 1e5  # beyond these numbers have an exponent
 
 
-def number(value: float | None, digits: int = 2) -> str:
+def number(value: Any, digits: int = 2) -> str:
     """A number with so many significant digits; whole digits are kept.
 
     Example:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,15 @@ class Check(Extension):
     def checked(self, condition: Any, where: str, caller: Callable[[], str]) -> str:
         """The sentence, where it is so."""
         sentence = caller()
+        if not condition and self.environment.globals["draft"]:
+            return f"**NOT SO ({where}):** {sentence}"
         if not condition:
             raise InputError(f"{where}: the numbers do not say so: {' '.join(sentence.split())!r}")
         return sentence
 
 
-def environment(folder: Path = TEMPLATES) -> Environment:
-    """Of the templates of a folder."""
+def environment(draft: bool = False, folder: Path = TEMPLATES) -> Environment:
+    """Of the templates of a folder; in a draft sentences that are not so are marked, and are no error."""
     found = Environment(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
@@ -57,7 +59,7 @@ def environment(folder: Path = TEMPLATES) -> Environment:
         autoescape=False,
     )
     found.filters.update(FILTERS)
-    found.globals.update(at=at, level=LEVEL)
+    found.globals.update(at=at, level=LEVEL, draft=draft)
     return found
 
 
@@ -78,6 +80,12 @@ def render_page(records: Mapping[str, Record], templates: Environment | None = N
         "pending": [name for name, record in records.items() if not record.ready],
     }
     return _tidy(_filled(templates, PAGE, shared))
+
+
+def render_draft(names: Iterable[str], records: Mapping[str, Record]) -> str:
+    """Sections of some claims, with every sentence marked that is not so."""
+    templates = environment(draft=True)
+    return "\n".join(_tidy(render_section(records[name], records, templates)) for name in names)
 
 
 def render_section(record: Record, records: Mapping[str, Record], templates: Environment) -> str:

@@ -139,6 +139,14 @@ def test_what_is_not_so_is_said_in_one_line(template: str, complaint: str) -> No
     assert str(caught.value) == complaint
 
 
+def test_a_draft_marks_what_is_not_so() -> None:
+    templates = environment(draft=True)
+    templates.loader = jinja2.DictLoader(
+        {"C1.md.jinja": "{% check 2 < 1 %}No.{% endcheck %} {% check 1 < 2 %}Yes.{% endcheck %}"}
+    )
+    assert "**NOT SO (C1.md.jinja:1):** No. Yes." in render_section(record(), {"C1": record()}, templates)
+
+
 def test_a_claim_without_a_run_has_no_numbers() -> None:
     assert "not in yet" in section('{{ n("decades") }}', Record("C1", None))
     assert section("{% if ready %}{{ n('x') }}{% else %}Theory.{% endif %}", Record("C1", None)).endswith("Theory.\n")
