@@ -236,7 +236,19 @@ def at(table: Any, *path: str) -> Any:
     return found
 
 
+def inverse(value: float) -> float:
+    """One over a number.
+
+    Example:
+        >>> inverse(4.0)
+        0.25
+    """
+    return 1 / value
+
+
 FILTERS = {
+    "at": at,
+    "inverse": inverse,
     "number": number,
     "given": given,
     "interval": interval,
