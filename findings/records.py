@@ -127,9 +127,9 @@ def take(report: Path, file: Path = FILE, images: Path = IMAGES) -> list[str]:
     records = {one["id"]: one for one in known}
     for name, one in found.items():
         records[name] = _record(one, content, take_figures(name, report / "figures", images))
-    content = {"claims": [records[name] for name in claim_ids() if name in records]}
-    with whole_file(file) as partial:
-        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    lines = (json.dumps(records[name], ensure_ascii=False, allow_nan=False) for name in claim_ids() if name in records)
+    with whole_file(file) as partial:  # a claim a line, for differences that can be read
+        partial.write_text('{"claims": [\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
     return list(found)
 
 
