@@ -19,7 +19,7 @@ from .formats import at
 FOLDER = Path(__file__).parent
 FILE = FOLDER / "claims.json"
 IMAGES = FOLDER.parent / "docs" / "images" / "claims"
-COLOURS = 128  # of an image's palette
+COLOURS = 256  # of an image's palette
 
 
 class PendingError(Exception):
@@ -153,5 +153,5 @@ def take_figures(name: str, source: Path, images: Path) -> list[str]:
 def with_few_colours(file: Path) -> None:
     """Make an image a third as large: lines and points need no more than a palette."""
     with Image.open(file) as image:
-        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(file, optimize=True)

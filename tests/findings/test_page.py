@@ -12,7 +12,7 @@ import yaml
 from findings import records
 from findings.__main__ import PAGE, main
 from findings.page import BEFORE, TEMPLATES, environment, read_before, render_page, render_section
-from findings.records import FILE, IMAGES, PendingError, Record, read_records, take
+from findings.records import FILE, IMAGES, PendingError, Record, read_records, take, with_few_colours
 from jinja2 import nodes
 
 from renorm.errors import InputError
@@ -222,6 +222,17 @@ def test_claims_and_figures_of_a_report_are_taken(tmp_path: Path) -> None:
     assert found["C2"].s("seeds") == 5
     assert found["C2"].get("figures") == ["C2_new.png"]
     assert sorted(path.name for path in images.iterdir()) == ["C2_new.png", "C9_new.png"]
+
+
+def test_an_image_with_few_colours_keeps_rare_ones(tmp_path: Path) -> None:
+    shades = np.random.default_rng(0).integers(0, 256, (64, 64, 1)).repeat(3, axis=-1)
+    shades[:2, :2], shades[5:7, 5:7] = (213, 94, 0), (0, 158, 115)  # a red and a green point among greys
+    Image.fromarray(shades.astype(np.uint8)).save(tmp_path / "a.png")
+    with_few_colours(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as small:
+        assert small.mode == "P"
+        found = np.asarray(small.convert("RGB")).astype(int)
+    assert np.abs(found - shades).max() <= 24
 
 
 @pytest.mark.parametrize(
