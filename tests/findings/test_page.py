@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pytest
 import yaml
 from findings import records
@@ -14,6 +15,7 @@ from findings.__main__ import PAGE, main
 from findings.page import BEFORE, TEMPLATES, environment, read_before, render_page, render_section
 from findings.records import FILE, IMAGES, PendingError, Record, read_records, take, with_few_colours
 from jinja2 import nodes
+from PIL import Image
 
 from renorm.errors import InputError
 from renorm.report.claim import claim_ids, read_claim
