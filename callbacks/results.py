@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,23 @@ from rich.table import Table
 from torch import Tensor
 
 from .. import __version__
-from ..console import print_whole
+from ..console import print_table, print_wrapped, shorten
 from ..datamodules.blocks import BlockData, blocks_of
 from ..files.whole import checksum, whole_file
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
-from .figures import shorten
 from .generalization import Generalization
 from .tables import dry
 
-HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance": "energy"} | {
-    f"k{n}_error": f"k{n} err" for n in range(1, 5)
-}
+# metric -> heading of its column, and what it is, for the output f and the target y
+EXPLAINED = {
+    "mse": ("mse", "E(f - y)^2"),
+    "relative_mse": ("rel. mse", "E(f - y)^2 / var(y)"),
+    "wasserstein1": ("W1", "Wasserstein-1 distance of f and y"),
+    "energy_distance": ("energy", "energy distance"),
+} | {f"k{n}_error": (f"k{n} err", "|kn(f) - kn(y)|, kn the cumulants") for n in range(1, 5)}
+# left out of a narrow terminal, the first one first; then metrics that are not named here, from the right
+LEAST = ("mse", "k1_error", "energy_distance", "k3_error", "wasserstein1", "k4_error", "k2_error")
 RESULTS_FILE = "test_results.json"
 SEAL = "sha256"  # of the rest of the file
 OF_CHECKPOINT = "checkpoint_sha256"  # which weights were judged
@@ -37,12 +43,14 @@ class TestReport(Callback):
 
     Args:
         directory: folder of the file; None to print only.
+        wide: whether the table has all metrics, whatever the width of the terminal.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of the name
 
-    def __init__(self, directory: str | None = None) -> None:
+    def __init__(self, directory: str | None = None, wide: bool = False) -> None:
         self.directory = directory
+        self.wide = wide
         self._prints = True
         self._checksum: str | None = None
 
@@ -69,7 +77,10 @@ class TestReport(Callback):
         if not trainer.is_global_zero or not results:
             return
         if self._prints:
-            print_whole(medians_table(pl_module, results, [str(law) for law in data.train_laws]))
+            short = {str(law): getattr(law, "short", str(law)) for law in data.laws}
+            table = medians_table(pl_module, results, [str(law) for law in data.train_laws], short)
+            shown = print_table(table, least_of(results), self.wide)
+            print_wrapped(explanation(shown))
         if self.directory is not None and stage == "test" and not dry(trainer):
             path = Path(self.directory) / RESULTS_FILE
             content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
@@ -78,22 +89,30 @@ class TestReport(Callback):
             print(f"every member's numbers: {path}")
 
 
-def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], trained: list[str]) -> Table:
+def medians_table(
+    model: StackedModel,
+    results: dict[str, dict[str, Tensor]],
+    trained: list[str],
+    short: Mapping[str, str] | None = None,
+) -> Table:
     """Return a table of medians over members, with a row for each law and grid point.
 
     Args:
         model: the stack.
         results: law -> metric -> one number per member, shape ``(M,)``.
         trained: laws to mark as trained on.
+        short: law -> the text to show for it, where that is another one.
     """
     metrics = list(next(iter(results.values())))
-    table = Table(title=f"{type(model).__name__}: median over members", min_width=20)
+    title = f"{type(model).__name__}: median over members"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, min_width=len(title))
     for column in ("law", *(["grid point"] if model.grid_axes else []), "members"):
         table.add_column(column, no_wrap=True)
     for metric in metrics:
-        table.add_column(HEADINGS.get(metric, metric), no_wrap=True, justify="right")
+        table.add_column(heading(metric), no_wrap=True, justify="right")
     for law, values in results.items():
-        name = f"{shorten(law)} (trained)" if law in trained else shorten(law)
+        text = shorten((short or {}).get(law, law))
+        name = f"{text} (trained)" if law in trained else text
         for label, positions in model.grid_groups().items():
             chosen = {metric: value[positions] for metric, value in values.items()}
             finite = int(chosen["mse"].isfinite().sum())
@@ -101,8 +120,40 @@ def medians_table(model: StackedModel, results: dict[str, dict[str, Tensor]], tr
             medians = [f"{float(quantiles(value, (0.5,))[0]):.2g}" for value in chosen.values()]
             table.add_row(name, *([label] if model.grid_axes else []), count, *medians)
             name = ""
-        table.add_section()
     return table
+
+
+def heading(metric: str) -> str:
+    r"""The heading of a metric's column.
+
+    Example:
+        >>> heading("k2_error"), heading("quantile_distance")
+        ('k2 err', 'quantile\ndistance')
+    """
+    return EXPLAINED[metric][0] if metric in EXPLAINED else metric.replace("_", "\n")
+
+
+def least_of(results: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
+    """Headings of the columns that a narrow terminal does without, the first one first; the relative error stays."""
+    metrics = list(next(iter(results.values())))
+    others = [metric for metric in reversed(metrics) if metric not in EXPLAINED]
+    return [heading(metric) for metric in (*LEAST, *others) if metric in metrics]
+
+
+def explanation(table: Table) -> str:
+    """One line that says what the headings of a table of medians mean, for an output f and its target y.
+
+    Example:
+        >>> explanation(Table("law", "rel. mse", "k1 err", "k4 err"))
+        'f: output, y: target; rel. mse: E(f - y)^2 / var(y); kn err: |kn(f) - kn(y)|, kn the cumulants'
+    """
+    headings = {column.header for column in table.columns}
+    meanings = {
+        "kn err" if metric.endswith("_error") else name: meaning
+        for metric, (name, meaning) in EXPLAINED.items()
+        if name in headings
+    }
+    return "; ".join(["f: output, y: target", *(f"{name}: {meaning}" for name, meaning in meanings.items())])
 
 
 def report(

@@ -20,6 +20,7 @@ LEVELS = [
         "seeds",
         "limits",
         "console",
+        "progress",
         "files",
         "member_bootstrap",
         "expressions",

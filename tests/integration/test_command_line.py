@@ -277,9 +277,12 @@ def test_the_list_has_a_line_a_family_on_a_terminal_and_a_line_a_variant_elsewhe
     assert sum(int(row[1]) for row in rows) == len(everything)
 
 
-def test_lines_of_the_list_fit_a_window_unless_asked_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_the_list_fit_a_window_unless_asked_otherwise(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["zoo", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100
-    assert main(["zoo", "list", "*fixed*", "--long"]) == 0
+    assert max(map(len, lines)) <= 80
+    assert main(["zoo", "list", "*fixed*", "--wide"]) == 0
     assert "splines stay at their initial shape" in capsys.readouterr().out

@@ -43,7 +43,7 @@ commands:
 
 options:
   -h, --help     this text; 'renorm COMMAND --help' for a command's own
-  --import M     after a command: import a module or a file of your own first, whose classes are then known
+  --import M     after a command: import a module or a file of your own first
   --version      the version
 
 start with:  renorm fit --config mlp_quadratic_full
