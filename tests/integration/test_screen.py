@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def test_families_of_entries_name_the_filters(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    lines = printed(capsys, "zoo", "list", "--pretrained")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in printed(capsys, "zoo", "list", "--pretrained")]
     assert len(lines) < 30
     assert max(map(len, lines)) <= WIDTH
     assert any(line.startswith("  --map: central_limit, maximum") for line in lines)
