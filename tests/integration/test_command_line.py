@@ -135,7 +135,7 @@ def test_names_that_a_shell_a_table_or_a_figure_would_read_otherwise(
     assert shlex.split(said["watch"]) == ["tensorboard", "--logdir", "my runs"]
     assert main([*judge[1:], "--data.held_out_laws", json.dumps([law])]) == 0
     shown = capsys.readouterr().out
-    assert '│ empirical(path="a[/$_$]' in shown
+    assert '\nempirical(path="a[/$_$]' in shown
     assert f"every member's numbers: {Path(judge[-1]).with_name('test_results.json')}" in shown
     results = judge[-1].replace("best.ckpt", "test_results.json")
     assert main(["plot", results, "--out", "$_$.png"]) == 0
