@@ -39,7 +39,7 @@ def test_a_run_is_where_it_says(
         assert "generalization/error" in EventAccumulator(str(folder)).Reload().Tags()["images"]
         assert not (folder / "figures").exists()
     assert printed["loss"].endswith(" in the validation at step 8")
-    assert printed["time"].endswith(" s, 8 steps")
+    assert printed["time"].endswith(", 8 steps")
     assert printed["members"] == " 1, none diverged"
     judge = shlex.split(printed["judge"])
     assert judge[0] == "renorm"

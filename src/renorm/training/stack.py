@@ -498,7 +498,8 @@ class StackedModel(LightningModule):
         """Log the validation loss: the median over members, which checkpoints are chosen by."""
         losses = self.val_loss.compute()
         if not self.trainer.sanity_checking:
-            self.validated = losses.detach().cpu(), self.trainer.global_step
+            # torchmetrics makes a scalar of one member's number
+            self.validated = losses.detach().cpu().reshape(-1), self.trainer.global_step
         self._log_members("loss/val", losses)
         diverged = (~losses.isfinite()).sum().float()
         self.log("members/diverged", diverged, rank_zero_only=True)
