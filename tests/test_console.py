@@ -25,8 +25,8 @@ def table_of(columns: list[list[str]]) -> Table:
     return table
 
 
-@given(st.lists(st.lists(words, min_size=3, max_size=3), min_size=1, max_size=12), st.integers(0, 12))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(words, min_size=3, max_size=3), min_size=1, max_size=9), st.integers(0, 9))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_table_fits_and_no_cell_is_cut(
     capsys: pytest.CaptureFixture[str], columns: list[list[str]], fixed: int
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_table_fits_and_no_cell_is_cut(
     widest = max(map(len, lines))
     assert widest <= WIDTH or len(dropped) == len(least)
     if dropped:
-        assert "(--wide has all columns)" in " ".join(lines[-2:])
+        assert " ".join(" ".join(lines).split()).endswith("(--wide has all columns)")
         assert len(without(table, dropped[1:]).columns) == len(kept) + 1
     print_table(table, least, wide=True)
     assert all(heading in capsys.readouterr().out.splitlines()[0] for heading in headings[:1])
@@ -61,7 +61,7 @@ def test_wide_prints_every_column(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @given(st.lists(st.lists(words, min_size=1, max_size=40), min_size=1, max_size=3), st.integers(0, 6))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_long_lines_are_wrapped_between_words(
     capsys: pytest.CaptureFixture[str], lines: list[list[str]], indent: int
 ) -> None:
