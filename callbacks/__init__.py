@@ -15,7 +15,7 @@ from .hyperparameters import LogHyperparameters
 from .interruption import Interrupted, StopBetweenSteps
 from .lean_steps import LeanSteps
 from .predictions import WritePredictions
-from .progress import ProgressBar
+from .progress import ProgressBar, ProgressLines
 from .results import TestReport
 from .rg_flow import RGFlow
 from .scalar_layout import ScalarLayout
@@ -37,6 +37,7 @@ __all__ = [
     "LeanSteps",
     "LogHyperparameters",
     "ProgressBar",
+    "ProgressLines",
     "RGFlow",
     "ScalarLayout",
     "StopBetweenSteps",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..console import shorten as shorten  # figures and tables on the screen shorten laws alike
 from ..files.whole import whole_file
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
@@ -77,21 +77,6 @@ def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], me
     spread = np.abs(bands[:, [0, 2]].T - bands[:, 1])
     axes.errorbar(range(len(names)), bands[:, 1], yerr=spread, fmt="o", capsize=4)
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="small")
-
-
-def shorten(law: str, length: int = 36) -> str:
-    """Shorten a law's text for a legend: numbers to four digits; if it is still too long, without their names, and cut.
-
-    Example:
-        >>> shorten("triangular(low=-1.7, mode=-1.7, high=1.7)"), shorten("gaussian(mean=1, std=3)")
-        ('triangular(-1.7, -1.7, 1.7)', 'gaussian(mean=1, std=3)')
-        >>> shorten("uniform(low=-1.7320508075688772, high=1.7320508075688772)")
-        'uniform(low=-1.732, high=1.732)'
-    """
-    law = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number.group()):.4g}", law)
-    if len(law) > length:
-        law = re.sub(r"\b[^\W\d]\w*=(?=-?\d)", "", law)
-    return law if len(law) <= length else f"{law[: length - 13]}…{law[-12:]}"
 
 
 def verbatim(text: str) -> str:

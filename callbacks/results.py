@@ -14,18 +14,23 @@ from rich.table import Table
 from torch import Tensor
 
 from .. import __version__
-from ..console import print_whole
+from ..console import print_table, print_wrapped, shorten
 from ..datamodules.blocks import SETS_OF_HELD_OUT, BlockData, blocks_of, law_sets
 from ..files.whole import checksum, whole_file
 from ..training.metrics import quantiles, worst_of
 from ..training.stack import StackedModel
-from .figures import shorten
 from .generalization import Generalization
 from .tables import dry
 
-HEADINGS = {"relative_mse": "rel. mse", "wasserstein1": "W1", "energy_distance": "energy"} | {
-    f"k{n}_error": f"k{n} err" for n in range(1, 5)
-}
+# metric -> heading of its column, and what it is, for the output f and the target y
+EXPLAINED = {
+    "mse": ("mse", "E(f - y)^2"),
+    "relative_mse": ("rel. mse", "E(f - y)^2 / var(y)"),
+    "wasserstein1": ("W1", "Wasserstein-1 distance of f and y"),
+    "energy_distance": ("energy", "energy distance"),
+} | {f"k{n}_error": (f"k{n} err", "|kn(f) - kn(y)|, kn the cumulants") for n in range(1, 5)}
+# left out of a narrow terminal, the first one first; then metrics that are not named here, from the right
+LEAST = ("mse", "k1_error", "energy_distance", "k3_error", "wasserstein1", "k4_error", "k2_error")
 RESULTS_FILE = "test_results.json"
 SEAL = "sha256"  # of the rest of the file
 OF_CHECKPOINT = "checkpoint_sha256"  # which weights were judged
@@ -38,12 +43,14 @@ class TestReport(Callback):
 
     Args:
         directory: folder of the file; None to print only.
+        wide: whether the table has all metrics, whatever the width of the terminal.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of the name
 
-    def __init__(self, directory: str | None = None) -> None:
+    def __init__(self, directory: str | None = None, wide: bool = False) -> None:
         self.directory = directory
+        self.wide = wide
         self._prints = True
         self._checksum: str | None = None
 
@@ -70,7 +77,11 @@ class TestReport(Callback):
         if not trainer.is_global_zero or not results:
             return
         if self._prints:
-            print_whole(medians_table(pl_module, results, law_sets(data)))
+            sets, short = law_sets(data), {str(law): getattr(law, "short", str(law)) for law in data.laws}
+            shown = print_table(medians_table(pl_module, results, sets, short), least_of(results), self.wide)
+            print_wrapped(explanation(shown))
+            if any(sets.get(name) for name in SETS_OF_HELD_OUT):
+                print_wrapped(explanation_of_sets(sets, short))
         if self.directory is not None and stage == "test" and not dry(trainer):
             path = Path(self.directory) / RESULTS_FILE
             content = report(pl_module, data, results, str(trainer.ckpt_path or ""))
@@ -80,7 +91,10 @@ class TestReport(Callback):
 
 
 def medians_table(
-    model: StackedModel, results: Mapping[str, Mapping[str, Tensor]], sets: Mapping[str, Sequence[str]]
+    model: StackedModel,
+    results: Mapping[str, Mapping[str, Tensor]],
+    sets: Mapping[str, Sequence[str]],
+    short: Mapping[str, str] | None = None,
 ) -> Table:
     """Return a table of medians over members, with a row for each law, worst law and grid point.
 
@@ -89,15 +103,18 @@ def medians_table(
         results: law -> metric -> one number per member, shape ``(M,)``.
         sets: laws that were trained on, to be marked, and those within the range of these and beyond it, whose worst is shown,
             as :func:`renorm.datamodules.blocks.law_sets` names them; none where nothing is known.
+        short: law -> the text to show for it, where that is another one.
     """
     metrics = list(next(iter(results.values())))
-    table = Table(title=f"{type(model).__name__}: median over members", min_width=20)
+    title = f"{type(model).__name__}: median over members"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, min_width=len(title))
     for column in ("law", *(["grid point"] if model.grid_axes else []), "members"):
         table.add_column(column, no_wrap=True)
     for metric in metrics:
-        table.add_column(HEADINGS.get(metric, metric), no_wrap=True, justify="right")
+        table.add_column(heading(metric), no_wrap=True, justify="right")
     trained = sets.get("trained", ())
-    rows = [(f"{shorten(law)} (trained)" if law in trained else shorten(law), own) for law, own in results.items()]
+    names = {law: shorten((short or {}).get(law, law)) for law in results}
+    rows = [(f"{names[law]} (trained)" if law in trained else names[law], values) for law, values in results.items()]
     worst = {name: found for name in SETS_OF_HELD_OUT if (found := worst_of(results, sets.get(name, ())))}
     for name, values in [*rows, *((f"worst, {name}", values) for name, values in worst.items())]:
         for label, positions in model.grid_groups().items():
@@ -107,11 +124,51 @@ def medians_table(
             medians = [f"{float(quantiles(value, (0.5,))[0]):.2g}" for value in chosen.values()]
             table.add_row(name, *([label] if model.grid_axes else []), count, *medians)
             name = ""
-        table.add_section()
-    if worst:
-        within = ", ".join(map(shorten, sets.get("interpolation", ()))) or "no law"
-        table.caption = f"interpolation: within the range of the laws trained on ({within}); extrapolation: beyond it"
     return table
+
+
+def heading(metric: str) -> str:
+    r"""The heading of a metric's column.
+
+    Example:
+        >>> heading("k2_error"), heading("quantile_distance")
+        ('k2 err', 'quantile\ndistance')
+    """
+    return EXPLAINED[metric][0] if metric in EXPLAINED else metric.replace("_", "\n")
+
+
+def least_of(results: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
+    """Headings of the columns that a narrow terminal does without, the first one first; the relative error stays."""
+    metrics = list(next(iter(results.values())))
+    others = [metric for metric in reversed(metrics) if metric not in EXPLAINED]
+    return [heading(metric) for metric in (*LEAST, *others) if metric in metrics]
+
+
+def explanation(table: Table) -> str:
+    """One line that says what the headings of a table of medians mean, for an output f and its target y.
+
+    Example:
+        >>> explanation(Table("law", "rel. mse", "k1 err", "k4 err"))
+        'f: output, y: target; rel. mse: E(f - y)^2 / var(y); kn err: |kn(f) - kn(y)|, kn the cumulants'
+    """
+    headings = {column.header for column in table.columns}
+    meanings = {
+        "kn err" if metric.endswith("_error") else name: meaning
+        for metric, (name, meaning) in EXPLAINED.items()
+        if name in headings
+    }
+    return "; ".join(["f: output, y: target", *(f"{name}: {meaning}" for name, meaning in meanings.items())])
+
+
+def explanation_of_sets(sets: Mapping[str, Sequence[str]], short: Mapping[str, str]) -> str:
+    """One line that says which laws networks interpolate on, and what extrapolation is.
+
+    Example:
+        >>> explanation_of_sets({"interpolation": ["rademacher()"]}, {})
+        'interpolation: within the range of the laws trained on, rademacher(); extrapolation: beyond it'
+    """
+    within = ", ".join(shorten(short.get(law, law)) for law in sets.get("interpolation", ())) or "no law"
+    return f"interpolation: within the range of the laws trained on, {within}; extrapolation: beyond it"
 
 
 def report(

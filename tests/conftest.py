@@ -38,6 +38,14 @@ def figures_are_composed_only(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def commands_are_not_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test expects on the screen does not depend on whether the machine is busy."""
+    from renorm import progress
+
+    monkeypatch.setattr(progress, "QUIET", 3600.0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def forked_workers() -> Iterator[None]:
     """Workers of sweeps and reports are forked from the server, too; a sweep in a process of its own starts its own anew."""

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from renorm import progress
 from renorm.sweep import local_engine
 
 from .composing import composed_only
@@ -124,6 +125,7 @@ def _run(
     os.chdir(cwd)
     os.environ |= {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     torch.set_num_threads(1)
+    progress.QUIET = 3600.0  # nobody expects lines of progress, however busy the machine is
     sys.argv = ["renorm" if script is None else str(script), *words]
     sys.path.insert(0, str(cwd if script is None else script.parent))
     if prepare is not None:

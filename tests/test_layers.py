@@ -21,6 +21,7 @@ LEVELS = [
         "seeds",
         "limits",
         "console",
+        "progress",
         "files",
         "member_bootstrap",
         "expressions",

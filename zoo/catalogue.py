@@ -14,9 +14,12 @@ FILE = Path(__file__).parent / "catalogue.json"
 
 
 class Entry(TypedDict):
-    """One variant: its name, the numbers that one member trains at its default width, and one line."""
+    """One variant: its name, what sets it apart, the numbers that one member trains at its default width, and one line."""
 
     name: str
+    architecture: str
+    activation: str
+    symmetry: str
     parameters: int
     description: str
 
@@ -36,10 +39,18 @@ def make_catalogue() -> list[Entry]:
     """The same from the registry itself."""
     from .registry import find_variant, list_models
 
-    names = [name for name in list_models() if find_variant(name).class_path.startswith("renorm.")]
+    variants = [find_variant(name) for name in list_models()]
     return [
-        {"name": name, "parameters": free_parameters(name), "description": find_variant(name).description}
-        for name in names
+        {
+            "name": variant.name,
+            "architecture": variant.name.partition(f"_{variant.arguments['activation']}_")[0],
+            "activation": variant.arguments["activation"],
+            "symmetry": variant.arguments["symmetry"],
+            "parameters": free_parameters(variant.name),
+            "description": variant.description,
+        }
+        for variant in variants
+        if variant.class_path.startswith("renorm.")
     ]
 
 

@@ -1,8 +1,11 @@
-"""Tables on the screen."""
+"""Tables and long lines on the screen, in the width of the terminal."""
 
 from __future__ import annotations
 
 import io
+import re
+import textwrap
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from rich.console import Console
@@ -10,26 +13,84 @@ from rich.table import Table
 
 
 class Screen(Console):
-    """A console that leaves it to the command line what happens where nobody reads what it prints."""
+    """A console that leaves it to the command line what happens where nobody reads what it prints.
+
+    Cells are shown as they are: brackets, which the paths of laws may have, are not markup. Its width is that of the terminal,
+    or ``COLUMNS``, or 80.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, highlight=False)
 
     def on_broken_pipe(self) -> NoReturn:
         """Hand the error on; rich itself would end the process."""
         raise BrokenPipeError
 
 
-def print_whole(table: Table) -> None:
-    """Print a table uncut, also in a narrow terminal: its lines are then longer than the window.
+def print_table(table: Table, least: Sequence[str] = (), wide: bool = False) -> Table:
+    """Print a table in the width of the terminal: columns that matter least are left out, and a line below names them.
 
-    Cells are shown as they are: brackets, which the paths of laws may have, are no markup.
+    Cells are never cut: where too few columns may be left out, the lines are longer than the window.
+
+    Args:
+        table: what to print.
+        least: headings of columns that may be left out, the first one first.
+        wide: whether to print all columns.
+
+    Returns:
+        The table as it was printed.
 
     Example:
-        >>> table = Table("law", box=None)
-        >>> table.add_row("empirical(path='a[/b].npy')")
-        >>> print_whole(table)
-        law
-        empirical(path='a[/b].npy')
+        >>> table = Table("law", "members", box=None, pad_edge=False)
+        >>> table.add_row("empirical(path='a[/b].npy')", "3")
+        >>> _ = print_table(table)
+        law                          members
+        empirical(path='a[/b].npy')  3
     """
-    _print_whole(table, Screen(markup=False, highlight=False))
+    screen = Screen()
+    left_out: list[str] = []
+    for heading in () if wide else least:
+        if _width(table, screen) <= screen.width:
+            break
+        left_out.append(heading)
+        table = without(table, {heading})
+    _print_whole(table, screen)
+    if left_out:
+        print_wrapped(f"left out: {'; '.join(' '.join(name.split()) for name in left_out)} (--wide has all columns)")
+    return table
+
+
+def without(table: Table, headings: Collection[str]) -> Table:
+    """A table without the columns of some headings.
+
+    Example:
+        >>> table = Table("a", "b", "c")
+        >>> [column.header for column in without(table, {"b"}).columns]
+        ['a', 'c']
+    """
+    kept = [column for column in table.columns if column.header not in headings]
+    fewer = Table(title=table.title, title_justify=table.title_justify, box=table.box, pad_edge=table.pad_edge)
+    for column in kept:
+        fewer.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+    for cells in zip(*(column.cells for column in kept), strict=True):
+        fewer.add_row(*cells)
+    return fewer
+
+
+def print_wrapped(text: str) -> None:
+    r"""Print lines, those that are longer than the terminal is wide as several, each further one with a deeper indent.
+
+    Example:
+        >>> print_wrapped("certificate:\n  " + "word " * 18)
+        certificate:
+          word word word word word word word word word word word word word word word
+            word word word
+    """
+    width = Screen().width
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())] + "  "
+        pieces = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        print("\n".join(pieces))
 
 
 def whole_text(table: Table) -> str:
@@ -46,7 +107,25 @@ def whole_text(table: Table) -> str:
     return text.getvalue()
 
 
+def shorten(law: str, length: int = 36) -> str:
+    """Shorten a law's text for a legend: numbers to four digits; if it is still too long, without their names, and cut.
+
+    Example:
+        >>> shorten("triangular(low=-1.7, mode=-1.7, high=1.7)"), shorten("gaussian(mean=1, std=3)")
+        ('triangular(-1.7, -1.7, 1.7)', 'gaussian(mean=1, std=3)')
+        >>> shorten("uniform(low=-1.7320508075688772, high=1.7320508075688772)")
+        'uniform(low=-1.732, high=1.732)'
+    """
+    law = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number.group()):.4g}", law)
+    if len(law) > length:
+        law = re.sub(r"\b[^\W\d]\w*=(?=-?\d)", "", law)
+    return law if len(law) <= length else f"{law[: length - 13]}…{law[-12:]}"
+
+
+def _width(table: Table, console: Console) -> int:
+    return table.__rich_measure__(console, console.options.update(width=10_000)).maximum
+
+
 def _print_whole(table: Table, console: Console) -> None:
-    widest = console.options.update(width=10_000)
-    console.width = max(console.width, table.__rich_measure__(console, widest).maximum)
+    console.width = max(console.width, _width(table, console))
     console.print(table)

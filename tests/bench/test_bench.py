@@ -90,7 +90,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("small")
 def test_the_command_writes_tables_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--quick", "--threads", "1", "--out", str(tmp_path)]) == 0
+    assert main(["bench", "--quick", "--wide", "--threads", "1", "--out", str(tmp_path)]) == 0
     content = json.loads((tmp_path / "bench.json").read_text())
     assert content["machine"]["threads"] == 1
     assert len(content["goals"]) == 6

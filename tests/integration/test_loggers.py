@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.conftest import QUICK
 
+from renorm import progress
 from renorm.cli import main
 
 FIT = ["fit", "--config", "mlp_quadratic_free", "--trainer.max_epochs", "1", *QUICK]
@@ -37,6 +38,9 @@ def test_a_run_is_where_it_says(
         assert folder.is_relative_to(words[2])
         assert "generalization/error" in EventAccumulator(str(folder)).Reload().Tags()["images"]
         assert not (folder / "figures").exists()
+    assert printed["loss"].endswith(" in the validation at step 8")
+    assert printed["time"].endswith(", 8 steps")
+    assert printed["members"] == " 1, none diverged"
     judge = shlex.split(printed["judge"])
     assert judge[0] == "renorm"
     assert main(judge[1:]) == 0
@@ -55,8 +59,13 @@ def test_without_a_logger_the_checkpoint_is_still_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "QUIET", 0.0)  # as if the fit were a long one
     assert main([*FIT, "--trainer.logger", "false"]) == 0
-    printed = capsys.readouterr().out
+    printed, lines = capsys.readouterr()
+    assert [line for line in lines.splitlines() if line.startswith("fit: ")][-1] == "fit: 100%"
+    assert "\r" not in lines + printed, "a bar would be repainted"
+    for label in ("loss:   ", "time:   ", "members: 1, none diverged\n"):
+        assert f"\n{label}" in f"\n{printed}"
     judge = shlex.split(next(line for line in printed.splitlines() if line.startswith("judge:")).partition(":")[2])
     assert main(judge[1:]) == 0
 

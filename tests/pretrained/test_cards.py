@@ -35,7 +35,7 @@ def test_the_pages_have_the_right_number() -> None:
 
 
 def test_show_prints_the_card(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["zoo", "show", NAME]) == 0
+    assert main(["zoo", "show", NAME, "--wide"]) == 0
     text, entry = capsys.readouterr().out, find_entry(NAME)
     assert text.startswith(f"# {NAME}\n")
     for part in (entry["file"]["sha256"], entry["trajectory"]["sha256"], entry["command"], entry["licence"]):
@@ -56,7 +56,7 @@ def test_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_list_has_the_worst_law(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["zoo", "list", "*quadratic_full.*", "--pretrained"]) == 0
+    assert main(["zoo", "list", "*quadratic_full.*", "--pretrained", "--wide"]) == 0
     text, entry = capsys.readouterr().out, find_entry(NAME)
     (row,) = [line for line in text.splitlines() if line.startswith(NAME)]
     held_out = [m["relative_mse"] for law, m in entry["metrics"].items() if law not in entry["data"]["train_laws"]]

@@ -90,7 +90,7 @@ def test_bad_input(words: list[str], expected: str, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("option", ["--model", "--ckpt_path"])
 def test_propagate_takes_the_trained_weights(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     name = "mlp_quadratic_free.uniform"
-    words = ["propagate", option, name, "--law", "uniform()", "--samples", "4000", "--methods", "edgeworth"]
+    words = ["propagate", option, name, "--law", "uniform()", "--samples", "4000", "--methods", "edgeworth", "--wide"]
     assert main(words) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("out")]
     predicted = {row[1]: float(row[4]) for row in rows}

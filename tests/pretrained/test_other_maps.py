@@ -91,7 +91,7 @@ def test_verify_list_and_show(trained: Path, capsys: pytest.CaptureFixture[str])
     where = ["--folder", str(trained)]
     assert main(["zoo", "verify", *where]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "3 entries, 0 differences"
-    assert main(["zoo", "list", *where]) == 0
+    assert main(["zoo", "list", *where, "--wide"]) == 0
     shown = capsys.readouterr().out
     (row,) = [line for line in shown.splitlines() if line.startswith(MAXIMUM)]
     assert row.split()[1:3] == ["maximum(xi=0)", "representable"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.table import Table
 
 from .. import __version__
 from ..bench.figures import draw_growth, draw_parts
@@ -35,8 +37,10 @@ from ..bench.peers import interpreter, measure_jax
 from ..bench.threads import QUICK_SIZES, SIZES, markdown_threads, measure_threads
 from ..callbacks.results import write_json
 from ..checks import check_at_least
+from ..console import print_table, print_wrapped
 from ..files.whole import check_writable
-from .options import OneLineParser
+from ..progress import shown_steps
+from .options import OneLineParser, add_wide
 
 MEMBERS = 1024
 
@@ -52,6 +56,7 @@ def run(words: list[str]) -> None:
     parser.add_argument(
         "--peers", default=None, help="jax, or jax=PYTHON of an environment that has it: steps in JAX beside"
     )
+    add_wide(parser)
     arguments = parser.parse_args(words[1:])
     check_at_least("threads", arguments.threads, 1)
     python = None if arguments.peers is None else interpreter(arguments.peers)
@@ -60,26 +65,56 @@ def run(words: list[str]) -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     warnings.filterwarnings("ignore")
-    content = measure(arguments.quick, python)
+    with shown_steps() as show:
+        content = measure(arguments.quick, python, show)
     write_json(out / "bench.json", content)
     (out / "bench.md").write_text(markdown(content), encoding="utf-8")
     draw_growth(content["growth"], content["slopes"]).savefig(out / "growth.png", dpi=120)
     draw_parts(content["parts"], MEMBERS).savefig(out / "parts.png", dpi=120)
-    print(markdown(content))
+    print_goals(content, arguments.wide)
     print(f"written: {out}")
 
 
-def measure(quick: bool, jax_python: str | None = None) -> dict[str, Any]:
-    """All measurements, as numbers; those of JAX where a Python that has it is given."""
+def print_goals(content: dict[str, Any], wide: bool = False) -> None:
+    """Print what is measured against its goals; ``wide`` prints all that is in ``bench.md``."""
+    if wide:
+        print(markdown(content))
+        return
+    table = Table("what", "against", box=None, pad_edge=False)
+    for name in ("µs", "ratio", "goal", "reached"):
+        table.add_column(name, justify="right")
+    for row in content["goals"]:
+        numbers = f"{row['seconds'] * 1e6:.4g}", f"{row['ratio']:.3g}", str(row["goal"])
+        table.add_row(row["what"], row["against"], *numbers, "yes" if row["reached"] else "no")
+    print_table(table, ("µs", "against"))
+    print_wrapped("µs: time of a step of one member; ratio: of the two times. --wide prints the other tables, too")
+
+
+def measure(
+    quick: bool, jax_python: str | None = None, show: Callable[[str], None] = lambda step: None
+) -> dict[str, Any]:
+    """All measurements, as numbers; those of JAX where a Python that has it is given.
+
+    Args:
+        quick: whether this is a rough look.
+        jax_python: path of a Python that has JAX.
+        show: called with what is being measured.
+    """
     rounds, steps, budget = (1, 80, 0.1) if quick else (5, 400, 0.5)
     long = CONVERGED_STEPS // 20 if quick else CONVERGED_STEPS
+    show("steps of fits")
     goals = measure_goals(rounds, steps)
     if not quick:
         goals += measure_others(rounds, steps)
     if jax_python is not None:
         goals += measure_jax(jax_python, rounds, steps, budget)
+    show("growth with sizes")
     growth = measure_growth(QUICK_GROWTH if quick else GROWTH, budget)
+    show("parts of a fit")
     parts = measure_parts(MEMBERS, steps, budget)
+    show("threads")
+    by_threads = measure_threads(QUICK_SIZES if quick else SIZES, steps, 1 if quick else 2)
+    show("a long fit")
     return {
         "machine": machine(),
         "quick": quick,
@@ -87,7 +122,7 @@ def measure(quick: bool, jax_python: str | None = None) -> dict[str, Any]:
         "growth": growth,
         "slopes": slopes(growth),
         "parts": parts,
-        "threads": measure_threads(QUICK_SIZES if quick else SIZES, steps, 1 if quick else 2),
+        "threads": by_threads,
         "late_over_early": {"steps": long, "members": MEMBERS, "ratio": measure_convergence(MEMBERS, long)},
         "peak_memory_gib": peak_memory(),
     }

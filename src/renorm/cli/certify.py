@@ -9,8 +9,10 @@ from typing import Any
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from ..certificates.certificate import certify_grid
+from ..console import print_wrapped
 from ..errors import InputError
 from ..files.untrusted import read_yaml
+from ..progress import shown_steps
 from ..runs.checkpoint import find_model
 from ..runs.configs import BASE_CONFIG, find_config
 from ..training.stack import StackedModel
@@ -45,12 +47,14 @@ def run(words: list[str]) -> None:
         raise InputError(f"{flags[0]} contradicts --ckpt_path", "with --config")
     else:
         model = find_model(arguments.ckpt_path, Path("runs"))
-    certificates = certify_grid(model, map)
+    with shown_steps() as show:
+        show("certify")
+        certificates = certify_grid(model, map)
     if arguments.json:
         print(json.dumps({label: certificate.to_dict() for label, certificate in certificates.items()}, indent=1))
         return
     for certificate in certificates.values():
-        print(certificate)
+        print_wrapped(str(certificate))
 
 
 def read_model(configs: list[str], flags: list[str]) -> StackedModel:

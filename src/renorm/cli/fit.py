@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from ..callbacks import (
     LastCheckpoint,
     LogHyperparameters,
     ProgressBar,
+    ProgressLines,
     RGFlow,
     ScalarLayout,
     StopBetweenSteps,
@@ -47,6 +49,7 @@ from ..callbacks.interruption import signals_handled, stop_at_once
 from ..callbacks.sending import folder_without
 from ..callbacks.tables import dry
 from ..callbacks.tables import run_folder as run_folder_of
+from ..console import print_wrapped
 from ..datamodules import CLTDataModule
 from ..datamodules.held_out import are_the_seven
 from ..errors import InputError, RunError, failure
@@ -82,10 +85,11 @@ from ..zoo.activations import find as find_activation
 from ..zoo.architectures import find_architecture, known_names
 from ..zoo.registry import PREFIXES
 from .data_class import find_data_class, of_configs, take_data_class
+from .fit_summary import summary
 from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
-from .options import ALLOW_IMPORTS, take_all, take_flag, take_option, with_places
+from .options import ALLOW_IMPORTS, WIDE, take_all, take_flag, take_option, with_places
 from .settings_parser import Parser, building, in_one_line
 
 # settings of a model that a run which starts from trained weights may choose anew
@@ -124,10 +128,12 @@ class RenormCLI(LightningCLI):
         words: the command and its arguments.
         footprint: of what it writes.
         everything: whether any module may be imported.
+        wide: whether tables on the screen have all columns.
     """
 
-    def __init__(self, words: list[str], footprint: Footprint, everything: bool = False) -> None:
+    def __init__(self, words: list[str], footprint: Footprint, everything: bool = False, wide: bool = False) -> None:
         self.words = words
+        self.wide = wide
         self.footprint = footprint
         self.command = words[0]
         configs, self.flags = take_all(words[1:], "-c", "--config")
@@ -360,6 +366,8 @@ class RenormCLI(LightningCLI):
         parser.epilog = (
             f"{ALLOW_IMPORTS}: let configs import any class; by default only those of renorm, PyTorch and Lightning"
         )
+        if self.command in ("validate", "test"):
+            parser.epilog = f"{WIDE}: print all columns, however wide the terminal is. {parser.epilog}"
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The core callbacks, registered here because a second config would replace those of a YAML list."""
@@ -474,13 +482,13 @@ class RenormCLI(LightningCLI):
             callbacks = [StopBetweenSteps(), EventFiles(), CSVRows(), DivergedMembers()]
             callbacks += [BestCheckpoint(), LogHyperparameters(), ScalarLayout()]
         elif self.command in ("validate", "test"):
-            callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None)]
+            callbacks = [TestReport(str(self.checkpoint.parent) if self.checkpoint else None, self.wide)]
         elif self.command == "predict":
             callbacks = [WritePredictions(self._get(self.config, "out"))]
         callbacks.append(self.footprint)
-        # in a file every repainting would be one more line
         bar = sys.stdout.isatty() if settings["enable_progress_bar"] is None else settings["enable_progress_bar"]
-        callbacks += [ProgressBar()] * bar
+        if bar or settings["enable_progress_bar"] is None:
+            callbacks.append(ProgressBar() if bar else ProgressLines())
         kwargs["enable_progress_bar"] = bar
         self.trainer_defaults["callbacks"] = callbacks
         kwargs["plugins"] = with_whole_checkpoints(settings["plugins"])
@@ -538,7 +546,9 @@ class RenormCLI(LightningCLI):
         """
         try:
             with self._alone():
+                start = time.monotonic()
                 self.trainer.fit(*args, **kwargs)
+                self._seconds = time.monotonic() - start
         except BaseException as error:
             reason = failure(error)
             if self.trainer.is_global_zero and (isinstance(error, Interrupted) or reason):
@@ -591,14 +601,20 @@ class RenormCLI(LightningCLI):
                 raise InputError(f"{setting}: {error}") from error
             raise
 
+    def after_predict(self) -> None:
+        """Print which file was written."""
+        if self.trainer.is_global_zero and not dry(self.trainer):
+            print(f"written: {self._get(self.config, 'out')}")
+
     def after_fit(self) -> None:
-        """Print where the results are and which command judges them."""
+        """Print how the fit went, where its results are, and which command judges them."""
         if not self.trainer.is_global_zero:
             return
         if dry(self.trainer):
             print("run:    a dry one, of which trainer.fast_dev_run keeps nothing")
             return
         folder = self._folder
+        print_wrapped("\n".join(summary(self.model, self.trainer, self._seconds, folder)))
         print(f"run:    {folder}")
         if self.checkpoint is None and self.trainer.ckpt_path:
             print(f"from:   {self.trainer.ckpt_path}, which was left for a job that is requeued")
@@ -638,11 +654,12 @@ def run(words: list[str]) -> None:
         warnings.filterwarnings("ignore", "The dirpath has changed from")
     show_log()
     everything, words = take_flag(words, ALLOW_IMPORTS)
+    wide, words = take_flag(words, WIDE) if words[0] in ("validate", "test") else (False, words)
     footprint = Footprint()
     try:
         threading.excepthook = _thread_failed
         with signals_handled(stop_at_once), imports_restricted(everything):
-            RenormCLI(words, footprint, everything)
+            RenormCLI(words, footprint, everything, wide)
     except Exception as error:
         if refused(error):
             footprint.take_back()

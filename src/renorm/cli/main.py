@@ -23,14 +23,14 @@ COMMANDS = {
     "validate": ("validate a checkpoint on every law", "fit:run"),
     "test": ("judge a checkpoint on laws that training never saw", "fit:run"),
     "predict": ("write the outputs of a checkpoint to a Parquet or CSV file", "fit:run"),
-    "zoo": ("named variants and pretrained members: list, show, verify, train, export", "zoo:run"),
+    "zoo": ("variants and trained weights: list, show, verify, train, export", "zoo:run"),
     "certify": ("can these weights represent the map at all?", "certify:run"),
     "propagate": ("cumulants of every layer: predicted by theory, and measured", "propagate:run"),
-    "sweep": ("many fits over what cannot be stacked, as one table; 'sweep plot' draws it", "sweep:run"),
+    "sweep": ("many fits as one table; 'sweep plot' draws it", "sweep:run"),
     "report": ("every claim tested and judged, on one page", "report:run"),
     "bench": ("how fast training is on this machine", "bench:run"),
     "selftest": ("does this machine compute what it should?", "selftest:run"),
-    "plot": ("draw error against slope from test results; 'plot flow' the flow of distributions", "plot:run"),
+    "plot": ("draw error against slope; 'plot flow' draws flows of distributions", "plot:run"),
 }
 
 
@@ -43,7 +43,7 @@ commands:
 
 options:
   -h, --help     this text; 'renorm COMMAND --help' for a command's own
-  --import M     after a command: import a module or a file of your own first, whose classes are then known
+  --import M     after a command: import a module or a file of your own first
   --version      the version
 
 start with:  renorm fit --config mlp_quadratic_full

@@ -10,6 +10,7 @@ from typing import NoReturn
 from ..errors import InputError
 
 ALLOW_IMPORTS = "--allow_imports"
+WIDE = "--wide"  # of commands that print tables
 LOGGER = "--trainer.logger"
 # what a logger of Lightning's calls the name of a run
 NAMES = {"TensorBoardLogger": "name", "CSVLogger": "name", "WandbLogger": "name", "MLFlowLogger": "run_name"}
@@ -106,6 +107,11 @@ def with_places(flags: list[str], root: str, name: str) -> list[str]:
     told = {flag.partition("=")[0].rpartition(".")[2] for flag in flags if flag.startswith(f"{LOGGER}.")}
     places = {"save_dir": root, key: name}
     return [*flags, *(word for k, value in places.items() if k not in told for word in (f"{LOGGER}.{k}", value))]
+
+
+def add_wide(parser: argparse.ArgumentParser) -> None:
+    """Give a command that prints tables the option to print all columns."""
+    parser.add_argument(WIDE, action="store_true", help="print all columns, however wide the terminal is")
 
 
 class OneLineParser(argparse.ArgumentParser):

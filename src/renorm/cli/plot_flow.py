@@ -17,6 +17,7 @@ from ..datamodules.source import Source
 from ..errors import InputError
 from ..limits import check_samples
 from ..maps import BlockMap
+from ..progress import shown_steps
 from ..runs.checkpoint import find_model
 from ..training.recipe import known_map
 from ..training.stack import StackedModel
@@ -50,8 +51,10 @@ def run(words: list[str]) -> None:
     check_at_least("seed", arguments.seed, 0)
     starts = [parse_source(text) for text in arguments.law]
     models = {word: find_model(word, Path("runs")) for word in arguments.model}
-    figure = flow_figure(models, starts, arguments.steps, arguments.samples, arguments.seed)
-    figure.savefig(out, dpi=110)
+    with shown_steps() as show:
+        show("flow")
+        figure = flow_figure(models, starts, arguments.steps, arguments.samples, arguments.seed)
+        figure.savefig(out, dpi=110)
     print(f"figure: {out}")
 
 

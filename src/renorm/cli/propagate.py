@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
 from ..checks import check_at_least, check_one_of
-from ..console import print_whole
+from ..console import print_table, print_wrapped
 from ..cumulants import Propagation, merge, power_sums, propagate
 from ..cumulants.propagation.network import read_network
 from ..cumulants.propagation.propagate import METHODS
 from ..datamodules import laws
 from ..datamodules.sampling import draw_blocks
 from ..errors import InputError
+from ..progress import shown_steps
 from ..runs import checkpoint
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
-from .options import OneLineParser
+from .options import OneLineParser, add_wide
 
 ORDER = 4
 CHUNK = 2**16  # blocks that are drawn at a time
@@ -58,6 +56,7 @@ def run(words: list[str]) -> None:
     parser.add_argument("--samples", type=int, default=1_000_000, help="blocks of the sample (default: 1000000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample (default: 0)")
     parser.add_argument("--json", metavar="FILE", help="write every number, unit by unit, to this file")
+    add_wide(parser)
     arguments = parser.parse_args(words[1:])
     check_arguments(arguments)
     chosen = [laws.parse(text) for text in arguments.law]
@@ -96,16 +95,6 @@ def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
     return checkpoint.find_model(word, Path("runs")), source
 
 
-@contextlib.contextmanager
-def shown(law: laws.Law) -> Iterator[Callable[[str], None]]:
-    """Show the current step on a terminal; nothing is written to a file. Yields the function that sets the text."""
-    console = Console(stderr=True, markup=False)
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(str(law), total=None)
-        yield lambda words: progress.update(task, description=f"{law}: {words}")
-
-
 def predictions_of(
     model: StackedModel, law: laws.Law, arguments: argparse.Namespace, show: Callable[[str], None]
 ) -> list[Propagation]:
@@ -131,10 +120,14 @@ def predictions_of(
 
 def compared(model: StackedModel, law: laws.Law, arguments: argparse.Namespace) -> dict[str, Any]:
     """Print the table of one law; returns all its numbers."""
-    with shown(law) as show:
+    with shown_steps() as show_step:
+
+        def show(step: str) -> None:
+            show_step(f"{law.short}, {step}")
+
         predictions = predictions_of(model, law, arguments, show)
         found = measured(model, law, arguments.member, arguments.samples, arguments.seed, show)
-    print_table(predictions, found)
+    print_law(law, predictions, found, arguments.wide)
     return {
         "law": str(law),
         "member": arguments.member,
@@ -163,20 +156,26 @@ def measured(
     return {name: Measured(total.kstat(ORDER), total.kstat_stderr(ORDER)) for name, total in sums.items()}
 
 
-def print_table(predictions: list[Propagation], found: dict[str, Measured]) -> None:
-    """Print means over the units of every layer, one row an order."""
-    table = Table("layer", "order", "measured", "standard error", box=None, pad_edge=False)
-    for prediction in predictions:
-        kept = "" if prediction.closure is None else f" {prediction.closure}"
-        table.add_column(f"{prediction.method}{kept}", justify="right")
+def print_law(law: laws.Law, predictions: list[Propagation], found: dict[str, Measured], wide: bool) -> None:
+    """Print means over the units of every layer, one row an order; a narrow table has fewer digits and no gaps."""
+    digits = 6 if wide else 4
+    table = Table("layer", "order", "measured", "error", box=None, pad_edge=False)
+    names = [f"{p.method}" + ("" if p.closure is None else f" {p.closure}") for p in predictions]
+    for name in names:
+        table.add_column(name.replace("_", "\n"), justify="right")
         table.add_column("gap", justify="right")
     for layer, estimate in found.items():
         for n in range(ORDER):
-            row = [layer, f"k{n + 1}", f"{float(estimate.k[n].mean()):.6g}", f"{float(estimate.stderr[n].mean()):.1g}"]
+            measured_mean, error = float(estimate.k[n].mean()), float(estimate.stderr[n].mean())
+            row = [layer, f"k{n + 1}", f"{measured_mean:.{digits}g}", f"{error:.1g}"]
             for prediction in predictions:
                 predicted = prediction.marginals(layer)[n]
-                row += [f"{float(predicted.mean()):.6g}", f"{float((predicted - estimate.k[n]).mean()):+.1e}"]
+                gap = float((predicted - estimate.k[n]).mean())
+                row += [f"{float(predicted.mean()):.{digits}g}", f"{gap:+.1e}"]
             table.add_row(*row)
-    print(f"law {predictions[0].law}; means over units; gap = predicted - measured")
-    print("standard errors of k3 and k4 are too small in typical samples of heavy-tailed laws")
-    print_whole(table)
+    print_wrapped(f"law {law}")
+    print_table(table, ["gap", "quadrature" if "exact" in names else "error", "error"], wide)
+    print_wrapped(
+        "Means over units. error: standard error of measured, too small for k3 and k4 in typical samples of heavy-tailed laws; "
+        "gap: predicted - measured"
+    )

@@ -13,17 +13,18 @@ from typing import Any
 
 from .. import __version__
 from ..checks import check_at_least
+from ..console import print_wrapped
 from ..errors import InputError
 from ..files.whole import is_unused, one_writer
+from ..progress import Told, shown_progress
 from ..report.claim import Claim, claim_ids, read_claim
 from ..report.claims import find_judge
-from ..report.experiments import ExperimentError, Experiments, Told
+from ..report.experiments import ExperimentError, Experiments
 from ..report.finding import UNDECIDED
 from ..report.outcome import JSON_FILE, Outcome, check_finding, undecided, write_outcomes
 from ..sweep.table import write_text
 from .interrupt import stopped_in_words
 from .options import OneLineParser
-from .progress import shown_progress
 
 DESCRIPTION_FILE = "report.json"
 PAGE_FILE = "index.html"
@@ -192,7 +193,7 @@ def made_with(workers: int, seconds: float) -> dict[str, str]:
 def print_summary(out: Path, outcomes: Sequence[Outcome]) -> None:
     """Print the verdicts and the path of the page."""
     for claim, finding, error in outcomes:
-        print(f"{claim.id:<4} {finding.verdict:<15} {claim.title}" + (f" ({error})" if error else ""))
+        print_wrapped(f"{claim.id:<4} {finding.verdict:<15} {claim.title}" + (f" ({error})" if error else ""))
     failed = sum(finding.verdict == UNDECIDED for _, finding, _ in outcomes)
     print(f"claims: {len(outcomes) - failed} judged" + (f", {failed} undecided" if failed else ""))
     print(f"page:   {out / PAGE_FILE}")

@@ -10,12 +10,13 @@ import warnings
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from .. import __version__
 from ..checks import check_one_of
+from ..console import print_table, print_wrapped
 from ..errors import InputError
+from ..progress import shown_steps
 from ..selftest.checks import CHECKS, Check
 from .options import OneLineParser
 
@@ -52,9 +53,12 @@ def run(words: list[str]) -> int:
     arguments = parser.parse_args(words[1:])
     device = find_device(arguments.device)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    outcomes = []
+    with warnings.catch_warnings(), shown_steps() as show:
         warnings.simplefilter("ignore")
-        outcomes = [measured(check, device) for check in CHECKS]
+        for number, check in enumerate(CHECKS, start=1):
+            show(f"{number} of {len(CHECKS)}, {check.name}")
+            outcomes.append(measured(check, device))
     print_outcomes(outcomes, device)
     return int(any(outcome.status == "FAILED" for outcome in outcomes))
 
@@ -84,9 +88,8 @@ def measured(check: Check, device: torch.device) -> Outcome:
 
 def print_outcomes(outcomes: list[Outcome], device: torch.device) -> None:
     """Print one row a check, then advice on failures."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    console.print(
+    print_wrapped(
         f"renorm {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {device.type} ({where})"
     )
     table = Table("check", "", box=None, pad_edge=False)
@@ -96,11 +99,10 @@ def print_outcomes(outcomes: list[Outcome], device: torch.device) -> None:
         status = Outcome(check, deviation, seconds, problem).status
         shown = "" if math.isnan(deviation) else f"{deviation:.1e}"
         table.add_row(check.name, status, shown, f"{check.tolerance:.0e}", f"{seconds:.1f}")
-    console.width = max(console.width, 100)
-    console.print(table)
+    print_table(table, ("seconds", "allowed"))
     for outcome in outcomes:
         if outcome.status == "FAILED":
             said = f" ({outcome.problem})" if outcome.problem else ""
-            console.print(f"{outcome.check.name}{said}: {outcome.check.advice}")
+            print_wrapped(f"{outcome.check.name}{said}: {outcome.check.advice}")
     failed = sum(outcome.status == "FAILED" for outcome in outcomes)
-    console.print(f"{failed} of {len(outcomes)} checks FAILED" if failed else f"all {len(outcomes)} checks ok")
+    print_wrapped(f"{failed} of {len(outcomes)} checks FAILED" if failed else f"all {len(outcomes)} checks ok")

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import check_at_least, check_one_of
+from ..console import print_wrapped
 from ..errors import InputError
 from ..files.whole import one_writer
+from ..progress import shown_progress
 from ..sweep.config import Point, Sweep, by_size, read_sweep
 from ..sweep.local_engine import Outcome, run_locally
 from ..sweep.table import Folder
 from .interrupt import stopped_in_words
 from .options import OneLineParser
-from .progress import shown_progress
 
 ENGINES = ("local", "ray")
 
@@ -85,7 +86,7 @@ def print_points(sweep: Sweep) -> None:
     """One line a point, in the order in which they would start."""
     for point in by_size(sweep.points):
         axes = ", ".join(f"{axis}={value!r}" for axis, value in point.axes.items())
-        print(f"{point.key}  {axes or 'the only point'}")
+        print_wrapped(f"{point.key}  {axes or 'the only point'}")
     print(f"{len(sweep.points)} points")
 
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import re
+import fnmatch
 import sys
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.table import Table
 
 from ..checks import check_one_of
-from ..console import print_whole
+from ..console import Screen, print_table, print_wrapped, shorten
 from ..errors import InputError
-from ..pretrained.manifest import FOLDER, find_entry, pretrained_names
+from ..pretrained.manifest import FOLDER, find_entry, map_of, read_manifest
+from ..progress import shown_steps
 from ..zoo.catalogue import read_catalogue
-from .options import OneLineParser
+from .options import OneLineParser, add_wide
 
 EXPORT_FORMATS = ("safetensors", "torch_export", "onnx")
 MEMBERS = ("best", "all")
-COLUMNS = 100  # of a line of the list
+FILTERS = {
+    "architecture": "mlp, gnn, or a layer's, e.g. gnn_sage",
+    "activation": "e.g. relu",
+    "symmetry": "e.g. free",
+    "map": "of pretrained entries, e.g. maximum",
+    "law": "trained on, of pretrained entries, e.g. uniform",
+}
+OF_TRAINED = ("map", "law")  # filters that only pretrained entries have
 
 
 def run(words: list[str]) -> int:
@@ -54,10 +63,14 @@ def make_parser() -> OneLineParser:
     )
     listing.add_argument("--all", action="store_true", help="one line a variant also on a terminal")
     listing.add_argument("--pretrained", action="store_true", help="entries with weights, named arch.tag")
-    listing.add_argument("--long", action="store_true", help="descriptions uncut, in lines of any length")
+    for name, meaning in FILTERS.items():
+        listing.add_argument(f"--{name}", metavar=name.upper(), help=f"only these: {meaning}")
+    add_wide(listing)
+    listing.add_argument("--long", dest="wide", action="store_true", help=argparse.SUPPRESS)  # of version 0.1
     show = actions.add_parser("show", parents=[in_folder], help="the card of a pretrained entry")
     show.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
     show.add_argument("--json", action="store_true", help="all that the manifest has of it, as JSON")
+    show.add_argument("--wide", action="store_true", help="the card as Markdown, with all columns")
     actions.add_parser("cards", parents=[in_folder], help="one Markdown page with all cards, which is docs/zoo.md")
     verify = actions.add_parser(
         "verify", parents=[in_folder], help="compute every number and checksum again; exit code 1 for a difference"
@@ -87,25 +100,49 @@ def run_list(arguments: argparse.Namespace) -> None:
     pattern = arguments.pattern
     if pattern is not None and not set(pattern) & set("*?["):
         pattern = f"*{pattern}*"
-    if arguments.pretrained or arguments.folder != FOLDER:
-        print_pretrained(pattern, arguments.folder)
-    elif pattern is None and not arguments.all and not arguments.long and sys.stdout.isatty():
-        print_families()
+    asked = {name: value for name in FILTERS if (value := getattr(arguments, name)) is not None}
+    pretrained = arguments.pretrained or arguments.folder != FOLDER or any(name in asked for name in OF_TRAINED)
+    known = known_entries(arguments.folder) if pretrained else known_variants()
+    names = chosen(known, pattern, asked, "entry" if pretrained else "variant")
+    all_of_all = pattern is None and not asked and not arguments.all and not arguments.wide
+    if all_of_all and arguments.folder == FOLDER and sys.stdout.isatty():
+        print_families({name: known[name] for name in names}, pretrained)
+    elif pretrained:
+        print_pretrained(names, arguments.folder, arguments.wide)
     else:
-        print_variants(pattern, arguments.long)
+        print_variants(names, arguments.wide)
 
 
 def run_show(arguments: argparse.Namespace) -> None:
     """``renorm zoo show``."""
-    from ..pretrained.cards import card
+    from ..pretrained.cards import card, facts, metric_table, spectrum_table
 
     entry = find_entry(arguments.name, arguments.folder)
     if arguments.json:
         import json
 
         print(json.dumps(entry, indent=1))
-    else:
+    elif arguments.wide:
         print(card(arguments.name, entry))
+    else:
+        print_wrapped("\n".join([f"# {arguments.name}", "", *facts(arguments.name, entry)]))
+        print()
+        headings, *rows = metric_table(entry)
+        headings = [heading.replace(", ", ",\n") for heading in headings]
+        rows = [[shorten(law.replace("`", ""), 41), *cells] for law, *cells in rows]
+        print_rows(headings, rows, least=headings[:2:-1])
+        if "spectrum" in entry:
+            print()
+            headings, *rows = spectrum_table(entry)
+            print_rows(headings, rows, least=headings[:1:-1])
+
+
+def print_rows(headings: list[str], rows: Iterable[list[str]], least: list[str]) -> None:
+    """Print a table of cells, without the columns that do not fit."""
+    table = Table(*headings, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    print_table(table, least)
 
 
 def run_cards(arguments: argparse.Namespace) -> None:
@@ -119,7 +156,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
     """``renorm zoo verify``."""
     from ..pretrained.verify import verify
 
-    return verify(arguments.names, arguments.folder)
+    with shown_steps() as show:
+        return verify(arguments.names, arguments.folder, show)
 
 
 def run_train(arguments: argparse.Namespace) -> int:
@@ -132,7 +170,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     from ..pretrained.retrain import retrain
 
     out = FOLDER if arguments.in_place else Path(arguments.out or "pretrained")
-    return retrain(arguments.names, out, arguments.overwrite)
+    with shown_steps() as show:
+        return retrain(arguments.names, out, arguments.overwrite, show)
 
 
 def run_export(arguments: argparse.Namespace) -> None:
@@ -144,82 +183,159 @@ def run_export(arguments: argparse.Namespace) -> None:
     from ..pretrained.export import export
 
     out = Path(arguments.out)
-    export(arguments.name, arguments.format, out, arguments.members, arguments.overwrite, arguments.folder)
+    with shown_steps() as show:
+        show(f"{arguments.name} as {arguments.format}")
+        export(arguments.name, arguments.format, out, arguments.members, arguments.overwrite, arguments.folder)
 
 
-def print_families() -> None:
-    """Print one line a family: the full list has hundreds of lines, too many for a terminal."""
-    sizes = Counter(family(entry["name"]) for entry in read_catalogue())
-    table = Table("family", "variants", "listed by", box=None, pad_edge=False)
-    for name, count in sizes.items():
-        table.add_row(name, str(count), f"renorm zoo list '{name}_*'")
-    print_whole(table)
-    print(
-        f"{sizes.total()} variants; 'renorm zoo list --all' lists each, 'renorm zoo list full' those with 'full' in the name"
-    )
+Facets = dict[str, list[str]]  # filter -> what an entry is, of which one must fit
 
 
-def family(name: str) -> str:
-    """The part of a name that variants of different symmetries share: the activation of an MLP, the layer of a GNN.
+def known_variants() -> dict[str, Facets]:
+    """Name -> facets of every variant."""
+    return {
+        entry["name"]: {
+            "architecture": [entry["architecture"]],
+            "activation": [entry["activation"]],
+            "symmetry": [entry["symmetry"]],
+        }
+        for entry in read_catalogue()
+    }
+
+
+def known_entries(folder: Path) -> dict[str, Facets]:
+    """Name -> facets of every pretrained entry of a folder."""
+    variants = known_variants()
+    found: dict[str, Facets] = {}
+    for name in read_manifest(folder):
+        entry = find_entry(name, folder)
+        own = {key: [str(entry["arguments"].get(key))] for key in ("activation", "symmetry")}
+        facets = variants.get(name.partition(".")[0], {"architecture": [entry["class"].lower()], **own})
+        laws = entry["data"].get("train_laws")
+        found[name] = facets | {"map": [map_of(entry)], "law": [*map(str, laws)] if isinstance(laws, list) else []}
+    return found
+
+
+def chosen(known: Mapping[str, Facets], pattern: str | None, asked: Mapping[str, str], what: str) -> list[str]:
+    """Names that match a pattern and fit every filter.
+
+    Args:
+        known: name -> facets.
+        pattern: shell-style, of names; None for all.
+        asked: filter -> value.
+        what: is listed, for messages.
+
+    Raises:
+        ValueError: where there are none, naming what fits none.
+    """
+    names = [name for name in known if pattern is None or fnmatch.fnmatchcase(name, pattern)]
+    if not names:
+        raise InputError(f"pattern={pattern!r} matches no {what}", "parts of names, or patterns such as '*_full'")
+    for option, value in asked.items():
+        values = dict.fromkeys(facet for facets in known.values() for facet in facets[option])
+        if not any(fits(option, facet, value) for facet in values):
+            raise InputError(f"{option}={value!r} is of no {what}", ", ".join(values))
+    names = [name for name in names if all(_is_any(option, known[name], value) for option, value in asked.items())]
+    if not names:
+        filters = ", ".join(f"{option}={value!r}" for option, value in asked.items())
+        raise InputError(f"{filters} fit no {what} together", "fewer filters")
+    return names
+
+
+def _is_any(option: str, facets: Facets, value: str) -> bool:
+    return any(fits(option, facet, value) for facet in facets[option])
+
+
+def fits(option: str, facet: str, value: str) -> bool:
+    """Whether a facet is what a filter asks for: the same, the same kind of network, or a law or map of that name.
 
     Example:
-        >>> family("mlp_leaky_relu_odd_input"), family("gnn_graph_conv_spline_full_fixed_weights")
-        ('mlp_leaky_relu', 'gnn_graph_conv')
+        >>> fits("architecture", "gnn_sage", "gnn"), fits("activation", "leaky_relu", "relu")
+        (True, False)
+        >>> fits("law", "gaussian(mean=0, std=1)", "gaussian"), fits("law", "gaussian(mean=0, std=1)", "gaussian()")
+        (True, True)
     """
-    from ..zoo.symmetry import list_symmetries
-    from ..zoo.symmetry.graphs import HOPS  # imports NumPy, which takes too long for a list
-
-    prefix = next((f"gnn_{layer}" for layer in HOPS if name.startswith(f"gnn_{layer}_")), None)
-    plain = re.sub("_fixed_(weights|spline)$", "", name)
-    ends = sorted((f"_{symmetry}" for symmetry in list_symmetries() if plain.endswith(f"_{symmetry}")), key=len)
-    return prefix or plain.removesuffix(ends[-1] if ends else "")
+    if option == "architecture":
+        return facet == value or facet.startswith(f"{value}_")
+    if option in OF_TRAINED:
+        return facet == value or facet.partition("(")[0] == value.removesuffix("()")
+    return facet == value
 
 
-def print_variants(pattern: str | None, long: bool = False) -> None:
+def print_families(known: Mapping[str, Facets], pretrained: bool) -> None:
+    """Print one line a family: the full list has hundreds of lines, too many for a terminal."""
+    sizes = Counter(family(facets) for facets in known.values())
+    words = "renorm zoo list --pretrained" if pretrained else "renorm zoo list"
+    what = "entries" if pretrained else "variants"
+    table = Table("family", what, "listed by", box=None, pad_edge=False)
+    for name, count in sizes.items():
+        table.add_row(name, str(count), f"{words} '{name}_*'")
+    print_table(table)
+    print_wrapped(f"{sizes.total()} {what}; '{words} --all' lists each. Filters:")
+    for option in FILTERS:
+        # of a law or a map its name alone, which a filter takes, too
+        values = dict.fromkeys(facet.partition("(")[0] for facets in known.values() for facet in facets.get(option, []))
+        if values:
+            print_wrapped(f"  --{option}: {', '.join(values)}")
+
+
+def family(facets: Facets) -> str:
+    """What variants of different symmetries share: the activation of an MLP, the layer of a GNN.
+
+    Example:
+        >>> family({"architecture": ["mlp"], "activation": ["leaky_relu"], "symmetry": ["odd_input"]})
+        'mlp_leaky_relu'
+        >>> family({"architecture": ["gnn_sage_max"], "activation": ["spline"], "symmetry": ["free"]})
+        'gnn_sage'
+    """
+    architecture, activation = facets["architecture"][0], facets["activation"][0]
+    return architecture.removesuffix("_max") if architecture.startswith("gnn") else f"{architecture}_{activation}"
+
+
+def print_variants(names: list[str], wide: bool = False) -> None:
     """Print name, number of free parameters of one member, and description.
 
     Args:
-        pattern: shell-style, of names.
-        long: whether descriptions are printed whole; else lines have up to 100 columns, unless a name is longer.
-
-    Raises:
-        ValueError: where no name matches.
+        names: of variants.
+        wide: whether descriptions are printed whole; else they are cut where the terminal ends.
     """
-    entries = read_catalogue(pattern)
-    if not entries:
-        raise InputError(f"pattern={pattern!r} matches no variant", "parts of names, or patterns such as '*_full'")
+    asked = set(names)
+    entries = [entry for entry in read_catalogue() if entry["name"] in asked]
     table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
-    room = max(COLUMNS - max(len(entry["name"]) for entry in entries) - len("  parameters  "), len("what it is"))
+    used = max(len(entry["name"]) for entry in entries) + len("  parameters  ")
+    room = max(Screen().width - used, len("what it is"))
     for entry in entries:
         text = entry["description"]
-        whole = long or len(text) <= room
+        whole = wide or len(text) <= room
         table.add_row(entry["name"], str(entry["parameters"]), text if whole else text[: room - 1].rstrip() + "…")
-    print_whole(table)
-    print(f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
-    if not long:
-        print("'renorm zoo list PATTERN' lists fewer, e.g. '*_full'; --long has descriptions uncut")
+    print_table(table)
+    print_wrapped(f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
+    if not wide:
+        filters = ", ".join(f"--{option}" for option in FILTERS if option not in OF_TRAINED)
+        print_wrapped(
+            f"'renorm zoo list PATTERN' lists fewer, e.g. '*_full', as do {filters}; --wide has descriptions uncut"
+        )
 
 
-def print_pretrained(pattern: str | None, folder: Path = FOLDER) -> None:
+def print_pretrained(names: list[str], folder: Path = FOLDER, wide: bool = False) -> None:
     """Print name, map, certificate, and how well the best member does, on the laws of training and on the worst other one.
 
     Args:
-        pattern: shell-style, of names.
+        names: of entries.
         folder: of manifest and weights.
-
-    Raises:
-        ValueError: where no name matches.
+        wide: whether to print all columns, whatever the width of the terminal.
     """
     from ..pretrained.cards import either, overview
 
-    names = pretrained_names(pattern, folder)
-    if not names:
-        raise InputError(f"pattern={pattern!r} matches no entry", "parts of names, or patterns such as '*.uniform'")
     headings, rows = overview(names, folder)
+    headings = tuple(heading.replace(" laws,", ",").replace("worst ", "").replace(", ", ",\n") for heading in headings)
     table = Table(*headings, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    note = "best: the member of least validation loss on the trained laws; 'renorm zoo show NAME' has all of one"
-    print_whole(table)
+    _, block_map, certificate, _, median, _, held_out_median = headings
+    print_table(table, [block_map, median, held_out_median, certificate], wide)
     members = either(len(find_entry(name, folder)["validation_loss"]) for name in names)
-    print(f"{len(names)} entries of {members} members; relative mean squared errors; {note}")
+    print_wrapped(
+        f"{len(names)} entries of {members} members; relative mean squared errors on the worst law; best: the member of least "
+        "validation loss on the trained laws, median: over members; 'renorm zoo show NAME' has all of one"
+    )

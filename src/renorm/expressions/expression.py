@@ -49,22 +49,41 @@ class Expression:
         """Canonical text, which the reader of the family reads back as an equal object."""
         # a field that is brief is written only where it differs from its default
         fields = [
-            field
-            for field in dataclasses.fields(self)
-            if not field.metadata.get("brief") or getattr(self, field.name) != field.default
+            field for field in dataclasses.fields(self) if not field.metadata.get("brief") or self._differs(field)
         ]
         return f"{self.name}({', '.join(write_argument(self, field) for field in fields)})"
 
+    @property
+    def short(self) -> str:
+        """Text for tables and figures: without arguments that have their default, and numbers to four digits.
 
-def write_argument(thing: Expression, field: dataclasses.Field[Any]) -> str:
-    """One argument of the canonical text, by keyword; an expression that comes first by position."""
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("mixture(0.5*uniform() + 0.5*gaussian(std=0.3333333))").short
+            'mixture(0.5*uniform() + 0.5*gaussian(std=0.3333))'
+        """
+        fields = [field for field in dataclasses.fields(self) if self._differs(field)]
+        return f"{self.name}({', '.join(write_argument(self, field, short=True) for field in fields)})"
+
+    def _differs(self, field: dataclasses.Field[Any]) -> bool:
+        return bool(getattr(self, field.name) != field.default)
+
+
+def write_argument(thing: Expression, field: dataclasses.Field[Any], short: bool = False) -> str:
+    """One argument of the canonical or of the short text, by keyword; an expression that comes first by position."""
+
+    def write(value: Any) -> str:
+        if isinstance(value, Expression):
+            return value.short if short else str(value)
+        return f"{value:.4g}" if short else write_number(value)
+
     value = getattr(thing, field.name)
     if kind(field) == "law":
         first = dataclasses.fields(thing)[0].name == field.name
-        return str(value) if first else f"{field.name}={value}"
+        return write(value) if first else f"{field.name}={write(value)}"
     if kind(field) == "weighted":
-        return " + ".join(f"{write_number(weight)}*{part}" for weight, part in value)
-    return f"{field.name}={write_number(value) if kind(field) == 'number' else _write_text(value)}"
+        return " + ".join(f"{write(weight)}*{write(part)}" for weight, part in value)
+    return f"{field.name}={write(value) if kind(field) == 'number' else _write_text(value)}"
 
 
 def _write_text(value: str | int) -> str:

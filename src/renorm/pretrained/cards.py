@@ -58,11 +58,19 @@ def either(sizes: Iterable[int]) -> str:
 
 def card(name: str, entry: dict[str, Any], level: int = 1) -> str:
     """Everything that a reader of an entry needs to know, as Markdown."""
-    lines = [f"{'#' * level} {name}", "", *_facts(name, entry), "", *_metrics(entry)]
-    return "\n".join(lines if "spectrum" not in entry else [*lines, "", *_spectrum(entry)])
+    lines = [f"{'#' * level} {name}", "", *facts(name, entry), "", *_markdown(metric_table(entry))]
+    return "\n".join(lines if "spectrum" not in entry else [*lines, "", *_markdown(spectrum_table(entry))])
 
 
-def _facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
+def _markdown(table: Iterable[list[str]]) -> Iterator[str]:
+    headings, *rows = table
+    yield row(headings)
+    yield row(["---"] * len(headings))
+    yield from map(row, rows)
+
+
+def facts(name: str, entry: dict[str, Any]) -> Iterator[str]:
+    """What an entry is, how it was trained, and its files, line by line."""
     trained, _ = _laws(entry)
     data, training = entry["data"], entry["training"]
     losses = [loss for loss in entry["validation_loss"] if loss is not None]
@@ -103,17 +111,17 @@ def _description(name: str, entry: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in arguments.items())
 
 
-def _metrics(entry: dict[str, Any]) -> Iterator[str]:
+def metric_table(entry: dict[str, Any]) -> Iterator[list[str]]:
+    """Headings, and a row a law with its metrics."""
     trained, _ = _laws(entry)
     shown = SHOWN | {
         key: text for key, text in OF_TAILS.items() if any(key in known for known in entry["metrics"].values())
     }
-    yield row(["law", "rel. mse, best", *shown.values()])
-    yield row(["---"] * (2 + len(shown)))
+    yield ["law", "rel. mse, best", *shown.values()]
     for law, metrics in entry["metrics"].items():
         cells = [f"`{law}`" + (" (trained)" if law in trained else "")]
         cells.append(_brief(metrics.get("relative_mse", {}).get("best")))
-        yield row([*cells, *(_with_interval(metrics.get(metric, {})) for metric in shown)])
+        yield [*cells, *(_with_interval(metrics.get(metric, {})) for metric in shown)]
 
 
 def _with_interval(summary: dict[str, Any]) -> str:
@@ -122,16 +130,16 @@ def _with_interval(summary: dict[str, Any]) -> str:
     return f"{_brief(summary['median'])} [{', '.join(_brief(value) for value in summary['interval'])}]"
 
 
-def _spectrum(entry: dict[str, Any]) -> Iterator[str]:
+def spectrum_table(entry: dict[str, Any]) -> Iterator[list[str]]:
+    """Headings, and the eigenvalues of the map, where they are known, and of the best member."""
     spectrum = entry["spectrum"]
     rows = {"exact": spectrum["exact"]} if "exact" in spectrum else {}
     if entry["best_member"] < len(spectrum["eigenvalues"]):
         rows["best member"] = spectrum["eigenvalues"][entry["best_member"]]
     columns = max((len(values) for values in rows.values()), default=0)
-    yield row(["spectrum", *(f"λ{n}" for n in range(1, 1 + columns))])
-    yield row(["---"] * (1 + columns))
+    yield ["spectrum", *(f"λ{n}" for n in range(1, 1 + columns))]
     for label, values in rows.items():
-        yield row([label, *(_brief(value, 5) for value in values)])
+        yield [label, *(_brief(value, 5) for value in values)]
 
 
 def _laws(entry: dict[str, Any]) -> tuple[list[str], list[str]]:

@@ -31,8 +31,8 @@ Weights after every epoch: {trajectories}.
 
 | command | what it does |
 | --- | --- |
-| `renorm zoo list --pretrained` | all entries |
-| `renorm zoo show NAME` | one card; `--json` for all numbers |
+| `renorm zoo list --pretrained` | all entries; `--map`, `--law`, `--symmetry` and the like list fewer, `--wide` has all columns |
+| `renorm zoo show NAME` | one card; `--wide` as Markdown with all columns, `--json` for all numbers |
 | `renorm test --model NAME` | judges all members on the laws of the entry; `--data.held_out_laws` has it judged on others |
 | `renorm zoo verify` | computes every number and checksum again; exit code 1 where one differs |
 | `renorm zoo train NAME --out DIR` | trains the entry and compares it with the package's |

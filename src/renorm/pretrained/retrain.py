@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from .train import is_trained, train_entry, versions_of, write_manifest
 RECIPES = FILE.name
 
 
-def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
+def retrain(
+    names: list[str], out: Path, overwrite: bool = False, show: Callable[[str], None] = lambda step: None
+) -> int:
     """Train entries and print whether they agree with the package's; 1 where one does not, else 0.
 
     Args:
@@ -23,6 +26,7 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
         out: folder to write to; its own ``recipes.yaml`` is followed where it has one, else the package's. In the package's own
             folder the zoo is made anew: differences are then said, not counted.
         overwrite: train existing entries again, and replace them.
+        show: called with what is being trained.
 
     Raises:
         ValueError: for an unknown name, a folder that cannot be written to, or files that are there already.
@@ -38,7 +42,9 @@ def retrain(names: list[str], out: Path, overwrite: bool = False) -> int:
     # entries of a folder with recipes of its own have nothing to do with the package's, whatever their names
     package = read_manifest() if (FOLDER / MANIFEST).exists() and not has_own_recipes(out) else {}
     different = 0
-    for name in names or read_recipes(out)["models"]:
+    wanted = names or list(read_recipes(out)["models"])
+    for number, name in enumerate(wanted, start=1):
+        show(f"{number} of {len(wanted)}, {name}")
         if not overwrite and is_trained(name, out) and not names:
             print(f"{name}: kept, {out} has it whole", flush=True)
             continue

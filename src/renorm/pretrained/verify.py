@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from .recipes import kept_point, read_recipes, recipe_point
 from .train import facts
 
 
-def verify(names: list[str], folder: Path) -> int:
+def verify(names: list[str], folder: Path, show: Callable[[str], None] = lambda step: None) -> int:
     """Print what differs from the manifest, one line each; 1 where anything does, else 0.
 
     Args:
         names: entries; an empty list for all of them, and for files and recipes that belong to none.
         folder: of manifest and weights.
+        show: called with what is being verified.
 
     Raises:
         ValueError: for an unknown name, or where there is not a manifest.
@@ -33,7 +34,8 @@ def verify(names: list[str], folder: Path) -> int:
         if name not in known:
             find_entry(name, folder)  # raises
     count = 0
-    for name in names or known:
+    for number, name in enumerate(names or known, start=1):
+        show(f"{number} of {len(names or known)}, {name}")
         lines = list(entry_differences(name, folder))
         count += len(lines)
         for line in lines or ["as the manifest says"]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import InputError
+from ..progress import Told
 from ..sweep.config import Point, Sweep, by_size, digest, parse_sweep
 from ..sweep.local_engine import Workers
 from ..sweep.table import PointFiles, unified, write_text
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # of the standard library from Python 3.11 on
 
 Function = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-Told = Callable[[str, float, float], None]  # what is running, how much of it is done, and how much there is
 
 
 class ExperimentError(Exception):

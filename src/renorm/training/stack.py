@@ -154,6 +154,8 @@ class StackedModel(LightningModule):
         self._members = self._find_members(replicas, primitive("members", members))
         self.val_loss = MemberMean(self.num_members)
         self.divergence = Divergence(self.num_members)
+        # losses of the members in the last validation, shape (M,), and the step at which it was
+        self.validated: tuple[Tensor, int] | None = None
         self._restored = RestoredKinds()  # of a checkpoint that is being restored
         self._whole_batch: int | None = None  # blocks of all processes together, where each takes a part
         self.learned_map: str | None = None  # text of the map that it was trained on, once it was
@@ -495,6 +497,9 @@ class StackedModel(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the validation loss: the median over members, which checkpoints are chosen by."""
         losses = self.val_loss.compute()
+        if not self.trainer.sanity_checking:
+            # torchmetrics makes a scalar of one member's number
+            self.validated = losses.detach().cpu().reshape(-1), self.trainer.global_step
         self._log_members("loss/val", losses)
         diverged = (~losses.isfinite()).sum().float()
         self.log("members/diverged", diverged, rank_zero_only=True)
