@@ -66,7 +66,12 @@ def test_means_and_variances_of_steep_functions_are_sums_over_a_million_points(n
 def test_a_bump_of_any_width_has_the_moments_of_products_of_gaussians(mean: float, std: float, share: float) -> None:
     width = share * std
     found = hermite_coefficients(
-        bump(width, mean + std), torch.full((1, 1), mean).double(), torch.full((1, 1), std).double(), [mean + std], 0, 2
+        bump(width, mean + std),
+        torch.full((1, 1), mean, dtype=torch.float64),
+        torch.full((1, 1), std, dtype=torch.float64),
+        [mean + std],
+        0,
+        2,
     )[:, 0].flatten()
     first, second = (
         math.sqrt(w**2 / (w**2 + 1)) * math.exp(-1 / (2 * (w**2 + 1))) for w in (share, share / math.sqrt(2))
