@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from ..checks import check_at_least, check_one_of
 from ..cumulants import propagate
 from ..cumulants.propagation import Gap
 from ..cumulants.propagation.own_module import graph_arguments
-from ..cumulants.propagation.propagate import METHODS
+from ..cumulants.propagation.propagate import METHODS, is_stack
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData
 from ..datamodules.sampling import stream
@@ -141,7 +142,13 @@ class TheoryGap(Diagnostic):
         """Return the gaps of every layer under each law; none of a network whose weights are no longer finite."""
         if isinstance(model, HookedNetwork) and not all(bool(p.isfinite().all()) for p in model.parameters()):
             return {}
-        return {str(law): self.compare(model, law, data) for law in self._chosen_laws(data)}
+        gaps = {}
+        for law in self._chosen_laws(data):
+            try:
+                gaps[str(law)] = self.compare(model, law, data)
+            except InputError as refused:  # it could be predicted before training, and may be again
+                rank_zero_info(f"theory_gap: {law} is left out of this epoch: {refused}")
+        return gaps
 
     def compare(self, model: Measured, law: laws.Law, data: BlockData | ProbeData) -> dict[str, Gap]:
         """Return predictions beside a sample's estimates, by layer."""
@@ -151,7 +158,7 @@ class TheoryGap(Diagnostic):
         with torch.no_grad(), as_it_is:
             x = self._sample(measured_of, law, data)
             # a module that says itself what it is knows its shape
-            shape = self.shape if self.shape is not None or says_its_algebra(predicted_of) else x.shape[1:]
+            shape = self.shape if self.shape is not None or is_stack(predicted_of) else x.shape[1:]
             predicted = propagate(
                 *(predicted_of, law, ORDER, self.closure, self.method), members=members, shape=shape, **self._edges
             )
@@ -245,12 +252,6 @@ def check_shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, Sequence) or not shape or not all(type(size) is int and size > 0 for size in shape):
         raise InputError(f"shape={shape!r} is not a shape", "whole numbers >= 1, as [4]")
     return tuple(shape)
-
-
-def says_its_algebra(module: Any) -> bool:
-    """Whether a module has members, or says itself what its affine maps are, so that its shape is known."""
-    says = callable(getattr(module, "dense", None)) and hasattr(module, "activations")
-    return says or hasattr(module, "num_members")
 
 
 def evenly_spread(count: int, wanted: int) -> list[int]:

@@ -217,7 +217,7 @@ def _read(
     model: Any, given: InputLaw, shape: Sequence[int] | None, edge_index: Tensor | None, edge_weight: Tensor | None
 ) -> OwnNetwork:
     """The algebra of a stack, or of any module."""
-    if not isinstance(model, nn.Module) or _is_stack(model):
+    if not isinstance(model, nn.Module) or is_stack(model):
         for name, value in (("shape", shape), ("edge_index", edge_index), ("edge_weight", edge_weight)):
             if value is not None:
                 raise InputError(
@@ -242,7 +242,7 @@ def _samples(given: InputLaw, size: int) -> Tensor:
     return torch.cat(rows)
 
 
-def _is_stack(model: nn.Module) -> bool:
+def is_stack(model: nn.Module) -> bool:
     """Whether a module has members, or says itself what its affine maps are; a layer may be called ``dense`` as well."""
     dense = getattr(model, "dense", None)
     says = callable(dense) and not isinstance(dense, nn.Module) and hasattr(model, "activations")

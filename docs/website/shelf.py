@@ -6,9 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from renorm.cli.zoo import family
+from renorm.cli.zoo import family, known_entries, known_variants
 from renorm.pretrained.cards import card
-from renorm.pretrained.manifest import find_entry, pretrained_names
+from renorm.pretrained.manifest import FOLDER as SHELF
+from renorm.pretrained.manifest import find_entry
 from renorm.pretrained.page import anchor, page
 from renorm.runs.configs import BASE_CONFIG, CONFIGS
 from renorm.zoo.catalogue import read_catalogue
@@ -55,9 +56,9 @@ def split_comment(text: str) -> tuple[str, str]:
 
 def variant_page() -> Iterator[tuple[str, str]]:
     """Every variant of ``renorm zoo list``, by family."""
-    grouped = defaultdict(list)
+    grouped, facets = defaultdict(list), known_variants()
     for entry in read_catalogue():
-        grouped[family(entry["name"])].append(entry)
+        grouped[family(facets[entry["name"]])].append(entry)
     lines = [
         "# Named variants",
         "",
@@ -73,8 +74,8 @@ def variant_page() -> Iterator[tuple[str, str]]:
 def families() -> dict[str, list[str]]:
     """Pretrained entries by what they share, such as the activation."""
     found: dict[str, list[str]] = defaultdict(list)
-    for name in pretrained_names():
-        found[family(name.partition(".")[0])].append(name)
+    for name, facets in known_entries(SHELF).items():
+        found[family(facets)].append(name)
     return found
 
 

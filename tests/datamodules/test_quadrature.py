@@ -10,11 +10,11 @@ import scipy.integrate
 import scipy.stats
 
 from renorm.datamodules import laws
-from renorm.datamodules.held_out import HELD_OUT_LAWS, SEVEN_LAWS
+from renorm.datamodules.held_out import DEFAULT_HELD_OUT_LAWS, SEVEN_LAWS
 from renorm.datamodules.laws.quadrature import block_rule, law_rule
 
 LAWS = [
-    *dict.fromkeys((*HELD_OUT_LAWS, *SEVEN_LAWS)),
+    *dict.fromkeys((*DEFAULT_HELD_OUT_LAWS, *SEVEN_LAWS)),
     "logistic()",
     "gumbel(loc=3, scale=0.1)",
     "gev(xi=0.1, loc=3, scale=0.1)",

@@ -45,8 +45,8 @@ WITHOUT_TENSORS = {
     *(f"renorm.testing.check_{what}" for what in ("activation", "law", "map", "metric", "symmetry")),
     "renorm.datamodules.CLTDataModule",
     *(f"renorm.callbacks.{name}" for name in ("BestCheckpoint", "DivergedMembers", "EventFiles", "Interrupted")),
-    *(f"renorm.callbacks.{name}" for name in ("LastCheckpoint", "LogHyperparameters", "ProgressBar", "ScalarLayout")),
-    *(f"renorm.callbacks.{name}" for name in ("StopBetweenSteps", "TestReport", "WholeCheckpointIO")),
+    *(f"renorm.callbacks.{name}" for name in ("LastCheckpoint", "LogHyperparameters", "ProgressBar", "ProgressLines")),
+    *(f"renorm.callbacks.{name}" for name in ("ScalarLayout", "StopBetweenSteps", "TestReport", "WholeCheckpointIO")),
     *(
         f"renorm.callbacks.{name}"
         for name in ("ChooseThreads", "CSVRows", "LeanSteps", "WritePredictions", "default_callbacks")

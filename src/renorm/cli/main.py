@@ -30,7 +30,7 @@ COMMANDS = {
     "report": ("every claim tested and judged, on one page", "report:run"),
     "bench": ("how fast training is on this machine", "bench:run"),
     "selftest": ("does this machine compute what it should?", "selftest:run"),
-    "plot": ("draw error against slope; 'plot flow' draws flows of distributions", "plot:run"),
+    "plot": ("draw error against slope; 'plot flow': flows of distributions", "plot:run"),
 }
 
 
