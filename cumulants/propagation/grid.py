@@ -18,12 +18,12 @@ FINER = {2: (128, 256, 512), 3: (48, 96)}  # for functions that change fast
 TOLERANCE = 1e-2  # of the widest unit's standard deviation to the order: the error of a grid
 
 
-def block_grid(block_size: int, nodes: int | None = None) -> tuple[Tensor, Tensor]:
+def block_grid(block_size: int, count: int | None = None) -> tuple[Tensor, Tensor]:
     """Equal steps over a standard normal block of 2 or 3 variables, ``(b, P)`` and weights ``(P,)``.
 
     With equal steps the error of a kink has a sign that changes from place to place along the kink, and averages out.
     """
-    g = torch.linspace(-REACH, REACH, nodes or NODES[block_size], dtype=torch.float64)
+    g = torch.linspace(-REACH, REACH, count or NODES[block_size], dtype=torch.float64)
     density = torch.exp(-0.5 * g * g)
     nodes = torch.cartesian_prod(*[g] * block_size)
     weights = torch.cartesian_prod(*[density / density.sum()] * block_size).prod(dim=1)

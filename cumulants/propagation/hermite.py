@@ -72,7 +72,7 @@ def hermite_coefficients(
     centred = values - first.unsqueeze(-1)
     size = max(LEAST_NODES if degree <= MODERATE else 1, CHUNK_CELLS // (mean.numel() * (degree + 1)))
     parts = zip(*(torch.split(table, size, -1) for table in (g, weights, centred)), strict=True)
-    coefficients = torch.stack([_averages(*part, degree, powers) for part in parts]).sum(dim=0)
+    coefficients = torch.stack([_averages(at, w, c, degree, powers) for at, w, c in parts]).sum(dim=0)
     mean_in_place = torch.zeros_like(coefficients)
     mean_in_place[0, 0] = 1.0
     return coefficients + mean_in_place * first

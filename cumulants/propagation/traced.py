@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
@@ -482,7 +482,7 @@ def check_modules(model: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError(f"{where(name, module)} is TorchScript", "the module that it was made from")
         for own, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if isinstance(tensor, UninitializedTensorMixin):
+            if is_lazy(tensor):
                 raise InputError(f"{where(name, module)} has no weights yet", "a module that has seen data once")
             if tensor is not None and tensor.is_complex():
                 raise InputError(f"{where(name, module)} has complex numbers in {own}", "real weights")

@@ -54,7 +54,7 @@ def train_slopes(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     model, data = stack(settings)
     members = settings["members"]
-    tests = {law: fresh_blocks(law, MAP | settings) for law in settings["tests"]}
+    tests = {law: fresh_blocks(law, {**MAP, **settings}) for law in settings["tests"]}
     errors: dict[str, list[Any]] = {law: [] for law in tests}
     asymmetry = []
     for _ in train(model, data, settings["stops"]):
