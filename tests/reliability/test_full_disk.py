@@ -46,7 +46,7 @@ def one_error(printed: str) -> str:
 
 @pytest.mark.parametrize(
     ("step", "room", "what", "saved"),
-    [(5, 4000, "last.ckpt' cannot be written", 4), (9, 20000, "nothing more can be written", 10)],
+    [(5, 9000, "last.ckpt' cannot be written", 4), (9, 20000, "nothing more can be written", 10)],
     ids=["checkpoint", "event file"],
 )
 def test_a_full_disk(tmp_path: Path, step: int, room: int, what: str, saved: int) -> None:

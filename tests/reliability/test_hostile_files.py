@@ -100,6 +100,15 @@ def test_a_flipped_bit_in_a_weight_is_seen(checkpoint: Path) -> None:
         load_checkpoint(checkpoint)
 
 
+def test_a_member_that_is_called_a_folder_is_refused(checkpoint: Path) -> None:
+    whole = bytearray(checkpoint.read_bytes())
+    header = whole.rindex(b"PK\x01\x02", 0, whole.rindex(b"/data/"))
+    whole[header + 38] |= 0x10  # external attributes: PyTorch reads no bytes, and returns what the memory holds
+    checkpoint.write_bytes(whole)
+    with pytest.raises(ValueError, match="a folder"):
+        load_checkpoint(checkpoint)
+
+
 def test_damaged_results(results: Path) -> None:
     check_loader(results, lambda path: read_results(str(path)), all_mutations(results.read_bytes(), 400), equal)
 

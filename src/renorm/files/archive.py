@@ -11,9 +11,11 @@ from pathlib import Path
 
 from ..errors import InputError
 
+DIRECTORY = 0x10  # MS-DOS attribute of a zip's member
+
 
 def check_archive(path: Path) -> None:
-    """Refuse an archive that is damaged, compressed, or has two members of one name.
+    """Refuse an archive that is damaged, compressed, has folders or two members of one name.
 
     Members are uncompressed, so that what is read into memory is never more than the file's size.
 
@@ -28,6 +30,9 @@ def check_archive(path: Path) -> None:
                 raise InputError("two members have one name")
             if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
                 raise InputError("compressed members")
+            # PyTorch's reader takes such a member for empty, and the tensor for whatever the memory holds
+            if any(member.is_dir() or member.external_attr & DIRECTORY for member in members):
+                raise InputError("a member that is a folder")
             size = path.stat().st_size
             if sum(member.file_size for member in members) > size:
                 raise InputError("members that overlap")
