@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import check_at_least, check_one_of
 from ..cumulants import propagate
 from ..cumulants.propagation import Gap
-from ..cumulants.propagation.own_module import graph_arguments
+from ..cumulants.propagation.own_module import check_shape, graph_arguments
 from ..cumulants.propagation.propagate import METHODS, is_stack
 from ..datamodules import laws
 from ..datamodules.blocks import BlockData
@@ -237,21 +237,6 @@ class TheoryGap(Diagnostic):
                     "measured": gap.measured,
                     "stderr": gap.stderr,
                 }
-
-
-def check_shape(shape: Any) -> tuple[int, ...]:
-    """The shape of one input.
-
-    Raises:
-        InputError: unless it is a list of whole numbers >= 1.
-
-    Example:
-        >>> check_shape([3, 2])
-        (3, 2)
-    """
-    if not isinstance(shape, Sequence) or not shape or not all(type(size) is int and size > 0 for size in shape):
-        raise InputError(f"shape={shape!r} is not a shape", "whole numbers >= 1, as [4]")
-    return tuple(shape)
 
 
 def evenly_spread(count: int, wanted: int) -> list[int]:

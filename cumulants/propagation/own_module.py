@@ -75,6 +75,21 @@ def read_module(
     return OwnNetwork(network, views(layout, tracer.layers, outputs))
 
 
+def check_shape(shape: Any) -> tuple[int, ...]:
+    """The shape of one input.
+
+    Raises:
+        InputError: unless it is a list of whole numbers >= 1.
+
+    Example:
+        >>> check_shape([3, 2])
+        (3, 2)
+    """
+    if not isinstance(shape, Sequence) or not shape or not all(type(size) is int and size > 0 for size in shape):
+        raise InputError(f"shape={shape!r} is not a shape", "whole numbers >= 1, as [4]")
+    return tuple(shape)
+
+
 def input_shape(
     net: nn.Module, known: tuple[int, ...] | None, shape: Sequence[int] | None, edge_index: Tensor | None
 ) -> tuple[int, ...]:
@@ -88,13 +103,7 @@ def input_shape(
         (3,)
     """
     if shape is not None:
-        if (
-            not isinstance(shape, Sequence)
-            or not shape
-            or not all(isinstance(size, int) and size > 0 for size in shape)
-        ):
-            raise InputError(f"shape={shape!r} is not a shape", "whole numbers >= 1")
-        return tuple(shape)
+        return check_shape(shape)
     if known is not None and (edge_index is None or len(known) == 2):
         return known
     sizes = (getattr(module, name, None) for module in net.modules() for name in ("in_features", "in_channels"))

@@ -20,6 +20,8 @@ from renorm.errors import InputError
 from renorm.runs.quiet_trainer import quiet_trainer
 from renorm.zoo import GNN, MLP
 
+from .modules import Applies
+
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.1), "tanh": nn.Tanh, "gelu": nn.GELU}
 
 
@@ -136,15 +138,6 @@ def test_branches_of_different_depth_and_several_outputs_against_a_million_rows(
     assert bool((gap < 5 * measured.kstat_stderr(2) + 2e-4).all())  # what the closure of the second layer may add
     assert result["out"].cumulants(2).shape == (1, 2, 2)
     assert list(result) == ["first", "relu", "second", "where", "last", "out"]
-
-
-class Applies(nn.Module):
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
 
 
 @pytest.mark.parametrize(

@@ -18,16 +18,7 @@ from renorm.cumulants.propagation.normal_panels import TOLERANCE
 from renorm.errors import InputError
 from renorm.zoo import MLP
 
-
-class Applies(nn.Module):
-    """One function of every number."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
+from .modules import Applies
 
 
 def pair(correlation: float) -> GaussianInput:
