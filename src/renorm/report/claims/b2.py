@@ -10,7 +10,7 @@ from ..claim import Claim
 from ..experiments import Experiments
 from ..finding import Drawing, Effect, Finding
 from ..seed_statistics import summary
-from .c8 import ORDERS, Gaps, draw_methods, judge_laws, readout_numbers, run_cases
+from .c8 import ORDERS, Gaps, draw_methods, judge_laws, readout_numbers, run_cases, verdict_by_law
 
 TRIED = "Closures at K = 2 and 4 at every layer, and the exact methods, which have no gap beyond noise; two laws."
 
@@ -37,6 +37,7 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     )
     numbers = {
         "share_of_seeds": share,
+        "verdict_by_law": verdict_by_law(found, cases, "joint4", own["laws"], verdict, claim.thresholds),
         "verdict_on_the_pair": pair[0],
         "share_of_seeds_on_the_pair": pair[1],
         "readout": readout_numbers(found, None, seeds),

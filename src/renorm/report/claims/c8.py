@@ -54,6 +54,9 @@ def judge(claim: Claim, experiments: Experiments) -> Finding:
     )
     numbers: dict[str, Any] = {
         "share_of_seeds": share,
+        "verdict_by_law": verdict_by_law(
+            found, own["own_graph"], "independent", own["laws"], verdict, claim.thresholds
+        ),
         "verdict_on_the_other_graphs": beside[0],
         "share_of_seeds_on_the_other_graphs": beside[1],
         "gap_by_counting": {f"{graph}, k{n}": counting_gap(d, n) for graph, d in SENDERS.items() for n in ORDERS},
@@ -136,6 +139,18 @@ def judge_laws(
         return one_or_depends([rule(at(found, cases, method, law, version), thresholds) for law in laws])
 
     return judged_by_seed(lambda answer, _: answer, everywhere, thresholds, seeds)
+
+
+def verdict_by_law(
+    found: Gaps,
+    cases: Sequence[str],
+    method: str,
+    laws: Sequence[str],
+    rule: Callable[[Any, Mapping[str, float]], str],
+    thresholds: Mapping[str, float],
+) -> dict[str, str]:
+    """The verdict on some graphs under each law by itself, over all seeds."""
+    return {law: rule(at(found, cases, method, law, 0), thresholds) for law in laws}
 
 
 def at(found: Gaps, cases: Sequence[str], method: str, law: str, version: int) -> dict[str, list[float]]:
