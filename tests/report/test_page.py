@@ -11,11 +11,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from renorm.cli.report import judge_claims, write_all
+from renorm.errors import RunError
 from renorm.report.claim import read_claim
 from renorm.report.figures import COLOURS, mark_threshold, panels, set_log
 from renorm.report.finding import UNDECIDED, Drawing, Effect, Finding
 from renorm.report.outcome import Outcome, check_finding, markdown, undecided
 from renorm.report.page import render_page
+from renorm.report.pictures import write_pictures
 from renorm.report.svg import inline_svg
 
 from .tiny import NAMES, tiny
@@ -121,9 +123,10 @@ def test_a_figure_takes_the_pages_colours_and_has_its_own_ids() -> None:
     ElementTree.fromstring(one)
 
 
-def test_two_claims_on_a_page() -> None:
+def test_two_claims_on_a_page(tmp_path: Path) -> None:
     outcomes = [Outcome(read_claim("C1"), finding()), Outcome(read_claim("C2"), finding(tried=""))]
-    text = render_page(outcomes, False, {"Versions": "none"})
+    pictures = write_pictures(outcomes, tmp_path, workers=0)
+    text = render_page(outcomes, False, {"Versions": "none"}, pictures)
     root = ElementTree.fromstring(text)
     check_page(text, root)
     assert len([element.get("id") for element in root.iter() if element.get("id")]) == len(
@@ -133,8 +136,8 @@ def test_two_claims_on_a_page() -> None:
     assert text.count("What was tried") == 1
     assert "a &lt; b" in text
     assert "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (20)" in text
-    assert text == render_page(outcomes, False, {"Versions": "none"})
-    assert "Preview." in render_page([Outcome(read_claim("C1"), finding(figures=[]))], True, {})
+    assert text == render_page(outcomes, False, {"Versions": "none"}, pictures)
+    assert "Preview." in render_page([Outcome(read_claim("C1"), finding(figures=[]))], True, {}, {})
     contents = root.find(f".//{XHTML}nav")
     assert contents is not None
     assert [link.get("href") for link in contents.iter(f"{XHTML}a")] == ["#top", "#C1", "#C2"]
@@ -144,6 +147,23 @@ def test_two_claims_on_a_page() -> None:
     for claim in ("C1", "C2"):
         for line in (*read_claim(claim).protocol, *read_claim(claim).rule.values()):
             assert line.replace("&", "&amp;").replace("<", "&lt;") in text.replace("&#39;", "'")
+
+
+@pytest.mark.slow
+def test_processes_draw_what_one_draws(tmp_path: Path) -> None:
+    first, second = ([Outcome(read_claim("C1"), finding())] for _ in range(2))
+    told: list[tuple[str, float, float]] = []
+    alone = write_pictures(first, tmp_path / "alone", workers=0)
+    assert write_pictures(second, tmp_path / "two", workers=2, tell=lambda *words: told.append(words)) == alone
+    assert told[-1] == ("2 figures", 2, 2)
+    for name in ("C1_one.png", "C1_one.svg", "C1_two.svg"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_a_figure_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "C1_one.svg").mkdir()
+    with pytest.raises(RunError, match=r"figure '.*C1_one' cannot be written \(IsADirectoryError: "):
+        write_pictures([Outcome(read_claim("C1"), finding())], tmp_path, workers=0)
 
 
 def test_the_table_for_other_documents() -> None:
@@ -168,7 +188,7 @@ def test_a_finding_must_keep_to_its_claim() -> None:
 def test_formulas_and_papers_are_shown_as_such() -> None:
     claim = read_claim("C1")
     remarks = [r"The error is $g^2$, and $\lambda_n < 1$ (a < b; arXiv 2510.16591, arXiv cond-mat/0703232)."]
-    text = render_page([Outcome(claim, finding(remarks=remarks, figures=[]))], False, {})
+    text = render_page([Outcome(claim, finding(remarks=remarks, figures=[]))], False, {}, {})
     ElementTree.fromstring(text)
     assert "<msup><mi>g</mi><mn>2</mn></msup>" in text
     assert "$" not in text.partition("</style>")[2]
@@ -177,8 +197,8 @@ def test_formulas_and_papers_are_shown_as_such() -> None:
 
 
 def test_a_preview_says_what_it_ran() -> None:
-    shown = render_page([Outcome(read_claim("C1", quick=True), finding(figures=[]))], True, {})
+    shown = render_page([Outcome(read_claim("C1", quick=True), finding(figures=[]))], True, {}, {})
     members, full = (read_claim("C1", quick=quick).settings["members"] for quick in (True, False))
     assert members < full
     assert f"members {members} instead of {full}" in shown
-    assert "instead of" not in render_page([Outcome(read_claim("C1"), finding(figures=[]))], False, {})
+    assert "instead of" not in render_page([Outcome(read_claim("C1"), finding(figures=[]))], False, {}, {})

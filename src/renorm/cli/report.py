@@ -41,7 +41,8 @@ def run(words: list[str]) -> None:
         with stopped_in_words(words, lambda: "every experiment that has ended is kept"):
             outcomes = _judge_all(claims, out, arguments)
         made = made_with(arguments.workers, time.perf_counter() - start)
-        write_all(out, outcomes, arguments.quick, arguments.seed, made)
+        with shown_progress() as tell:
+            write_all(out, outcomes, arguments.quick, arguments.seed, made, arguments.workers, tell)
     print_summary(out, outcomes)
 
 
@@ -165,16 +166,22 @@ def judge_claim(claim: Claim, experiments: Experiments) -> Outcome:
     return Outcome(claim, finding)
 
 
-def write_all(out: Path, outcomes: Sequence[Outcome], quick: bool, seed: int, made: dict[str, str]) -> None:
+def write_all(
+    out: Path,
+    outcomes: Sequence[Outcome],
+    quick: bool,
+    seed: int,
+    made: dict[str, str],
+    workers: int = 0,
+    tell: Told = lambda what, done, total: None,
+) -> None:
     """Write figures, ``claims.json``, ``claims.md`` and the page."""
     from ..report.page import render_page
-    from ..report.svg import save_figure
+    from ..report.pictures import write_pictures
 
-    for claim, finding, _ in outcomes:
-        for drawing in finding.figures:
-            save_figure(drawing, out / "figures" / f"{claim.id}_{drawing.name}")
+    pictures = write_pictures(outcomes, out / "figures", workers, tell)
     write_outcomes(out, outcomes, quick, seed)
-    write_text(out / PAGE_FILE, render_page(outcomes, quick, made))
+    write_text(out / PAGE_FILE, render_page(outcomes, quick, made, pictures))
 
 
 def made_with(workers: int, seconds: float) -> dict[str, str]:

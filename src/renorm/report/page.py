@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from .claim import Claim, read_claim
 from .finding import plain
 from .outcome import Outcome, effect_text
 from .prose import as_html
-from .svg import inline_svg
 
 FOLDER = Path(__file__).parent
 COLOURS_OF_VERDICTS = {
@@ -28,13 +26,14 @@ COLOURS_OF_VERDICTS = {
 LONGEST_LIST = 12  # numbers of a list that are shown
 
 
-def render_page(outcomes: Sequence[Outcome], quick: bool, made: Mapping[str, str]) -> str:
+def render_page(outcomes: Sequence[Outcome], quick: bool, made: Mapping[str, str], pictures: Mapping[str, str]) -> str:
     """The whole page, well-formed also as XML.
 
     Args:
         outcomes: in the order of the page.
         quick: whether it is a preview.
         made: with what and on what, for the footer.
+        pictures: name of a figure's file without its ending -> the figure as an element of the page.
     """
     templates = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -50,12 +49,12 @@ def render_page(outcomes: Sequence[Outcome], quick: bool, made: Mapping[str, str
         style=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
         colours=COLOURS_OF_VERDICTS,
         quick=quick,
-        sections=[_section(outcome, quick) for outcome in outcomes],
+        sections=[_section(outcome, quick, pictures) for outcome in outcomes],
         made=made,
     )
 
 
-def _section(outcome: Outcome, quick: bool) -> dict[str, Any]:
+def _section(outcome: Outcome, quick: bool, pictures: Mapping[str, str]) -> dict[str, Any]:
     """The part of the page about one claim, as values for the template."""
     claim, finding, error = outcome
     return {
@@ -67,7 +66,7 @@ def _section(outcome: Outcome, quick: bool) -> dict[str, Any]:
         "thresholds": ", ".join(f"{name} {value:g}" for name, value in claim.thresholds.items()),
         "figures": [
             {
-                "svg": Markup(inline_svg(one.figure, f"{claim.id}-{one.name}", escape(one.caption, quote=True))),
+                "svg": Markup(pictures[f"{claim.id}_{one.name}"]),
                 "caption": one.caption,
                 "file": f"figures/{claim.id}_{one.name}.svg",
             }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from .figures import COLOURS, WIDTH
-from .finding import Drawing
 
 # text as outlines looks the same everywhere; the salt makes the ids of clip paths and markers the same every time
 STYLE: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "renorm", "font.size": 9.0}
@@ -19,13 +20,22 @@ NO_DATE = {"Date": None, "Creator": None}
 PNG_DPI = 150
 
 
-def save_figure(drawing: Drawing, stem: Path) -> None:
+@contextlib.contextmanager
+def laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out, and keep it so while it is written several times: the layout takes longer than the writing."""
+    with mpl.rc_context(STYLE):
+        figure.draw_without_rendering()
+        engine = figure.get_layout_engine()
+        figure.set_layout_engine("none")
+        yield
+        figure.set_layout_engine(engine)
+
+
+def save_figure(figure: Figure, stem: Path) -> None:
     """Write ``<stem>.svg`` and ``<stem>.png``, on white, for other documents."""
     with mpl.rc_context(STYLE):
-        drawing.figure.savefig(stem.with_name(f"{stem.name}.svg"), metadata=NO_DATE, facecolor="white")
-        drawing.figure.savefig(
-            stem.with_name(f"{stem.name}.png"), dpi=PNG_DPI, metadata={"Software": None}, facecolor="white"
-        )
+        figure.savefig(stem.with_name(f"{stem.name}.svg"), metadata=NO_DATE, facecolor="white")
+        figure.savefig(stem.with_name(f"{stem.name}.png"), dpi=PNG_DPI, metadata={"Software": None}, facecolor="white")
 
 
 def inline_svg(figure: Figure, prefix: str, label: str) -> str:
