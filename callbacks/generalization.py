@@ -14,7 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ..checks import check_at_least
-from ..datamodules.blocks import as_blocks, blocks_of, law_sets
+from ..datamodules.blocks import as_blocks, blocks_of, law_sets, law_tags
 from ..training.metrics import check_metrics, law_metrics, metrics_of, quantiles, worst_of
 from ..training.stack import StackedModel
 from .charts import chart_tag
@@ -146,8 +146,9 @@ class Generalization(Callback):
             self._log_law(trainer, law_medians, law)
             return
         kind = "generalization" if blocks_of(trainer, "Generalization").is_trained_on(law) else "held_out"
+        tag = self._tag(trainer, law)
         # loggers get all laws at once, when the validation ends
-        self._log_medians(trainer, {f"{kind}/{law}/{name}": value for name, value in law_medians.items()}, logger=False)
+        self._log_medians(trainer, {f"{kind}/{tag}/{name}": value for name, value in law_medians.items()}, logger=False)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members and, every few validations, a figure."""
@@ -185,7 +186,12 @@ class Generalization(Callback):
         self._log_worst(trainer, prefix="test/")
 
     def _log_law(self, trainer: Trainer, medians: dict[str, Tensor], law: str, prefix: str = "") -> None:
-        self._log_medians(trainer, {f"{prefix}generalization/{law}/{name}": value for name, value in medians.items()})
+        tag = f"{prefix}generalization/{self._tag(trainer, law)}"
+        self._log_medians(trainer, {f"{tag}/{name}": value for name, value in medians.items()})
+
+    def _tag(self, trainer: Trainer, law: str) -> str:
+        """How tags name a law."""
+        return law_tags(blocks_of(trainer, "Generalization")).get(law, law)
 
     def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
         for name, laws in law_sets(blocks_of(trainer, "Generalization")).items():
@@ -218,7 +224,7 @@ class Generalization(Callback):
         charts: dict[str, Tensor] = {}
         for law, metrics in self._quantiles.items():
             for metric, values in metrics.items():
-                tag = f"{prefix}generalization/{law}/{self._named(metric)}"
+                tag = f"{prefix}generalization/{self._tag(trainer, law)}/{self._named(metric)}"
                 by_tag = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
                 if metric == "relative_mse" and not prefix:
                     charts |= {chart_tag(name): value for name, value in by_tag.items()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ..datamodules.blocks import BlockData, blocks_of, has_blocks, law_sets
+from ..datamodules.blocks import BlockData, blocks_of, has_blocks, law_sets, law_tags
 from ..training.stack import StackedModel
 from .charts import Charts, band, lines, prefixed_charts
 from .diagnostic import Diagnostic
@@ -35,7 +35,7 @@ def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Call
         data: its data, for the names of the laws.
         callbacks: all callbacks of the run; each diagnostic is asked for its charts.
     """
-    laws = [str(law) for law in data.laws]
+    laws = law_tags(data).values()
     layout: dict[str, Charts] = {
         "1 loss": {"training": band("loss/train"), "validation": band("loss/val")},
         "2 generalisation": {

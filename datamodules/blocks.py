@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lightning.pytorch import Trainer
@@ -114,6 +115,25 @@ def law_sets(data: Any) -> dict[str, list[str]]:
     attributes = {"trained": "train_laws"} | {name: f"{name}_laws" for name in ("held_out", *SETS_OF_HELD_OUT)}
     sets = {name: [str(law) for law in getattr(data, attribute, [])] for name, attribute in attributes.items()}
     return {name: laws for name, laws in sets.items() if laws}
+
+
+def law_tags(data: Any) -> dict[str, str]:
+    """How tags name the laws: by their short text, or by the whole one where two laws have the same short text.
+
+    Args:
+        data: a data module; laws of your own that have no ``short`` go by their text.
+
+    Returns:
+        The law's text -> its name in tags.
+
+    Example:
+        >>> from renorm.datamodules import CLTDataModule
+        >>> law_tags(CLTDataModule(train_laws="uniform()", held_out_laws=["gaussian(std=3)"]))
+        {'uniform(low=-1.7320508075688772, high=1.7320508075688772)': 'uniform()', 'gaussian(mean=0, std=3)': 'gaussian(std=3)'}
+    """
+    short = {str(law): str(getattr(law, "short", law)) for law in data.laws}
+    names = Counter(short.values())
+    return {law: name if names[name] == 1 else law for law, name in short.items()}
 
 
 def has_blocks(trainer: Trainer) -> bool:

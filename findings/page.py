@@ -125,6 +125,8 @@ def verdict_in_words(record: Record) -> str:
     if "verdict_beyond_the_training_law" in numbers:
         beyond, share = numbers["verdict_beyond_the_training_law"], numbers["share_of_seeds_beyond"]
         lines.append(f"On the worst law beyond the training law it is **{beyond}** ({percent(share)} of the seeds).")
+    if record.has("rule_commit"):
+        lines.append(f"Rule and settings are those of commit `{record.get('rule_commit')}`.")
     effect = record.get("effect")
     return (
         " ".join(lines) + f"\n\nEffect, with its {percent(LEVEL)} interval: {effect['name']}, **{interval(effect)}**."

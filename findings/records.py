@@ -15,6 +15,7 @@ from renorm.files.whole import whole_file
 from renorm.report.claim import claim_ids, read_claim
 
 from .formats import at
+from .history import rule_commit
 
 FOLDER = Path(__file__).parent
 FILE = FOLDER / "claims.json"
@@ -56,6 +57,10 @@ class Record:
             return at(self._content, *path)
         except InputError as error:
             raise InputError(f"claim {self.name}: {error}") from None
+
+    def has(self, key: str) -> bool:
+        """Whether the record says something under a key."""
+        return bool(self._content and self._content.get(key))
 
     def n(self, *path: str) -> Any:
         """Of the numbers of the run."""
@@ -135,7 +140,7 @@ def take(report: Path, file: Path = FILE, images: Path = IMAGES) -> list[str]:
 
 def _record(one: Mapping[str, Any], content: Mapping[str, Any], figures: list[str]) -> dict[str, Any]:
     added = {"renorm": content["renorm"], "seed": content["seed"], "settings": read_claim(one["id"]).settings}
-    return {**one, **added, "figures": figures}
+    return {**one, **added, "rule_commit": rule_commit(one["id"]), "figures": figures}
 
 
 def take_figures(name: str, source: Path, images: Path) -> list[str]:

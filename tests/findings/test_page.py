@@ -10,8 +10,9 @@ import jinja2
 import numpy as np
 import pytest
 import yaml
-from findings import records
+from findings import history, records
 from findings.__main__ import PAGE, main
+from findings.history import digest_at, rule_commit
 from findings.page import BEFORE, TEMPLATES, environment, read_before, render_page, render_section
 from findings.records import FILE, IMAGES, PendingError, Record, read_records, take, with_few_colours
 from jinja2 import nodes
@@ -224,6 +225,28 @@ def test_claims_and_figures_of_a_report_are_taken(tmp_path: Path) -> None:
     assert found["C2"].s("seeds") == 5
     assert found["C2"].get("figures") == ["C2_new.png"]
     assert sorted(path.name for path in images.iterdir()) == ["C2_new.png", "C9_new.png"]
+
+
+@pytest.mark.parametrize("name", claim_ids())
+def test_the_rule_is_that_of_the_commit_which_the_page_names(name: str) -> None:
+    one = read_records()[name]
+    if not one.ready or not one.has("rule_commit"):
+        pytest.skip("no run yet, or taken without the history")
+    found = digest_at(one.get("rule_commit"), name)
+    if found is None:
+        pytest.skip("a checkout without the history")
+    assert found == read_claim(name).digest
+    assert f"commit `{one.get('rule_commit')}`" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_commit_of_a_rule_is_the_first_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = read_claim("C2")
+    monkeypatch.setattr(history, "_commits", lambda path: ["d" * 40, "c" * 40, "b" * 40, "a" * 40])
+    digests = {"d": claim.digest, "c": claim.digest, "b": "other", "a": claim.digest}
+    monkeypatch.setattr(history, "digest_at", lambda commit, name: digests[commit[0]])
+    assert rule_commit("C2") == "c" * history.DIGITS
+    digests["d"] = "other"
+    assert rule_commit("C2") is None
 
 
 def test_an_image_with_few_colours_keeps_rare_ones(tmp_path: Path) -> None:
