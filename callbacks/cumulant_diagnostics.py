@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import check_at_least, check_one_of
 from ..cumulants import kstat
 from ..datamodules import laws
-from ..datamodules.blocks import BlockData, Blocks
+from ..datamodules.blocks import BlockData, Blocks, law_tags
 from ..datamodules.clt import parse_laws
 from ..datamodules.laws.quadrature import law_rule
 from ..errors import InputError
@@ -180,10 +180,11 @@ class CumulantDiagnostics(Diagnostic):
     def scalars(self, model: Measured, data: BlockData) -> dict[str, float]:
         """Return mean and quantiles of every layer and order over members and units."""
         scalars: dict[str, float] = {}
+        tags = law_tags(data, self.results)
         for law, layers in self.results.items():
             for name, layer in layers.items():
                 for n in range(ORDER):
-                    tag = f"cumulants/{law}/{name}/k{n + 1}"
+                    tag = f"cumulants/{tags[law]}/{name}/k{n + 1}"
                     scalars |= mean_and_quantiles(tag, layer.k[n])
                     scalars[chart_tag(tag)] = scalars[tag]
                     if n and layer.across_nodes is not None:
@@ -193,6 +194,7 @@ class CumulantDiagnostics(Diagnostic):
     def figures(self, model: Measured, data: BlockData) -> dict[str, Figure]:
         """Draw the flow through the layers, and its history over training, under each law."""
         figures: dict[str, Figure] = {}
+        tags = law_tags(data, self.results)
         for law, layers in self.results.items():
             flow = {
                 group: {name: np.array(median_of_units(layer.k[:, positions])) for name, layer in layers.items()}
@@ -201,11 +203,11 @@ class CumulantDiagnostics(Diagnostic):
             start, image = variable_cumulants(data, law), data.target_cumulants(law)
             exact = None if start is None or image is None else torch.stack([start, image]).numpy()
             title = verbatim(shorten(law))
-            figures[f"cumulant_flow/{law}"] = draw_flow(flow, exact, self._probe_cumulants(law), title)
+            figures[f"cumulant_flow/{tags[law]}"] = draw_flow(flow, exact, self._probe_cumulants(law), title)
             rows = np.array(self._history[law])
             history = rows[:, 1:].reshape(len(rows), len(layers), ORDER)
             epochs = [int(epoch) for epoch in rows[:, 0]]
-            figures[f"cumulant_history/{law}"] = draw_history(epochs, history, list(layers), title)
+            figures[f"cumulant_history/{tags[law]}"] = draw_history(epochs, history, list(layers), title)
         return figures
 
     def _probe_cumulants(self, law: str) -> NDArray[np.float64] | None:
@@ -224,11 +226,13 @@ class CumulantDiagnostics(Diagnostic):
         if self.layers is not None or self.probe is not None:
             return {}
         names = list(model.trace(torch.zeros(1, model.block_size).to(next(model.parameters()))))
+        chosen = self._chosen_laws(data)
+        tags = law_tags(data, chosen)
         return {
-            f"3 cumulants, {shorten(law)}": {
-                f"k{n} by layer": lines(*(f"cumulants/{law}/{name}/k{n}" for name in names)) for n in range(1, 5)
+            f"3 cumulants, {shorten(tag)}": {
+                f"k{n} by layer": lines(*(f"cumulants/{tag}/{name}/k{n}" for name in names)) for n in range(1, 5)
             }
-            for law in map(str, self._chosen_laws(data))
+            for tag in (tags[str(law)] for law in chosen)
         }
 
 

@@ -32,8 +32,9 @@ class Generalization(Callback):
     r"""Log how well the map is learned under each law, as ``generalization/<law>/<metric>``.
 
     The metrics are ``mse``, ``relative_mse``, ``wasserstein1``, ``energy_distance`` and ``k1_error`` to ``k4_error``, see
-    :mod:`renorm.training.metrics`; the tag holds the median over members, ``..._q10`` and ``..._q90`` the quantiles. Members that
-    diverged are left out of the quantiles and counted in ``members/diverged``. In a test the tags begin with ``test/``.
+    :mod:`renorm.training.metrics`; the tag holds the median over members, ``..._q10`` and ``..._q90`` the quantiles. Of
+    the law it has the short text, see :func:`renorm.datamodules.blocks.law_tags`. Members that diverged are left out of the
+    quantiles and counted in ``members/diverged``. In a test the tags begin with ``test/``.
 
     ``Trainer.validate`` and ``Trainer.test`` return the medians, each under its tag, and ``trainer.callback_metrics`` has them.
     A fit can be monitored by the laws that it trains on: their medians are in ``callback_metrics`` under their tags, and the
@@ -147,8 +148,12 @@ class Generalization(Callback):
             return
         kind = "generalization" if blocks_of(trainer, "Generalization").is_trained_on(law) else "held_out"
         tag = self._tag(trainer, law)
+        values = {f"{kind}/{tag}/{name}": value for name, value in law_medians.items()}
+        # configs may have written the law's whole text
+        whole = {f"{kind}/{law}/{name}": value for name, value in law_medians.items()}
+        values |= {name: whole[name] for name in whole.keys() & monitored(trainer)}
         # loggers get all laws at once, when the validation ends
-        self._log_medians(trainer, {f"{kind}/{tag}/{name}": value for name, value in law_medians.items()}, logger=False)
+        self._log_medians(trainer, values, logger=False)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log medians and quantiles over members and, every few validations, a figure."""
@@ -240,6 +245,12 @@ class Generalization(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the number of validations."""
         self._validations = state_dict["validations"]
+
+
+def monitored(trainer: Trainer) -> set[str]:
+    """The names that callbacks and schedulers of a trainer monitor."""
+    watching = [*getattr(trainer, "callbacks", []), *getattr(trainer, "lr_scheduler_configs", [])]
+    return {str(name) for one in watching if (name := getattr(one, "monitor", None))}
 
 
 def medians(metrics: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import check_at_least
 from ..cumulants import RGFlowResult, eigenvalues, map_spectrum, rg_flow, rg_spectrum
 from ..datamodules import laws
-from ..datamodules.blocks import BlockData
+from ..datamodules.blocks import BlockData, law_tags
 from ..datamodules.sampling import stream
 from ..limits import check_samples
 from ..maps import Basis, BlockMap, CentralLimit
@@ -147,9 +147,10 @@ class RGFlow(Diagnostic):
     def scalars(self, model: StackedModel, data: BlockData) -> dict[str, float]:
         """Return cumulants and distances after the last step of the flows, and eigenvalues, learned and exact."""
         scalars: dict[str, float] = {}
+        tags = law_tags(data, self.results)
         for law, flow in self.results.items():
             suffix = "map" if self.exact_flow(law, data) is None else "exact"
-            scalars |= flow_scalars(f"rg/flow/{law}", flow, suffix, self._distances(data))
+            scalars |= flow_scalars(f"rg/flow/{tags[law]}", flow, suffix, self._distances(data))
         if self.spectrum is not None:
             for n, values in enumerate(eigenvalues(self.spectrum).T):
                 scalars |= median_and_quantiles(f"rg/eigenvalue/{n}", values)
@@ -160,10 +161,11 @@ class RGFlow(Diagnostic):
     def figures(self, model: StackedModel, data: BlockData) -> dict[str, Figure]:
         """Draw the flow from each law, and the spectrum beside the exact one."""
         figures: dict[str, Figure] = {}
+        tags = law_tags(data, self.results)
         for law, flow in self.results.items():
             exact = self.exact_flow(law, data)
             curves = None if exact is None else exact.numpy()
-            figures[f"rg_flow/{law}"] = draw_flow(flow, curves, model.grid_groups(), verbatim(shorten(law)))
+            figures[f"rg_flow/{tags[law]}"] = draw_flow(flow, curves, model.grid_groups(), verbatim(shorten(law)))
         if self.exact_spectrum(data) is not None and (measured := how_measured(data)) is not None:
             assert data.map is not None
             assert self.spectrum is not None

@@ -18,7 +18,7 @@ from ..cumulants.propagation import Gap
 from ..cumulants.propagation.own_module import check_shape, graph_arguments
 from ..cumulants.propagation.propagate import METHODS, is_stack
 from ..datamodules import laws
-from ..datamodules.blocks import BlockData
+from ..datamodules.blocks import BlockData, law_tags
 from ..datamodules.sampling import stream
 from ..errors import InputError
 from ..limits import check_samples
@@ -206,18 +206,20 @@ class TheoryGap(Diagnostic):
     def scalars(self, model: Measured, data: BlockData | ProbeData) -> dict[str, float]:
         """Return the gaps over members and units, with the mean standard error of the measurement."""
         scalars: dict[str, float] = {}
+        tags = law_tags(data, self.results)
         for law, gaps in self.results.items():
             for layer, gap in gaps.items():
                 for n in range(ORDER):
-                    tag = f"theory_gap/{law}/{layer}/k{n + 1}"
+                    tag = f"theory_gap/{tags[law]}/{layer}/k{n + 1}"
                     scalars |= mean_and_quantiles(tag, gap.gap[n])
                     scalars[f"{tag}_stderr"] = float(gap.stderr[n].nanmean())
         return scalars
 
     def figures(self, model: Measured, data: BlockData | ProbeData) -> dict[str, Figure]:
         """Draw predicted against measured cumulants under each law."""
+        tags = law_tags(data, self.results)
         return {
-            f"theory_gap/{law}": draw_gap(gaps, f"{verbatim(shorten(law))}, {self.method}")
+            f"theory_gap/{tags[law]}": draw_gap(gaps, f"{verbatim(shorten(law))}, {self.method}")
             for law, gaps in self.results.items()
         }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lightning.pytorch import Trainer
@@ -117,11 +119,12 @@ def law_sets(data: Any) -> dict[str, list[str]]:
     return {name: laws for name, laws in sets.items() if laws}
 
 
-def law_tags(data: Any) -> dict[str, str]:
-    """How tags name the laws: by their short text, or by the whole one where two laws have the same short text.
+def law_tags(data: Any, others: Iterable[Any] = ()) -> dict[str, str]:
+    """How tags name laws: by their short text, or by the whole one where two laws have the same short text.
 
     Args:
         data: a data module; laws of your own that have no ``short`` go by their text.
+        others: more laws, or texts of laws, that a callback was given.
 
     Returns:
         The law's text -> its name in tags.
@@ -131,9 +134,19 @@ def law_tags(data: Any) -> dict[str, str]:
         >>> law_tags(CLTDataModule(train_laws="uniform()", held_out_laws=["gaussian(std=3)"]))
         {'uniform(low=-1.7320508075688772, high=1.7320508075688772)': 'uniform()', 'gaussian(mean=0, std=3)': 'gaussian(std=3)'}
     """
-    short = {str(law): str(getattr(law, "short", law)) for law in data.laws}
+    short = {str(law): _short(law) for law in others} | {str(law): _short(law) for law in data.laws}
     names = Counter(short.values())
     return {law: name if names[name] == 1 else law for law, name in short.items()}
+
+
+def _short(law: Any) -> str:
+    """The short text of a law, or of the law that a text is of."""
+    from . import laws
+
+    if isinstance(law, str):
+        with contextlib.suppress(InputError):  # the name of something else goes as it is
+            law = laws.parse(law)
+    return str(getattr(law, "short", law))
 
 
 def has_blocks(trainer: Trainer) -> bool:

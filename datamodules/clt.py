@@ -16,7 +16,7 @@ from ..limits import check_blocks, check_outputs
 from ..maps import BlockMap
 from ..maps import parse as parse_map
 from .block_sources import BlockSource, parse_source
-from .blocks import Blocks
+from .blocks import Blocks, law_tags
 from .held_out import DEFAULT_HELD_OUT_LAWS, DRAWN, split
 from .laws import Law
 from .sampling import BlockLoader, Split, interleave, shard, stream
@@ -123,7 +123,8 @@ class CLTDataModule(LightningDataModule):
 
     def __repr__(self) -> str:
         """What is drawn, in one line."""
-        train, held_out = ([str(law) for law in laws] for laws in (self.train_laws, self.held_out_laws))
+        names = law_tags(self)
+        train, held_out = ([names[str(law)] for law in laws] for laws in (self.train_laws, self.held_out_laws))
         return (
             f"{type(self).__name__}(map={str(self.map)!r}, block_size={self.block_size}, train_laws={train}, "
             f"held_out_laws={held_out}, "

@@ -40,12 +40,12 @@ def test_logged_drawn_and_written(tmp_path: Path) -> None:
     for n in range(5):
         assert last[f"rg/eigenvalue/{n}"] == pytest.approx(float(found[:, n].median()), rel=1e-6)
         assert last[f"rg/eigenvalue/{n}_exact"] == pytest.approx(2 ** (1 - n / 2))
-    gamma = "gamma(shape=2, scale=1)"
-    for law in (UNIFORM, f"standardised({gamma})"):
+    gamma = "standardised(gamma(shape=2, scale=1))"
+    for law, tag in ((UNIFORM, "uniform()"), (gamma, "standardised(gamma())")):
         for name in ("k1", "k2", "k3", "k4", "wasserstein"):
-            assert {f"rg/flow/{law}/{name}{suffix}" for suffix in ("", "_q10", "_q90", "_exact")} <= last.keys()
-        assert f"rg_flow/{law}" in tags(tmp_path, "images")
-        assert last[f"rg/flow/{law}/wasserstein"] == pytest.approx(
+            assert {f"rg/flow/{tag}/{name}{suffix}" for suffix in ("", "_q10", "_q90", "_exact")} <= last.keys()
+        assert f"rg_flow/{tag}" in tags(tmp_path, "images")
+        assert last[f"rg/flow/{tag}/wasserstein"] == pytest.approx(
             float(callback.results[law].wasserstein[-1].median()), rel=1e-6
         )
     assert "rg_spectrum" in tags(tmp_path, "images")

@@ -54,14 +54,14 @@ def test_scalars_figures_and_tables_of_every_epoch(tmp_path: Path) -> None:
     events = EventAccumulator(str(folder)).Reload()
     for layer in gaps:
         for n in range(1, 5):
-            tag = f"theory_gap/{law}/{layer}/k{n}"
+            tag = f"theory_gap/{laws.parse(law).short}/{layer}/k{n}"
             points = events.Scalars(tag)
             assert len(points) == 2
             assert points[-1].value == pytest.approx(float(gaps[layer].gap[n - 1].mean()), rel=1e-4, abs=1e-9)
             assert events.Scalars(f"{tag}_stderr")[-1].value == pytest.approx(
                 float(gaps[layer].stderr[n - 1].mean()), rel=1e-4
             )
-    assert events.Images(f"theory_gap/{law}")
+    assert events.Images(f"theory_gap/{laws.parse(law).short}")
     table = pq.read_table(folder / "theory_gap")
     assert table.num_rows == 2 * 4 * 3 * (3 + 3 + 1)
     row = next(

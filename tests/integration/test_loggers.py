@@ -110,7 +110,7 @@ def test_mlflow_from_the_command_line(
     client = MlflowClient(uri)
     run = client.get_run(folder.name)
     assert run.info.run_name == "mine"
-    tag = "generalization/uniformlow-1.7320508075688772 high1.7320508075688772/mse_q10"
+    tag = "generalization/uniform/mse_q10"
     assert tag in run.data.metrics
     assert [file.path for file in client.list_artifacts(folder.name, "figures") if "generalization_error" in file.path]
     assert main(shlex.split(printed["judge"])[1:]) == 0
