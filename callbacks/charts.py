@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Mapping
 
 Charts = dict[str, tuple[str, list[str]]]
@@ -23,14 +25,36 @@ def chart_tag(tag: str) -> str:
     return f"overview/{tag.translate(BRACKETS)}" if "(" in tag else tag
 
 
-def lines(*tags: str) -> tuple[str, list[str]]:
-    """Return a chart of several curves; TensorBoard reads its tags as regular expressions."""
-    return "Multiline", [f"^{re.escape(chart_tag(tag))}$" for tag in tags]
+def log10_tag(tag: str) -> str:
+    """Return the tag of a number's logarithm: charts have linear axes, on which ten decades cannot be seen.
+
+    Example:
+        >>> log10_tag("generalization/uniform()/relative_mse")
+        'log10/generalization/uniform[]/relative_mse'
+    """
+    return f"log10/{tag.translate(BRACKETS)}"
 
 
-def band(tag: str) -> tuple[str, list[str]]:
-    """Return a chart of one curve between its 10% and 90% quantiles over members."""
-    return "Margin", [chart_tag(name) for name in (tag, f"{tag}_q10", f"{tag}_q90")]
+def logarithms(scalars: Mapping[str, float]) -> dict[str, float]:
+    """Return the logarithms to base 10 of numbers, under tags of their own; that of 0 is the least there is.
+
+    Example:
+        >>> logarithms({"loss/val": 0.01})
+        {'log10/loss/val': -2.0}
+    """
+    return {log10_tag(tag): math.log10(max(value, sys.float_info.min)) for tag, value in scalars.items() if value >= 0}
+
+
+def lines(*tags: str, log10: bool = False) -> tuple[str, list[str]]:
+    """Return a chart of several curves, or of their logarithms; TensorBoard reads its tags as regular expressions."""
+    name = log10_tag if log10 else chart_tag
+    return "Multiline", [f"^{re.escape(name(tag))}$" for tag in tags]
+
+
+def band(tag: str, log10: bool = False) -> tuple[str, list[str]]:
+    """Return a chart of one curve, or of its logarithm, between its 10% and 90% quantiles over members."""
+    name = log10_tag if log10 else chart_tag
+    return "Margin", [name(one) for one in (tag, f"{tag}_q10", f"{tag}_q90")]
 
 
 def prefixed_charts(layout: Mapping[str, Charts], prefix: str) -> dict[str, Charts]:

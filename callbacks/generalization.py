@@ -17,11 +17,12 @@ from ..checks import check_at_least
 from ..datamodules.blocks import as_blocks, blocks_of, law_sets, law_tags
 from ..training.metrics import check_metrics, law_metrics, metrics_of, quantiles, worst_of
 from ..training.stack import StackedModel
-from .charts import chart_tag
+from .charts import logarithms
 from .figures import error_by_grid_point, log_figure
 from .tables import log_scalars
 
 MOST_OUTPUTS = 2**19  # of a law, that metrics in a fit are of: all blocks of a default validation for up to 128 members
+WITH_QUANTILES = ("mse", "relative_mse")  # of others the median is logged: a run has hundreds of scalars as it is
 LEAST_BLOCKS = 512  # of a law, however many members there are
 OF_ANY_SAMPLE = ("mse", "relative_mse", "k1_error", "k2_error", "k3_error", "k4_error")  # fewer blocks: more noise only
 
@@ -32,9 +33,10 @@ class Generalization(Callback):
     r"""Log how well the map is learned under each law, as ``generalization/<law>/<metric>``.
 
     The metrics are ``mse``, ``relative_mse``, ``wasserstein1``, ``energy_distance`` and ``k1_error`` to ``k4_error``, see
-    :mod:`renorm.training.metrics`; the tag holds the median over members, ``..._q10`` and ``..._q90`` the quantiles. Of
-    the law it has the short text, see :func:`renorm.datamodules.blocks.law_tags`. Members that diverged are left out of the
-    quantiles and counted in ``members/diverged``. In a test the tags begin with ``test/``.
+    :mod:`renorm.training.metrics`; the tag holds the median over members, and of the errors and of your own metrics
+    ``..._q10`` and ``..._q90`` hold the quantiles. Of the law it has the short text, see
+    :func:`renorm.datamodules.blocks.law_tags`. Members that diverged are left out, and counted in ``members/diverged``. In a
+    test the tags begin with ``test/``.
 
     ``Trainer.validate`` and ``Trainer.test`` return the medians, each under its tag, and ``trainer.callback_metrics`` has them.
     A fit can be monitored by the laws that it trains on: their medians are in ``callback_metrics`` under their tags, and the
@@ -208,7 +210,8 @@ class Generalization(Callback):
         renamed = {name: value for name, value in values.items() if self._named(name) != name}
         self._log_medians(trainer, {f"{tag}/{name}": value for name, value in values.items() if name not in renamed})
         self._log_medians(trainer, {f"{tag}/{name}": value for name, value in renamed.items()}, logger=False)
-        log_scalars(trainer, {f"{tag}/{self._named(name)}": float(value) for name, value in renamed.items()})
+        of_charts = logarithms({f"{tag}/{name}": float(values[name]) for name in values.keys() & {"relative_mse"}})
+        log_scalars(trainer, {f"{tag}/{self._named(name)}": float(value) for name, value in renamed.items()} | of_charts)
 
     def _named(self, metric: str) -> str:
         """The name of a metric in tags: that of a distance says of how many blocks it is, where these are not all."""
@@ -232,11 +235,14 @@ class Generalization(Callback):
                 tag = f"{prefix}generalization/{self._tag(trainer, law)}/{self._named(metric)}"
                 by_tag = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
                 if metric == "relative_mse" and not prefix:
-                    charts |= {chart_tag(name): value for name, value in by_tag.items()}
+                    charts |= by_tag
+                if metric not in (*WITH_QUANTILES, *self.metrics):
+                    by_tag = {tag: by_tag[tag]}
                 if trainer.state.fn != TrainerFn.FITTING:
                     del by_tag[tag]  # logged already, law by law
                 tags |= by_tag
-        log_scalars(trainer, {tag: float(value) for tag, value in (tags | charts).items()})
+        of_charts = logarithms({tag: float(value) for tag, value in charts.items()})
+        log_scalars(trainer, {tag: float(value) for tag, value in tags.items()} | of_charts)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of validations, so that a resumed run draws figures at the same ones."""

@@ -37,11 +37,11 @@ def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Call
     """
     laws = law_tags(data).values()
     layout: dict[str, Charts] = {
-        "1 loss": {"training": band("loss/train"), "validation": band("loss/val")},
-        "2 generalisation": {
-            "relative MSE, worst laws": lines(*(f"{name}/relative_mse" for name in law_sets(data))),
-            "relative MSE, all laws": lines(*(f"generalization/{law}/relative_mse" for law in laws)),
-            **{shorten(law): band(f"generalization/{law}/relative_mse") for law in laws},
+        "1 loss, log10": {"training": band("loss/train", log10=True), "validation": band("loss/val", log10=True)},
+        "2 relative MSE, log10": {
+            "worst laws": lines(*(f"{name}/relative_mse" for name in law_sets(data)), log10=True),
+            "all laws": lines(*(f"generalization/{law}/relative_mse" for law in laws), log10=True),
+            **{shorten(law): band(f"generalization/{law}/relative_mse", log10=True) for law in laws},
         },
     }
     for callback in callbacks:

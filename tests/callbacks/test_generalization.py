@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from matplotlib import pyplot as plt
 
 from renorm import evaluate
 from renorm.callbacks import CumulantDiagnostics, Generalization, RGFlow, SymmetryBreaking, generalization
+from renorm.callbacks.charts import BRACKETS, logarithms
 from renorm.callbacks.figures import error_by_grid_point
 from renorm.callbacks.results import explanation_of_sets, medians_table
 from renorm.console import whole_text
@@ -217,7 +219,8 @@ def test_metrics_of_many_members_are_of_the_first_blocks_and_say_so(
         if data.is_trained_on(str(law)):
             assert float(trainer.callback_metrics["loss/val"]) == pytest.approx(float(every.mean(1).quantile(0.5)))
     logged, law = read(tmp_path), data.laws[1].short
-    assert {f"generalization/{law}/energy_distance_of_24_q10", "trained/wasserstein1_of_24"} <= set(logged)
+    assert {f"generalization/{law}/energy_distance_of_24", "trained/wasserstein1_of_24"} <= set(logged)
+    assert not [tag for tag in logged if "distance" in tag and tag.endswith("_q10")]
     assert f"generalization/{law}/wasserstein1" not in logged
     assert "held_out/mse" in logged
     assert "trained/wasserstein1" in trainer.callback_metrics  # by which a user's callback may choose
@@ -238,3 +241,13 @@ def test_any_number_of_processes_judges_the_same_blocks(world_size: int, most: i
             parts.setdefault(step, []).append(part.x)
     judged = torch.cat([torch.cat(parts[step]) for step in sorted(parts)])
     assert torch.equal(judged, whole[:most])
+
+
+def test_logarithms_stand_beside_what_falls_by_decades(tmp_path: Path) -> None:
+    validate(exact_map(), CLTDataModule(val_samples=100), tmp_path)
+    logged = read(tmp_path)
+    for tag in ("generalization/uniform()/relative_mse", "generalization/gaussian()/relative_mse_q90"):
+        assert logged[f"log10/{tag.translate(BRACKETS)}"] == pytest.approx(math.log10(logged[tag]), rel=1e-5)
+    for tag in ("loss/val", "held_out/relative_mse"):
+        assert logged[f"log10/{tag}"] == pytest.approx(math.log10(logged[tag]), rel=1e-5)
+    assert logarithms({"a": 0.0, "b": -1.0, "c": math.nan}) == {"log10/a": pytest.approx(-307.65, abs=0.01)}

@@ -86,7 +86,7 @@ def test_every_chart_of_the_layout_has_data(diagnosed: Path, get: Get) -> None:
     layout = layout_of(diagnosed)
     titles = [category.title for category in layout.category]
     assert [title.split()[0] for title in titles] == ["1", "2", "3", "4", "5"]
-    assert get("data/plugin/custom_scalars/layout")["category"][0]["title"] == "1 loss"
+    assert get("data/plugin/custom_scalars/layout")["category"][0]["title"] == "1 loss, log10"
     for category in layout.category:
         for chart in category.chart:
             patterns = list(chart.multiline.tag)

@@ -479,7 +479,11 @@ class StackedModel(LightningModule):
     def _log_members(self, name: str, values: Tensor, prog_bar: bool = True) -> None:
         low, median, high = quantiles(values)
         self.log(name, median, prog_bar=prog_bar, rank_zero_only=True)
-        self.log_dict({f"{name}_q10": low, f"{name}_q90": high}, rank_zero_only=True)
+        band = {f"{name}_q10": low, f"{name}_q90": high}
+        least = torch.finfo(values.dtype).tiny
+        # charts have linear axes, and a loss falls by many decades
+        logs = {f"log10/{tag}": value.clamp_min(least).log10() for tag, value in ({name: median} | band).items()}
+        self.log_dict(band | logs, rank_zero_only=True)
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Outputs and targets of one batch of one law; the loss of laws that training samples is kept."""
