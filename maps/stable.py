@@ -31,7 +31,8 @@ class Stable(BlockMap):
         InputError: for an index out of range.
 
     Source:
-        Gnedenko and Kolmogorov, Limit Distributions for Sums of Independent Random Variables (1954), section 34.
+        Gnedenko and Kolmogorov, Limit Distributions for Sums of Independent Random Variables (1954), section 34. As a
+        renormalisation-group step, with fixed points and eigenvalues: Calvo, Cuchi, Esteve and Falceto, arXiv 1009.2899.
 
     Example:
         >>> Stable(alpha=1)(torch.tensor([[1.0, 2.0, 6.0]]))

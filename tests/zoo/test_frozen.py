@@ -91,12 +91,12 @@ def test_models_and_data_say_what_they_are() -> None:
         ", width=8, depth=1, symmetry='free'", ""
     )
     assert "graph='ring'" in repr(GNN(graph="ring", block_size=4))
-    data = CLTDataModule(train_laws="gamma(shape=2)", held_out_laws="rademacher()")
+    data = CLTDataModule(train_laws="gamma(shape=3)", held_out_laws="rademacher()")
     assert str(data) == repr(data)
     for part in (
         "block_size=2",
         "map='central_limit()'",
-        "gamma(shape=2, scale=1)",
+        "gamma(shape=3)",
         "'rademacher()'",
         "batch_size=256",
     ):

@@ -100,7 +100,7 @@ def measure(
         jax_python: path of a Python that has JAX.
         show: called with what is being measured.
     """
-    rounds, steps, budget = (1, 80, 0.1) if quick else (5, 400, 0.5)
+    rounds, steps, budget = (1, 240, 0.1) if quick else (3, 400, 0.5)
     long = CONVERGED_STEPS // 20 if quick else CONVERGED_STEPS
     show("steps of fits")
     goals = measure_goals(rounds, steps)
