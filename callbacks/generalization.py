@@ -211,7 +211,9 @@ class Generalization(Callback):
         self._log_medians(trainer, {f"{tag}/{name}": value for name, value in values.items() if name not in renamed})
         self._log_medians(trainer, {f"{tag}/{name}": value for name, value in renamed.items()}, logger=False)
         of_charts = logarithms({f"{tag}/{name}": float(values[name]) for name in values.keys() & {"relative_mse"}})
-        log_scalars(trainer, {f"{tag}/{self._named(name)}": float(value) for name, value in renamed.items()} | of_charts)
+        log_scalars(
+            trainer, {f"{tag}/{self._named(name)}": float(value) for name, value in renamed.items()} | of_charts
+        )
 
     def _named(self, metric: str) -> str:
         """The name of a metric in tags: that of a distance says of how many blocks it is, where these are not all."""
