@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from renorm.report.experiments import ExperimentError, Experiments
+from renorm.report.experiments import ExperimentError, Experiments, seconds_computed
 
 SWEEP = {
     "model": "MLP",
     "settings": {"replicas": 2, "steps": 3, "test_samples": 64, "held_out_laws": ["gaussian()"]},
     "axes": {"width": [2, 3]},
 }
+
+
+def busy(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Computes for a twentieth of a second."""
+    end = time.process_time() + 0.05
+    while time.process_time() < end:
+        pass
+    return {}
 
 
 def noted(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,6 +108,17 @@ def test_a_torn_result_is_said_in_one_line(tmp_path: Path) -> None:
             experiments.compute("noted", own, noted)
         file.unlink()
         assert experiments.compute("noted", own, noted)["double"] == 6
+
+
+def test_the_time_of_computations_is_kept_with_them(tmp_path: Path) -> None:
+    with Experiments(tmp_path, workers=0) as experiments:
+        experiments.compute_many("busy", [{"number": 1}, {"number": 2}], busy)
+    once = seconds_computed(tmp_path)
+    assert once >= 0.1
+    with Experiments(tmp_path, workers=0) as experiments:
+        experiments.compute("busy", {"number": 1}, busy)
+    assert seconds_computed(tmp_path) == once
+    assert seconds_computed(tmp_path / "none") == 0
 
 
 @pytest.mark.slow

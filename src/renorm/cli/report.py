@@ -19,7 +19,7 @@ from ..files.whole import is_unused, one_writer
 from ..progress import Told, shown_progress
 from ..report.claim import Claim, claim_ids, read_claim
 from ..report.claims import find_judge
-from ..report.experiments import ExperimentError, Experiments
+from ..report.experiments import ExperimentError, Experiments, seconds_computed
 from ..report.finding import UNDECIDED
 from ..report.outcome import JSON_FILE, Outcome, check_finding, undecided, write_outcomes
 from ..sweep.table import write_text
@@ -40,7 +40,7 @@ def run(words: list[str]) -> None:
     with one_writer(out):
         with stopped_in_words(words, lambda: "every experiment that has ended is kept"):
             outcomes = _judge_all(claims, out, arguments)
-        made = made_with(arguments.workers, time.perf_counter() - start)
+        made = made_with(arguments.workers, time.perf_counter() - start, seconds_computed(out / "experiments"))
         with shown_progress() as tell:
             write_all(out, outcomes, arguments.quick, arguments.seed, made, arguments.workers, tell)
     print_summary(out, outcomes)
@@ -184,7 +184,7 @@ def write_all(
     write_text(out / PAGE_FILE, render_page(outcomes, quick, made, pictures))
 
 
-def made_with(workers: int, seconds: float) -> dict[str, str]:
+def made_with(workers: int, seconds: float, computed: float) -> dict[str, str]:
     """Versions and machine, for the footer."""
     from ..sweep.point import versions
 
@@ -194,6 +194,7 @@ def made_with(workers: int, seconds: float) -> dict[str, str]:
         + f", Python {platform.python_version()}",
         "Machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "This run": f"{time.strftime('%Y-%m-%d')}, {seconds / 60:.1f} minutes, {workers} workers",
+        "Computations": f"{computed / 60:.0f} minutes of one processor, with those of earlier runs",
     }
 
 

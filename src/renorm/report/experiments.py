@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -149,7 +150,7 @@ class Experiments:
         tasks = sorted(missing.items(), key=lambda task: -float(task[1][1].get("cost", 0)))
         done, total = 0.0, sum(_cost(own) for _, (_, own) in tasks)
         for (file, (_, own)), outcome in self._outcomes(tasks, _call):
-            content = {"error": outcome} if isinstance(outcome, str) else {"result": dict(outcome)}
+            content = {"error": outcome} if isinstance(outcome, str) else outcome
             write_text(file, json.dumps({"name": name, "settings": own} | content))
             self._tried.add(file.name)
             done += _cost(own)
@@ -172,10 +173,20 @@ class Experiments:
         return status == "missing" or (status == "failed" and self._retry and key not in self._tried)
 
 
+def seconds_computed(folder: Path) -> float:
+    """Processor time that all computations of a report took, whenever they were run, in seconds.
+
+    Args:
+        folder: of the results.
+    """
+    return sum(float(_read(file).get("seconds", 0)) for file in (folder / "computed").glob("*.json"))
+
+
 def _call(task: tuple[Path, tuple[Function, Mapping[str, Any]]]) -> dict[str, Any]:
     function, settings = task[1]
+    start = time.process_time()
     result: dict[str, Any] = json.loads(json.dumps(dict(function(settings))))  # what cannot be kept fails here
-    return result
+    return {"result": result, "seconds": round(time.process_time() - start, 3)}
 
 
 def _cost(settings: Mapping[str, Any]) -> float:
