@@ -233,8 +233,9 @@ class Generalization(Callback):
         tags: dict[str, Tensor] = {}
         charts: dict[str, Tensor] = {}
         for law, metrics in self._quantiles.items():
+            of_law = f"{prefix}generalization/{self._tag(trainer, law)}"
             for metric, values in metrics.items():
-                tag = f"{prefix}generalization/{self._tag(trainer, law)}/{self._named(metric)}"
+                tag = f"{of_law}/{self._named(metric)}"
                 by_tag = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
                 if metric == "relative_mse" and not prefix:
                     charts |= by_tag

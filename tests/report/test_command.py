@@ -11,6 +11,7 @@ import pytest
 from renorm.cli import main
 from renorm.cli.report import chosen_claims, judge_claims, write_all
 from renorm.report import claim as claims
+from renorm.report.experiments import Experiments
 
 from .tiny import small_claims, tiny
 
@@ -62,7 +63,8 @@ def test_claims_come_in_the_order_of_the_report() -> None:
 def report(out: Path, **more: int) -> str:
     """A report of one small claim in this process, as the text of ``claims.json``."""
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    outcomes = judge_claims([tiny("C1")], out, workers=0, quick=True, **more)
+    with Experiments(out / "experiments", workers=0, quick=True, **more) as experiments:
+        outcomes = judge_claims([tiny("C1")], experiments)
     write_all(out, outcomes, True, more.get("seed", 0), {})
     return (out / "claims.json").read_text()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from renorm.report.experiments import ExperimentError, Experiments, seconds_computed
+from renorm.report.experiments import ExperimentError, Experiments
 
 SWEEP = {
     "model": "MLP",
@@ -113,12 +113,13 @@ def test_a_torn_result_is_said_in_one_line(tmp_path: Path) -> None:
 def test_the_time_of_computations_is_kept_with_them(tmp_path: Path) -> None:
     with Experiments(tmp_path, workers=0) as experiments:
         experiments.compute_many("busy", [{"number": 1}, {"number": 2}], busy)
-    once = seconds_computed(tmp_path)
-    assert once >= 0.1
+    once = experiments.seconds
+    assert len(once) == 2
+    assert sum(once.values()) >= 0.1
     with Experiments(tmp_path, workers=0) as experiments:
-        experiments.compute("busy", {"number": 1}, busy)
-    assert seconds_computed(tmp_path) == once
-    assert seconds_computed(tmp_path / "none") == 0
+        assert not experiments.seconds
+        experiments.compute_many("busy", [{"number": 1}, {"number": 2}], busy)
+    assert experiments.seconds == once
 
 
 @pytest.mark.slow

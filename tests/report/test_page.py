@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from renorm.cli.report import judge_claims, write_all
 from renorm.errors import RunError
 from renorm.report.claim import read_claim
+from renorm.report.experiments import Experiments
 from renorm.report.figures import COLOURS, mark_threshold, panels, set_log
 from renorm.report.finding import UNDECIDED, Drawing, Effect, Finding
 from renorm.report.outcome import Outcome, check_finding, markdown, undecided
@@ -32,7 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / "figures").mkdir()
     claims = [tiny(name) for name in NAMES]
     broken = tiny("C1", members=0)
-    outcomes = judge_claims([*claims, broken], out, workers=0, quick=True)
+    with Experiments(out / "experiments", workers=0, quick=True) as experiments:
+        outcomes = judge_claims([*claims, broken], experiments)
     assert [outcome.error for outcome in outcomes[:-1]] == [""] * len(NAMES)
     write_all(out, outcomes, True, 0, {"Versions": "<none>"})
     return out

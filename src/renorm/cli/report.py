@@ -19,7 +19,7 @@ from ..files.whole import is_unused, one_writer
 from ..progress import Told, shown_progress
 from ..report.claim import Claim, claim_ids, read_claim
 from ..report.claims import find_judge
-from ..report.experiments import ExperimentError, Experiments, seconds_computed
+from ..report.experiments import ExperimentError, Experiments
 from ..report.finding import UNDECIDED
 from ..report.outcome import JSON_FILE, Outcome, check_finding, undecided, write_outcomes
 from ..sweep.table import write_text
@@ -39,8 +39,8 @@ def run(words: list[str]) -> None:
     start = time.perf_counter()
     with one_writer(out):
         with stopped_in_words(words, lambda: "every experiment that has ended is kept"):
-            outcomes = _judge_all(claims, out, arguments)
-        made = made_with(arguments.workers, time.perf_counter() - start, seconds_computed(out / "experiments"))
+            outcomes, computed = _judge_all(claims, out, arguments)
+        made = made_with(arguments.workers, time.perf_counter() - start, computed)
         with shown_progress() as tell:
             write_all(out, outcomes, arguments.quick, arguments.seed, made, arguments.workers, tell)
     print_summary(out, outcomes)
@@ -120,37 +120,23 @@ def _description(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _judge_all(claims: Sequence[Claim], out: Path, arguments: Any) -> list[Outcome]:
-    with shown_progress() as tell:
-        return judge_claims(
-            claims, out, arguments.workers, arguments.quick, arguments.seed, arguments.retry_failed, tell
-        )
+def _judge_all(claims: Sequence[Claim], out: Path, arguments: Any) -> tuple[list[Outcome], float]:
+    """The claims with their findings, and the seconds of processor time that their experiments took."""
+    own = (arguments.workers, arguments.quick, arguments.seed, arguments.retry_failed)
+    with shown_progress() as tell, Experiments(out / "experiments", *own, tell) as experiments:
+        return judge_claims(claims, experiments), sum(experiments.seconds.values())
 
 
-def judge_claims(
-    claims: Sequence[Claim],
-    out: Path,
-    workers: int,
-    quick: bool = False,
-    seed: int = 0,
-    retry_failed: bool = False,
-    tell: Told = lambda what, done, total: None,
-) -> list[Outcome]:
+def judge_claims(claims: Sequence[Claim], experiments: Experiments) -> list[Outcome]:
     """Run the experiments that have no result yet and judge every claim; a claim that cannot be judged does not stop others.
 
     Args:
         claims: in the order of the report.
-        out: folder of the report.
-        workers: number of processes; 0 runs everything in this one.
-        quick: whether this is a preview.
-        seed: of weights, data and bootstrap.
-        retry_failed: run experiments again that failed.
-        tell: called as experiments end.
+        experiments: where they are run and kept.
     """
-    with Experiments(out / "experiments", workers, quick, seed, retry_failed, tell) as experiments:
-        # all at once, so that no worker waits for the last fit of a claim
-        experiments.run_sweeps(sweep for claim in claims for sweep in claim.sweeps.values())
-        return [judge_claim(claim, experiments) for claim in claims]
+    # all at once, so that no worker waits for the last fit of a claim
+    experiments.run_sweeps(sweep for claim in claims for sweep in claim.sweeps.values())
+    return [judge_claim(claim, experiments) for claim in claims]
 
 
 def judge_claim(claim: Claim, experiments: Experiments) -> Outcome:

@@ -41,6 +41,7 @@ class Experiments:
     Attributes:
         quick: whether this is a preview.
         seed: of weights, data and bootstrap.
+        seconds: of processor time that each computation asked for took, in this run or an earlier one, by its file.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Experiments:
         self.quick, self.seed = quick, seed
         self._retry, self._tell = retry_failed, tell
         self._tried: set[str] = set()
+        self.seconds: dict[str, float] = {}
         self._workers = Workers(workers)
         self._points = PointFiles(folder / "points")
         self._computed = folder / "computed"
@@ -155,31 +157,28 @@ class Experiments:
             self._tried.add(file.name)
             done += _cost(own)
             self._tell(f"{name}: {len(tasks)} computations", done, total)
-        return [_result(file) for file in files]
+        return [self._result(file) for file in files]
+
+    def _result(self, file: Path) -> dict[str, Any]:
+        content = _read(file)
+        if "error" in content:
+            raise ExperimentError(f"{content['name']}: {content['error']}")
+        self.seconds[file.name] = float(content.get("seconds", 0))  # results of older versions have none
+        result: dict[str, Any] = content["result"]
+        return result
 
     # ---- running -------------------------------------------------------------------------------------------------
 
     def _outcomes(self, tasks: list[Any], run: Callable[[Any], Any]) -> Iterable[tuple[Any, Any]]:
-        if self._workers.number:
-            return self._workers.run(tasks, run)
-        from ..sweep.local_engine import attempt
-        from ..sweep.point import prepare_worker
+        if not self._workers.number:
+            from ..sweep.point import prepare_worker
 
-        prepare_worker()
-        return ((task, attempt(run, task)) for task in tasks)
+            prepare_worker()
+        return self._workers.run(tasks, run)
 
     def _is_open(self, key: str, status: str) -> bool:
         """Whether to run an experiment; a failed one is tried at most once a report."""
         return status == "missing" or (status == "failed" and self._retry and key not in self._tried)
-
-
-def seconds_computed(folder: Path) -> float:
-    """Processor time that all computations of a report took, whenever they were run, in seconds.
-
-    Args:
-        folder: of the results.
-    """
-    return sum(float(_read(file).get("seconds", 0)) for file in (folder / "computed").glob("*.json"))
 
 
 def _call(task: tuple[Path, tuple[Function, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -207,11 +206,3 @@ def _status(file: Path) -> str:
     if not file.exists():
         return "missing"
     return "failed" if "error" in _read(file) else "done"
-
-
-def _result(file: Path) -> dict[str, Any]:
-    content = _read(file)
-    if "error" in content:
-        raise ExperimentError(f"{content['name']}: {content['error']}")
-    result: dict[str, Any] = content["result"]
-    return result

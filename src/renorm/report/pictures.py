@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import RunError
 from ..progress import Told
-from ..sweep.local_engine import Workers, attempt
+from ..sweep.local_engine import Workers
 from .finding import Drawing
 from .outcome import Outcome
-from .svg import inline_svg, laid_out, save_figure
+from .svg import inline_svg, lay_out, save_figure
 
 
 class Picture(NamedTuple):
@@ -31,9 +31,9 @@ def picture_of(outcome: Outcome, drawing: Drawing, folder: Path) -> Picture:
 def draw(picture: Picture) -> str:
     """Write a figure's files; returns it as an element of the page."""
     drawing, stem, prefix = picture
-    with laid_out(drawing.figure):
-        save_figure(drawing.figure, stem)
-        return inline_svg(drawing.figure, prefix, escape(drawing.caption, quote=True))
+    lay_out(drawing.figure)
+    save_figure(drawing.figure, stem)
+    return inline_svg(drawing.figure, prefix, escape(drawing.caption, quote=True))
 
 
 def write_pictures(
@@ -57,10 +57,7 @@ def write_pictures(
     pictures = [picture_of(outcome, drawing, folder) for outcome in outcomes for drawing in outcome.finding.figures]
     svgs: dict[str, str] = {}
     with Workers(workers) as pool:
-        drawn: Iterable[tuple[Picture, str]] = (
-            pool.run(pictures, draw) if workers else ((one, attempt(draw, one)) for one in pictures)
-        )
-        for done, (picture, svg) in enumerate(drawn, 1):
+        for done, (picture, svg) in enumerate(pool.run(pictures, draw), 1):
             if not svg.startswith("<svg"):  # one line about what failed
                 raise RunError(f"figure {str(picture.stem)!r} cannot be written ({svg})")
             svgs[picture.stem.name] = svg

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,11 @@ NO_DATE = {"Date": None, "Creator": None}
 PNG_DPI = 150
 
 
-@contextlib.contextmanager
-def laid_out(figure: Figure) -> Iterator[None]:
-    """Lay a figure out, and keep it so while it is written several times: the layout takes longer than the writing."""
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out once, before it is written several times: the layout takes longer than the writing."""
     with mpl.rc_context(STYLE):
         figure.draw_without_rendering()
-        engine = figure.get_layout_engine()
-        figure.set_layout_engine("none")
-        yield
-        figure.set_layout_engine(engine)
+    figure.set_layout_engine("none")
 
 
 def save_figure(figure: Figure, stem: Path) -> None:

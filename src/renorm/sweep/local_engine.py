@@ -37,7 +37,7 @@ class Workers:
     """Processes that take tasks one by one; they start when first needed and live until closed.
 
     Args:
-        number: how many at most.
+        number: how many at most; 0 runs everything in this process.
     """
 
     def __init__(self, number: int) -> None:
@@ -72,6 +72,9 @@ class Workers:
         Yields:
             A task with its result, or with its error in one line.
         """
+        if not self.number:
+            yield from ((task, attempt(run, task)) for task in tasks)
+            return
         waiting, busy = deque(tasks), dict[Connection, tuple[Worker, Task]]()
         try:
             while waiting and len(busy) < self.number:

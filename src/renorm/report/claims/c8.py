@@ -124,6 +124,19 @@ def run_cases(claim: Claim, experiments: Experiments) -> Gaps:
     return found
 
 
+def verdict_by_law(
+    found: Gaps,
+    cases: Sequence[str],
+    method: str,
+    laws: Sequence[str],
+    rule: Callable[[Any, Mapping[str, float]], str],
+    thresholds: Mapping[str, float],
+    version: int = 0,
+) -> dict[str, str]:
+    """The verdict on some graphs under each law by itself, of one version, by default over all seeds."""
+    return {law: rule(at(found, cases, method, law, version), thresholds) for law in laws}
+
+
 def judge_laws(
     found: Gaps,
     cases: Sequence[str],
@@ -136,21 +149,9 @@ def judge_laws(
     """The verdict on some graphs by one method, ``depends`` where laws differ, and the share of the seeds that give it."""
 
     def everywhere(version: int) -> str:
-        return one_or_depends([rule(at(found, cases, method, law, version), thresholds) for law in laws])
+        return one_or_depends([*verdict_by_law(found, cases, method, laws, rule, thresholds, version).values()])
 
     return judged_by_seed(lambda answer, _: answer, everywhere, thresholds, seeds)
-
-
-def verdict_by_law(
-    found: Gaps,
-    cases: Sequence[str],
-    method: str,
-    laws: Sequence[str],
-    rule: Callable[[Any, Mapping[str, float]], str],
-    thresholds: Mapping[str, float],
-) -> dict[str, str]:
-    """The verdict on some graphs under each law by itself, over all seeds."""
-    return {law: rule(at(found, cases, method, law, 0), thresholds) for law in laws}
 
 
 def at(found: Gaps, cases: Sequence[str], method: str, law: str, version: int) -> dict[str, list[float]]:
