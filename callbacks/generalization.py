@@ -76,6 +76,7 @@ class Generalization(Callback):
         self.results: dict[str, dict[str, Tensor]] = {}
         self._quantiles: dict[str, dict[str, list[Tensor]]] = {}  # low, median and high of all in the results
         self._pairs: list[tuple[Tensor, Tensor]] = []  # outputs and targets of the law that is being judged
+        self._tags: dict[str, str] = {}  # how tags name the laws of a validation or test
         self._validations = 0
         self._blocks: int | None = None  # of each law; None for all
 
@@ -110,7 +111,7 @@ class Generalization(Callback):
         return max(LEAST_BLOCKS, self.most_outputs // members) if self.most_outputs else None
 
     def _start(self, trainer: Trainer) -> None:
-        blocks_of(trainer, "Generalization")
+        self._tags = law_tags(blocks_of(trainer, "Generalization"))
         self.results, self._quantiles, self._pairs = {}, {}, []
 
     def _update(
@@ -149,7 +150,7 @@ class Generalization(Callback):
             self._log_law(trainer, law_medians, law)
             return
         kind = "generalization" if blocks_of(trainer, "Generalization").is_trained_on(law) else "held_out"
-        tag = self._tag(trainer, law)
+        tag = self._tags.get(law, law)
         values = {f"{kind}/{tag}/{name}": value for name, value in law_medians.items()}
         # configs may have written the law's whole text
         whole = {f"{kind}/{law}/{name}": value for name, value in law_medians.items()}
@@ -193,12 +194,8 @@ class Generalization(Callback):
         self._log_worst(trainer, prefix="test/")
 
     def _log_law(self, trainer: Trainer, medians: dict[str, Tensor], law: str, prefix: str = "") -> None:
-        tag = f"{prefix}generalization/{self._tag(trainer, law)}"
+        tag = f"{prefix}generalization/{self._tags.get(law, law)}"
         self._log_medians(trainer, {f"{tag}/{name}": value for name, value in medians.items()})
-
-    def _tag(self, trainer: Trainer, law: str) -> str:
-        """How tags name a law."""
-        return law_tags(blocks_of(trainer, "Generalization")).get(law, law)
 
     def _log_worst(self, trainer: Trainer, prefix: str = "") -> None:
         for name, laws in law_sets(blocks_of(trainer, "Generalization")).items():
@@ -233,7 +230,7 @@ class Generalization(Callback):
         tags: dict[str, Tensor] = {}
         charts: dict[str, Tensor] = {}
         for law, metrics in self._quantiles.items():
-            of_law = f"{prefix}generalization/{self._tag(trainer, law)}"
+            of_law = f"{prefix}generalization/{self._tags.get(law, law)}"
             for metric, values in metrics.items():
                 tag = f"{of_law}/{self._named(metric)}"
                 by_tag = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))

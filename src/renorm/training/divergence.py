@@ -40,7 +40,8 @@ class Divergence:
         self.steps: dict[int, int] = {}
         self._members = members
         self._parameters: list[Tensor] = []
-        self._kept: list[Tensor] = []  # the parameters before the last update
+        self._kept_row: Tensor | None = None  # the parameters before the last update, one after the other
+        self._kept: list[Tensor] = []  # views of it, one a parameter
         self._kept_step = 0
         self._optimizers: list[Optimizer] = []
         self._hooks: list[Any] = []
@@ -49,7 +50,9 @@ class Divergence:
         """Start watching a training; members that diverged earlier stay frozen."""
         self.stop()
         self._parameters, self._optimizers = list(parameters), optimizers
-        self._kept = [parameter.detach().clone() for parameter in parameters]
+        self._kept_row = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        parts = torch.split(self._kept_row, [parameter.numel() for parameter in parameters])
+        self._kept = [part.view(parameter.shape) for part, parameter in zip(parts, parameters, strict=True)]
         self._kept_step = step
         if self.steps:
             self._freeze()
@@ -59,6 +62,7 @@ class Divergence:
         for hook in self._hooks:
             hook.remove()
         self._hooks, self._parameters, self._kept, self._optimizers = [], [], [], []
+        self._kept_row = None
 
     @property
     def mask(self) -> Tensor:
@@ -97,9 +101,17 @@ class Divergence:
         self.keep(step)
         return losses
 
-    def keep(self, step: int) -> None:
-        """Keep the weights that a step starts from; ``step`` is the number of updates so far."""
-        torch._foreach_copy_(self._kept, [parameter.detach() for parameter in self._parameters])
+    def keep(self, step: int, row: Tensor | None = None) -> None:
+        """Keep the weights that a step starts from.
+
+        Args:
+            step: number of updates so far.
+            row: all parameters, one after the other, where they are at hand like that.
+        """
+        if row is None or self._kept_row is None:
+            torch._foreach_copy_(self._kept, [parameter.detach() for parameter in self._parameters])
+        else:
+            self._kept_row.copy_(row)
         self._kept_step = step
 
     def settle(self) -> None:

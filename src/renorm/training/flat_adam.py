@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.adam import adam
 
 # settings with which Adam's update is PyTorch's plain one, number by number
 PLAIN = ("amsgrad", "capturable", "differentiable", "foreach", "fused", "maximize")
@@ -23,6 +22,9 @@ class FlatAdam:
     Args:
         optimizer: the optimiser, after its first step.
         trained: all parameters that it trains.
+
+    Attributes:
+        weights: all parameters, one after the other.
     """
 
     def __init__(self, optimizer: Optimizer, trained: list[nn.Parameter]) -> None:
@@ -30,16 +32,16 @@ class FlatAdam:
         self._group = optimizer.param_groups[0]
         states = [optimizer.state[parameter] for parameter in trained]
         self._steps = [state["step"] for state in states]
-        self._weights = torch.cat([parameter.detach().flatten() for parameter in trained])
+        self.weights = torch.cat([parameter.detach().flatten() for parameter in trained])
         self._moments = [torch.cat([state[name].flatten() for state in states]) for name in MOMENTS]
         sizes = [parameter.numel() for parameter in trained]
-        for parameter, part in zip(trained, torch.split(self._weights, sizes), strict=True):
+        for parameter, part in zip(trained, torch.split(self.weights, sizes), strict=True):
             parameter.data = part.view(parameter.shape)
         for name, moment in zip(MOMENTS, self._moments, strict=True):
             for state, part in zip(states, torch.split(moment, sizes), strict=True):
                 state[name] = part.view(state[name].shape)
         self._places = self._where()
-        self._count = self._steps[0].clone()
+        self._root = torch.empty_like(self.weights)
 
     @staticmethod
     def is_for(optimizer: Optimizer, trained: list[nn.Parameter]) -> bool:
@@ -68,32 +70,24 @@ class FlatAdam:
         return [p.data_ptr() for p in self._trained] + moments + [id(state["step"]) for state in states]
 
     def step(self, gradient: Tensor) -> None:
-        """Update parameters and moments.
+        """Update parameters and moments: PyTorch's update in PyTorch's order, without the checks around it.
 
         Args:
             gradient: of all parameters, one after the other.
         """
-        group, (mean, square) = self._group, self._moments
-        beta1, beta2 = group["betas"]
-        self._count.copy_(self._steps[0])
-        adam(
-            [self._weights],
-            [gradient],
-            [mean],
-            [square],
-            [],
-            [self._count],
-            foreach=False,
-            decoupled_weight_decay=group.get("decoupled_weight_decay", False),
-            amsgrad=False,
-            beta1=beta1,
-            beta2=beta2,
-            lr=group["lr"],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            maximize=False,
-        )
+        group, weights, (mean, square) = self._group, self.weights, self._moments
+        (beta1, beta2), rate, decay = group["betas"], group["lr"], group["weight_decay"]
         torch._foreach_add_(self._steps, 1)
+        count = self._steps[0].item()
+        with torch.no_grad():
+            if decay and group.get("decoupled_weight_decay", False):
+                weights.mul_(1 - rate * decay)
+            elif decay:
+                gradient = gradient.add(weights, alpha=decay)
+            mean.lerp_(gradient, 1 - beta1)
+            square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            root = torch.sqrt(square, out=self._root).div_((1 - beta2**count) ** 0.5).add_(group["eps"])
+            weights.addcdiv_(mean, root, value=-(rate / (1 - beta1**count)))
 
     def release(self) -> None:
         """Give every parameter and moment memory of its own again."""

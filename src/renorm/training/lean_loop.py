@@ -20,6 +20,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from ..datamodules.blocks import Blocks
 from .compilation import CompiledLosses
+from .logged_results import LoggedResults
 from .stack import StackedModel
 from .whole_step import WholeStep
 
@@ -51,6 +52,8 @@ class LeanEpochLoop(_TrainingEpochLoop):
         """A loop that continues from the state of Lightning's: with its bounds, its counters and its validation loop."""
         new = cls(loop.trainer, min_steps=loop.min_steps, max_steps=loop.max_steps)
         new.__dict__.update(loop.__dict__)
+        for logging_loop in (new, new.val_loop):
+            logging_loop._results = LoggedResults.in_place_of(logging_loop._results)
         return new
 
     def on_run_start(self, data_fetcher: Any) -> None:

@@ -85,7 +85,7 @@ class WholeStep:
         total = losses.sum()
         if not math.isfinite(total.item()):
             return None
-        self._model.divergence.keep(self._trainer.global_step)
+        self._model.divergence.keep(self._trainer.global_step, None if self._flat is None else self._flat.weights)
         self._gradient.copy_(gradient)
         if self._trainer.gradient_clip_val:
             self._model.configure_gradient_clipping(
