@@ -25,7 +25,7 @@ from .charts import Charts, chart_tag, lines
 from .cumulant_figures import draw_flow, draw_history
 from .cumulant_table import cumulant_columns
 from .diagnostic import Diagnostic
-from .figures import shorten, verbatim
+from .figures import law_label, shorten
 from .hooked_network import HookedNetwork, Measured, check_patterns
 from .layer_cumulants import ORDER, LayerCumulants, integrated_cumulants, sampled_cumulants
 from .probe import Probe, Probed
@@ -202,7 +202,7 @@ class CumulantDiagnostics(Diagnostic):
             }
             start, image = variable_cumulants(data, law), data.target_cumulants(law)
             exact = None if start is None or image is None else torch.stack([start, image]).numpy()
-            title = verbatim(shorten(law))
+            title = law_label(law)
             figures[f"cumulant_flow/{tags[law]}"] = draw_flow(flow, exact, self._probe_cumulants(law), title)
             rows = np.array(self._history[law])
             history = rows[:, 1:].reshape(len(rows), len(layers), ORDER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from lightning.pytorch import Trainer
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..console import shorten as shorten  # figures and tables on the screen shorten laws alike
+from ..datamodules.blocks import short_text
 from ..files.whole import whole_file
 from ..training.metrics import quantiles
 from ..training.stack import StackedModel
@@ -65,18 +67,28 @@ def draw_error_lines(axes: Axes, model: StackedModel, results: Mapping[str, Mapp
         error = metrics[metric].detach().cpu()
         bands = np.array([[float(q) for q in quantiles(error[values == value])] for value in abscissa])
         style = LINE_STYLES[number // COLOURS % len(LINE_STYLES)]
-        (line,) = axes.plot(abscissa, bands[:, 1], style, marker=".", label=verbatim(shorten(law)))
+        (line,) = axes.plot(abscissa, bands[:, 1], style, marker=".", label=law_label(law))
         axes.fill_between(abscissa, bands[:, 0], bands[:, 2], color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set_xlabel(axis.replace("_", " "))
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
 
 
 def _draw_error_bars(axes: Axes, results: Mapping[str, Mapping[str, Tensor]], metric: str) -> None:
-    names = [verbatim(shorten(law)) for law in results]
+    names = [law_label(law) for law in results]
     bands = np.array([[float(q) for q in quantiles(metrics[metric].detach().cpu())] for metrics in results.values()])
     spread = np.abs(bands[:, [0, 2]].T - bands[:, 1])
     axes.errorbar(range(len(names)), bands[:, 1], yerr=spread, fmt="o", capsize=4)
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize="small")
+
+
+def law_label(law: Any, length: int = 36) -> str:
+    """How figures name a law: by its short text, cut where it is longer than so many letters.
+
+    Example:
+        >>> law_label("uniform(low=-1.7320508075688772, high=1.7320508075688772)")
+        'uniform()'
+    """
+    return verbatim(shorten(short_text(law), length))
 
 
 def verbatim(text: str) -> str:

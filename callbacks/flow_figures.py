@@ -19,7 +19,7 @@ from ..datamodules.sampling import stream
 from ..maps import BlockMap, Decimation
 from ..training.metrics import HIGH, LOW
 from ..training.stack import StackedModel
-from .figures import shorten, verbatim
+from .figures import law_label, verbatim
 from .rg_flow import is_gaussian, start_of_flow
 
 Numbers = NDArray[np.float64]
@@ -63,7 +63,7 @@ def draw_densities(
     panels = figure.subplots(len(starts), len(columns), squeeze=False, sharex="row", sharey="row")
     for row, law in zip(panels, starts, strict=True):
         _draw_row(row, models, block_map, law, columns, samples, seed)
-        row[0].set_ylabel(verbatim(shorten(str(law))), fontsize="x-small")
+        row[0].set_ylabel(law_label(law), fontsize="x-small")
     for panel, step in zip(panels[0], columns, strict=True):
         panel.set_title("start" if step == 0 else f"{step} step" + "s" * (step > 1), fontsize="medium")
     handles, names = panels[0, -1].get_legend_handles_labels()
@@ -316,7 +316,7 @@ def _draw_curves(
             reference = torch.stack([pair[1] for pair in numbers]).cpu().numpy() if known is None else known
             low, median, high = learned.nanquantile(LEVELS, dim=1).numpy()
             panel.fill_between(range(len(low)), low, high, color=f"C{number}", alpha=0.25, linewidth=0)
-            panel.plot(median, ".-", color=f"C{number}", label=verbatim(shorten(str(start), 60)))
+            panel.plot(median, ".-", color=f"C{number}", label=law_label(start, 60))
             panel.plot(reference, "k--", linewidth=1)
             lowest, highest = min(lowest, float(reference.min())), max(highest, float(reference.max()))
         panel.plot([], "k--", linewidth=1, label="the map, same draws" if known is None else "exact")

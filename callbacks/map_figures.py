@@ -20,7 +20,7 @@ from ..maps import BlockMap
 from ..training.metrics import HIGH, LOW
 from ..training.recipe import known_map
 from ..training.stack import StackedModel, check_stack
-from .figures import shorten, verbatim
+from .figures import law_label
 
 SIDE = 81  # points along an axis of the plane
 POINTS = 241  # along a line
@@ -70,12 +70,13 @@ def plot_map(
     count = 3 if model.block_size == 2 else 2
     figure, panels = _panels(ax, count)
     what = f"median of {len(chosen)} members" if len(chosen) > 1 else f"member {chosen[0]}"
+    name = "learned" if model.num_members == 1 else f"learned, {what}"
     if model.block_size == 2:
-        _draw_plane(panels, model, target, chosen, (low, high), what)
+        _draw_plane(panels, model, target, chosen, (low, high), name)
     else:
-        _draw_lines(panels, model, target, chosen, (low, high), what)
+        _draw_lines(panels, model, target, chosen, (low, high), name)
     if ax is None:
-        origin = "" if law is None else f", over {verbatim(shorten(str(law)))}"
+        origin = "" if law is None else f", over {law_label(law)}"
         kind = ", ".join(str(model.hparams[key]) for key in ("activation", "make") if key in model.hparams)
         figure.suptitle(f"{type(model).__name__}, {kind}{origin}", fontsize="medium")
     return figure, panels
@@ -109,7 +110,7 @@ def _range(law: laws.Law | str | None, span: tuple[float, float]) -> tuple[float
 
 def _panels(ax: Sequence[Axes] | None, count: int) -> tuple[Figure, NDArray[Any]]:
     if ax is None:
-        figure = Figure(figsize=(4 * count, 4), layout="constrained")
+        figure = Figure(figsize=(4 * count, 4), layout="compressed")
         return figure, np.asarray(figure.subplots(1, count))
     panels = np.asarray(ax, dtype=object).reshape(-1)
     if not all(isinstance(panel, Axes) for panel in panels):
@@ -137,7 +138,7 @@ def _draw_plane(
     target: BlockMap,
     members: list[int],
     span: tuple[float, float],
-    what: str,
+    name: str,
 ) -> None:
     t = np.linspace(*span, SIDE)
     blocks = np.stack(np.meshgrid(t, t), axis=-1).reshape(-1, 2)
@@ -146,7 +147,7 @@ def _draw_plane(
     # the same lines and colours in both panels
     levels = MaxNLocator(LEVELS).tick_values(exact.min(), exact.max())
     colours = {"cmap": "RdBu_r", "vmin": exact.min(), "vmax": exact.max(), "alpha": 0.5}
-    titles = [f"learned, {what}", f"exact, {target.formula(2)}", "learned − exact"]
+    titles = [name, f"exact, {target.formula(2)}", "learned − exact"]
     for panel, values, title in zip(panels, (learned, exact), titles, strict=False):
         panel.pcolormesh(t, t, values, rasterized=True, **colours)
         panel.clabel(panel.contour(t, t, values, levels=levels, colors="black", linewidths=1), fmt="%g")
@@ -170,7 +171,7 @@ def _draw_lines(
     target: BlockMap,
     members: list[int],
     span: tuple[float, float],
-    what: str,
+    name: str,
 ) -> None:
     t = np.linspace(*span, POINTS)
     across = np.zeros(model.block_size)
@@ -180,7 +181,7 @@ def _draw_lines(
         (low, median, high), exact = _outputs(model, target, torch.from_numpy(np.outer(t, direction)), members)
         if len(members) > 1:
             panel.fill_between(t, low, high, color="C0", alpha=0.25, linewidth=0, label="10% to 90% of members")
-        panel.plot(t, median, color="C0", label=f"learned, {what}")
+        panel.plot(t, median, color="C0", label=name)
         panel.plot(t, exact, "k--", linewidth=1, label=f"exact, {target.formula(model.block_size)}")
         panel.set_title(f"along {name}", fontsize="medium")
         panel.set_xlabel("$t$")

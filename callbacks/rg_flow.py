@@ -23,7 +23,7 @@ from ..training.metrics import quantiles
 from ..training.stack import StackedModel
 from .charts import Charts, band, lines
 from .diagnostic import Diagnostic, read_laws, trained_with_variance
-from .figures import shorten, verbatim
+from .figures import law_label
 from .rg_figures import draw_flow, draw_spectrum
 
 SAMPLES = 4096  # of a flow, for up to 256 members
@@ -165,7 +165,7 @@ class RGFlow(Diagnostic):
         for law, flow in self.results.items():
             exact = self.exact_flow(law, data)
             curves = None if exact is None else exact.numpy()
-            figures[f"rg_flow/{tags[law]}"] = draw_flow(flow, curves, model.grid_groups(), verbatim(shorten(law)))
+            figures[f"rg_flow/{tags[law]}"] = draw_flow(flow, curves, model.grid_groups(), law_label(law))
         if self.exact_spectrum(data) is not None and (measured := how_measured(data)) is not None:
             assert data.map is not None
             assert self.spectrum is not None

@@ -24,7 +24,7 @@ from ..errors import InputError
 from ..limits import check_samples
 from ..training.stack import StackedModel
 from .diagnostic import Diagnostic, read_laws, trained_with_variance
-from .figures import shorten, verbatim
+from .figures import law_label
 from .hooked_network import FEWEST_ROWS, HookedNetwork, Measured
 from .layer_cumulants import ORDER, sampled_cumulants
 from .probe import CopiesOfGraph, ProbeData
@@ -219,7 +219,7 @@ class TheoryGap(Diagnostic):
         """Draw predicted against measured cumulants under each law."""
         tags = law_tags(data, self.results)
         return {
-            f"theory_gap/{tags[law]}": draw_gap(gaps, f"{verbatim(shorten(law))}, {self.method}")
+            f"theory_gap/{tags[law]}": draw_gap(gaps, f"{law_label(law)}, {self.method}")
             for law, gaps in self.results.items()
         }
 

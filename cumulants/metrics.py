@@ -30,7 +30,7 @@ class CumulantResult(NamedTuple):
         stderr: their standard errors, same shape; NaN where there is no estimate.
         n: number of values, shape ``(num_features,)``.
         dominated: whether few values decide an estimate, same shape as ``k``: the largest deviation holds more than 5% of
-            :math:`\sum |x - \bar x|^p`, with p the order, or the next even number. A warning of heavy tails, no proof.
+            :math:`\sum |x - \bar x|^p`, with p the order, or the next even number. A warning of heavy tails, not a proof.
     """
 
     k: Tensor

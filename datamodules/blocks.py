@@ -134,13 +134,18 @@ def law_tags(data: Any, others: Iterable[Any] = ()) -> dict[str, str]:
         >>> law_tags(CLTDataModule(train_laws="uniform()", held_out_laws=["gaussian(std=3)"]))
         {'uniform(low=-1.7320508075688772, high=1.7320508075688772)': 'uniform()', 'gaussian(mean=0, std=3)': 'gaussian(std=3)'}
     """
-    short = {str(law): _short(law) for law in others} | {str(law): _short(law) for law in data.laws}
+    short = {str(law): short_text(law) for law in others} | {str(law): short_text(law) for law in data.laws}
     names = Counter(short.values())
     return {law: name if names[name] == 1 else law for law, name in short.items()}
 
 
-def _short(law: Any) -> str:
-    """The short text of a law, or of the law that a text is of."""
+def short_text(law: Any) -> str:
+    """The short text of a law, or of the law that a text is of; anything else as it is.
+
+    Example:
+        >>> short_text("gaussian(mean=1, std=1)"), short_text("spins of a file")
+        ('gaussian(mean=1)', 'spins of a file')
+    """
     from . import laws
 
     if isinstance(law, str):

@@ -14,6 +14,7 @@ from website import markup, pages, tutorials
 
 ROOT = Path(__file__).parent.parent
 UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)")
+FROM_ELSEWHERE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?https?://[^>]*>""")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -48,6 +49,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"[{text}]({posixpath.relpath(shown, posixpath.dirname(here))})"
 
     return UPWARDS.sub(link, markup.from_github(markdown))
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuse a page that loads anything from another place: pages are read without a network, too."""
+    if found := FROM_ELSEWHERE.search(output):
+        raise ValueError(f"docs/{page.file.src_uri}: {found.group()} is loaded from elsewhere")
+    return output
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:

@@ -60,7 +60,7 @@ def edge_list(graph: str | list[list[int]], nodes: int) -> list[Edge]:
         nodes: number of nodes, 2 or more.
 
     Raises:
-        ValueError: for an unknown name, a name that does not fit the number of nodes, or pairs that are no graph.
+        ValueError: for an unknown name, a name that does not fit the number of nodes, or pairs that are not a graph.
 
     Example:
         >>> edge_list("ring", 3)

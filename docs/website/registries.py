@@ -35,6 +35,7 @@ NEEDS = {  # examples of laws whose arguments have no defaults
     "standardised": "standardised(lognormal())",
 }
 COLOUR = "#4051b5"
+DIVERGES = 5  # times as high as almost all of a density: a peak that has no end
 SIZES = [4, 8, 1]  # block, units and output of the networks that are drawn
 
 
@@ -61,9 +62,10 @@ def small_figure(width: float = 3.2, height: float = 1.9) -> tuple[Figure, Axes]
     return figure, panel
 
 
-def heading(name: str, picture: str | None = None, words: str = "") -> list[str]:
-    """A heading, with its picture below."""
-    return [f"## {name}", "", *([f"![{words or name}](images/{picture}){{ .small }}", ""] if picture else [])]
+def heading(name: str, picture: str | None = None, words: str = "", small: bool = True) -> list[str]:
+    """A heading, with its picture below, at the width of a column or of the page."""
+    size = "{ .small }" if small else ""
+    return [f"## {name}", "", *([f"![{words or name}](images/{picture}){size}", ""] if picture else [])]
 
 
 def reference(thing: type) -> str:
@@ -134,7 +136,8 @@ def picture_of(law: laws.Law) -> bytes:
         y = law.pdf(x)
         panel.plot(x, y, color=COLOUR)
         panel.fill_between(x, y, alpha=0.15, color=COLOUR)
-        panel.set_ylim(0, 1.1 * np.quantile(y[np.isfinite(y)], 0.99))
+        highest, most = y[np.isfinite(y)].max(), np.quantile(y[np.isfinite(y)], 0.99)
+        panel.set_ylim(0, 1.1 * (highest if highest < DIVERGES * most else most))
     panel.set_xlabel("x")
     return svg(figure)
 
@@ -188,7 +191,9 @@ def symmetry_page() -> Made:
     lines[-1] += (
         f"Pictures: weights of a network {block}-{width}-1, a column a unit. Above, what comes from the block; below, the "
     )
-    lines[-1] += "bias and what goes to the output. Equal colours are one number; a minus is its negative, white is 0."
+    lines[-1] += (
+        "bias and what goes to the output. Equal colours in one frame are one number; a minus is its negative, white is 0."
+    )
     for name in list_symmetries():
         (first, bias), (last, _) = symmetries.layer_orbits(name, SIZES)
         figure = Figure(figsize=(3.2, 2.6))
@@ -281,7 +286,10 @@ def map_page() -> Made:
         block_map = cls()
         size = 3 if name == "majority" else 2
         spectrum, fixed = block_map.spectrum(4, size), block_map.fixed_point(size)
-        lines += ["", *heading(name, f"../../images/maps/{name}.png", f"Flow under {name}, learned and exact")]
+        lines += [
+            "",
+            *heading(name, f"../../images/maps/{name}.png", f"Flow under {name}, learned and exact", small=False),
+        ]
         lines += [f"`{block_map}`, {reference(cls)}.", "", summary(cls), ""]
         if shown := parameters(cls):
             lines += [f"- parameters: {shown}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import textwrap
@@ -27,7 +28,9 @@ class Screen(Console):
         raise BrokenPipeError
 
 
-def print_table(table: Table, least: Sequence[str] = (), wide: bool = False) -> Table:
+def print_table(
+    table: Table, least: Sequence[str] = (), wide: bool = False, elsewhere: str = "--wide has all columns"
+) -> Table:
     """Print a table in the width of the terminal: columns that matter least are left out, and a line below names them.
 
     Cells are never cut: where too few columns may be left out, the lines are longer than the window.
@@ -36,6 +39,7 @@ def print_table(table: Table, least: Sequence[str] = (), wide: bool = False) -> 
         table: what to print.
         least: headings of columns that may be left out, the first one first.
         wide: whether to print all columns.
+        elsewhere: where those that are left out are found.
 
     Returns:
         The table as it was printed.
@@ -56,7 +60,7 @@ def print_table(table: Table, least: Sequence[str] = (), wide: bool = False) -> 
         table = without(table, {heading})
     _print_whole(table, screen)
     if left_out:
-        print_wrapped(f"left out: {'; '.join(' '.join(name.split()) for name in left_out)} (--wide has all columns)")
+        print_wrapped(f"left out: {'; '.join(' '.join(name.split()) for name in left_out)} ({elsewhere})")
     return table
 
 
@@ -93,18 +97,20 @@ def print_wrapped(text: str) -> None:
         print("\n".join(pieces))
 
 
-def whole_text(table: Table) -> str:
-    """A table as text, uncut.
+def fitted_text(table: Table, least: Sequence[str], elsewhere: str) -> str:
+    """What :func:`print_table` prints.
 
     Example:
-        >>> table = Table("law", box=None)
-        >>> table.add_row("gaussian()")
-        >>> whole_text(table).split()
-        ['law', 'gaussian()']
+        >>> table = Table("law", "members", box=None, pad_edge=False)
+        >>> table.add_row("gaussian()", "3" * 80)
+        >>> print(fitted_text(table, ["members"], "to_arrow() has all columns"))
+        law
+        gaussian()
+        left out: members (to_arrow() has all columns)
     """
-    text = io.StringIO()
-    _print_whole(table, Console(markup=False, highlight=False, file=text))
-    return text.getvalue()
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        print_table(table, least, elsewhere=elsewhere)
+    return text.getvalue().rstrip()
 
 
 def shorten(law: str, length: int = 36) -> str:

@@ -19,7 +19,7 @@ from renorm.callbacks import CumulantDiagnostics, Generalization, RGFlow, Symmet
 from renorm.callbacks.charts import BRACKETS, logarithms
 from renorm.callbacks.figures import error_by_grid_point
 from renorm.callbacks.results import explanation_of_sets, medians_table
-from renorm.console import whole_text
+from renorm.console import fitted_text
 from renorm.datamodules import CLTDataModule
 from renorm.datamodules.blocks import law_tags
 from renorm.training.metrics import METRICS, law_metrics, quantiles
@@ -115,14 +115,14 @@ def test_worst_laws_within_the_range_of_training_and_beyond_it(tmp_path: Path) -
 def test_the_table_has_the_worst_of_each_set() -> None:
     results = {law: {"mse": torch.tensor([error])} for law, error in (("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0))}
     sets = {"trained": ["a"], "held_out": ["b", "c", "d"], "interpolation": ["b", "c"], "extrapolation": ["d"]}
-    shown = whole_text(medians_table(MLP(), results, sets))
+    shown = fitted_text(medians_table(MLP(), results, sets), [], "")
     rows = [line.split() for line in shown.rstrip().splitlines()]
     assert [row[:-2] + row[-1:] for row in rows[-2:]] == [
         ["worst,", "interpolation", "3"],
         ["worst,", "extrapolation", "4"],
     ]
     assert explanation_of_sets(sets, {"b": "short"}).endswith(" short, c; extrapolation: beyond it")
-    assert "worst" not in whole_text(medians_table(MLP(), results, {}))
+    assert "worst" not in fitted_text(medians_table(MLP(), results, {}), [], "")
 
 
 def test_more_lines_than_colours_can_be_told_apart_and_named_outside() -> None:

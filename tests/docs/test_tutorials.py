@@ -12,7 +12,8 @@ from website.tutorials import SCRIPTS
 from ..forked import run_forked
 
 FINDS = {  # what the text of a tutorial claims, in terms of its variables
-    "central_limit": "median('gaussian(mean=1, std=3)') > 100 * median('uniform') and abs(learned[3].median() - exact[3]) < 0.1",
+    "central_limit": "median('gaussian(mean=1, std=3)') > 100 * median('uniform') and abs(learned[3].median() - exact[3]) < 0.1 "
+    "and skewness > 0.2 and 0.55 < spectrum[:, 3].median() / 2**-0.5 < 0.75",
     "phase_diagram": "max(errors['full'][-1], errors['free'][-1]) < 1e-9 and (errors['full'] > 3 * errors['odd'])[:6].all()",
     "cumulants_of_a_network": "gap('edgeworth') < gap('gaussian') / 2",
     "own_map": "errors['ReLU, free'][0] < errors['ReLU, permutation'][0] < errors['linear'][0]",

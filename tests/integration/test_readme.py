@@ -127,6 +127,11 @@ def test_tests_and_pages_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`(test_\w+\.py)", text):
         assert list((ROOT / "tests").rglob(name)), name
     for link in re.findall(r"\]\(([\w/.-]+)\)", text):
+        if workflow := re.match(
+            r"(?:\.\./)+actions/workflows/(\w+\.yml)", link
+        ):  # of the place that hosts the repository
+            assert (ROOT / ".github" / "workflows" / workflow.group(1)).exists(), link
+            continue
         target = page.parent / link
         generated = "reference/" in link or target.with_suffix(".py").exists()  # see tests/docs
         assert generated or target.exists(), link

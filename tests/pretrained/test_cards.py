@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from renorm.cli import main
+from renorm.console import shorten
 from renorm.pretrained.cards import card, overview
 from renorm.pretrained.manifest import find_entry, pretrained_names
 from renorm.pretrained.page import anchor, page
@@ -42,7 +43,7 @@ def test_show_prints_the_card(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in text
     assert f"certificate: {entry['certificate']['verdict']}" in text
     for law, metrics in entry["metrics"].items():
-        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{law}`")]
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{shorten(law, 80)}`")]
         median, (low, high) = metrics["relative_mse"]["median"], metrics["relative_mse"]["interval"]
         assert f"| {metrics['relative_mse']['best']:.2g} | {median:.2g} [{low:.2g}, {high:.2g}] |" in row
         assert ("(trained)" in row) == (law in entry["data"]["train_laws"])

@@ -17,7 +17,7 @@ from ..runs.checkpoint import find_model
 from ..runs.configs import BASE_CONFIG, find_config
 from ..training.stack import StackedModel
 from .imports import imports_restricted
-from .options import ALLOW_IMPORTS, OneLineParser, take_flag
+from .options import ALLOW_IMPORTS, OneLineParser, add_checkpoint, runs_of, take_flag
 from .settings_parser import Parser, building, in_one_line
 
 
@@ -31,7 +31,7 @@ def run(words: list[str]) -> None:
         epilog="settings of the model are changed as in 'renorm fit': --model.width 1",
     )
     parser.add_argument("--config", "-c", action="append", help="a config or a model's name, as for 'renorm fit'")
-    parser.add_argument("--ckpt_path", help="a checkpoint, 'last' or 'best', or a pretrained entry's name")
+    add_checkpoint(parser)
     parser.add_argument("--map", help="the map; by default that of the config's data, or the one trained on")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(ALLOW_IMPORTS, action="store_true", help="let configs import any class, as in 'renorm fit'")
@@ -46,7 +46,7 @@ def run(words: list[str]) -> None:
     elif flags:
         raise InputError(f"{flags[0]} contradicts --ckpt_path", "with --config")
     else:
-        model = find_model(arguments.ckpt_path, Path("runs"))
+        model = find_model(arguments.ckpt_path, runs_of(arguments.name))
     with shown_steps() as show:
         show("certify")
         certificates = certify_grid(model, map)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from ..errors import InputError
+from ..files.folder_names import check_folder_name
 
 ALLOW_IMPORTS = "--allow_imports"
 WIDE = "--wide"  # of commands that print tables
@@ -107,6 +109,34 @@ def with_places(flags: list[str], root: str, name: str) -> list[str]:
     told = {flag.partition("=")[0].rpartition(".")[2] for flag in flags if flag.startswith(f"{LOGGER}.")}
     places = {"save_dir": root, key: name}
     return [*flags, *(word for k, value in places.items() if k not in told for word in (f"{LOGGER}.{k}", value))]
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, group: Any = None) -> None:
+    """Give a command that reads a model ``--ckpt_path``, and ``--name`` for the runs of which it means the newest.
+
+    Args:
+        parser: of the command.
+        group: of options of which one is needed, where ``--ckpt_path`` is one of these.
+    """
+    where = parser if group is None else group
+    where.add_argument("--ckpt_path", help="a checkpoint, 'last' or 'best', or a pretrained entry's name")
+    parser.add_argument("--name", help="the run whose checkpoint 'last' and 'best' are (default: the newest run)")
+
+
+def runs_of(name: str | None) -> Path:
+    """The folder below which ``last`` and ``best`` are looked for.
+
+    Raises:
+        ValueError: for what is not the name of a folder.
+
+    Example:
+        >>> runs_of("slopes").as_posix(), runs_of(None).as_posix()
+        ('runs/slopes', 'runs')
+    """
+    if name is None:
+        return Path("runs")
+    check_folder_name("name", name)
+    return Path("runs") / name
 
 
 def add_wide(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..callbacks.figures import shorten, verbatim
+from ..callbacks.figures import law_label, verbatim
 from ..callbacks.results import OF_CHECKPOINT, SEAL, seal
 from ..checks import check_one_of
 from ..datamodules.laws import parse
@@ -155,13 +156,13 @@ def error_against_grid(results: list[dict[str, Any]], laws: list[str], metric: s
                 raise InputError(f"laws={law!r} was not tested", "; ".join(known))
         for law in laws:
             check_one_of("metric", metric, known[law])
-    columns = min(len(laws), 4)
+    columns = min(math.ceil(math.sqrt(len(laws))), 4)  # near a square, which a narrow screen shows larger than a row
     rows = -(-len(laws) // columns)
     figure = Figure(figsize=(3.2 * columns + 0.6, 2.8 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for panel, law in zip(panels.flat, laws, strict=False):
         trained = law in results[0]["train_laws"]
-        panel.set_title(f"{verbatim(shorten(law))}\n{'trained on' if trained else 'held out'}", fontsize="medium")
+        panel.set_title(f"{law_label(law)}\n{'trained on' if trained else 'held out'}", fontsize="medium")
         for content in results:
             _draw(panel, content, law, metric)
         panel.grid(alpha=0.3, linewidth=0.5)

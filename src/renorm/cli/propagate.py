@@ -24,7 +24,7 @@ from ..progress import shown_steps
 from ..runs import checkpoint
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
-from .options import OneLineParser, add_wide
+from .options import OneLineParser, add_checkpoint, add_wide, runs_of
 
 ORDER = 4
 CHUNK = 2**16  # blocks that are drawn at a time
@@ -44,7 +44,7 @@ def run(words: list[str]) -> None:
         description="predicted and measured cumulants of every layer, means over units; gap = predicted - measured",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--ckpt_path", help="a checkpoint, 'last' or 'best', or a pretrained entry's name")
+    add_checkpoint(parser, source)
     source.add_argument(
         "--model", help="a variant of 'renorm zoo list' with its initial weights, or a pretrained entry"
     )
@@ -88,11 +88,9 @@ def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
     if arguments.model is not None and "." not in arguments.model:
         model = create_model(arguments.model)
         return model, f"{arguments.model}, untrained, seed {model.hparams['seed']}"
-    word = arguments.model or arguments.ckpt_path
-    source = (
-        f"{word}, pretrained" if checkpoint.is_pretrained(word) else str(checkpoint.find_checkpoint(word, Path("runs")))
-    )
-    return checkpoint.find_model(word, Path("runs")), source
+    word, runs = arguments.model or arguments.ckpt_path, runs_of(arguments.name)
+    source = f"{word}, pretrained" if checkpoint.is_pretrained(word) else str(checkpoint.find_checkpoint(word, runs))
+    return checkpoint.find_model(word, runs), source
 
 
 def predictions_of(

@@ -297,7 +297,7 @@ def print_variants(names: list[str], wide: bool = False) -> None:
 
     Args:
         names: of variants.
-        wide: whether descriptions are printed whole; else they are cut where the terminal ends.
+        wide: whether descriptions are printed whole; else as far as they fit, see :func:`fitted`.
     """
     asked = set(names)
     entries = [entry for entry in read_catalogue() if entry["name"] in asked]
@@ -305,9 +305,8 @@ def print_variants(names: list[str], wide: bool = False) -> None:
     used = max(len(entry["name"]) for entry in entries) + len("  parameters  ")
     room = max(Screen().width - used, len("what it is"))
     for entry in entries:
-        text = entry["description"]
-        whole = wide or len(text) <= room
-        table.add_row(entry["name"], str(entry["parameters"]), text if whole else text[: room - 1].rstrip() + "…")
+        text = entry["description"] if wide else fitted(entry["description"], room)
+        table.add_row(entry["name"], str(entry["parameters"]), text)
     print_table(table)
     print_wrapped(f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
     if not wide:
@@ -315,6 +314,20 @@ def print_variants(names: list[str], wide: bool = False) -> None:
         print_wrapped(
             f"'renorm zoo list PATTERN' lists fewer, e.g. '*_full', as do {filters}; --wide has descriptions uncut"
         )
+
+
+def fitted(description: str, room: int) -> str:
+    """The last parts of a description that fit: the first ones, network and activation, are in the name too.
+
+    Example:
+        >>> fitted("gcn on a pair of nodes; tanh(z); odd and tied together", 36)
+        '…; tanh(z); odd and tied together'
+    """
+    parts, dropped = description.split("; "), ""
+    while len(dropped) + len("; ".join(parts)) > room and len(parts) > 1:
+        parts, dropped = parts[1:], "…; "
+    text = dropped + "; ".join(parts)
+    return text if len(text) <= room else text[: room - 1].rstrip() + "…"
 
 
 def print_pretrained(names: list[str], folder: Path = FOLDER, wide: bool = False) -> None:

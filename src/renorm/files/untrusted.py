@@ -26,7 +26,7 @@ def read_text(path: Path, what: str, limit: int = MAX_BYTES) -> str:
         limit: largest size in bytes.
 
     Raises:
-        ValueError: for a file that cannot be read, is no UTF-8, or is larger.
+        ValueError: for a file that cannot be read, is not UTF-8, or is larger.
     """
     try:
         with path.open("rb") as file:  # a pipe or a device has no size that could be asked for
@@ -81,7 +81,7 @@ def read_json(path: Path, what: str, allowed: str) -> Any:
         allowed: what it may be, for messages.
 
     Raises:
-        ValueError: for a file that is no JSON, or nested too deep.
+        ValueError: for a file that is not JSON, or nested too deep.
     """
     text = read_text(path, what)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..console import shorten
 from ..zoo.catalogue import read_catalogue
 from .manifest import FOLDER, find_entry, map_of
 
@@ -119,7 +120,7 @@ def metric_table(entry: dict[str, Any]) -> Iterator[list[str]]:
     }
     yield ["law", "rel. mse, best", *shown.values()]
     for law, metrics in entry["metrics"].items():
-        cells = [f"`{law}`" + (" (trained)" if law in trained else "")]
+        cells = [f"`{shorten(law, 80)}`" + (" (trained)" if law in trained else "")]
         cells.append(_brief(metrics.get("relative_mse", {}).get("best")))
         yield [*cells, *(_with_interval(metrics.get(metric, {})) for metric in shown)]
 

@@ -175,7 +175,10 @@ def find_checkpoint(word: str, root: Path) -> Path:
         return Path(word)
     found = sorted(root.glob(f"**/checkpoints/{word}.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     if not found:
-        raise InputError(f"ckpt_path={word!r} finds no checkpoint below {str(root)!r}", "a path, or after a fit")
+        raise InputError(
+            f"ckpt_path={word!r} finds no checkpoint below {str(root)!r}",
+            "a checkpoint's path; 'last' and 'best' need a fit first",
+        )
     return found[-1]
 
 

@@ -41,9 +41,10 @@ def find_config(name: str) -> str:
         variant = find_variant(name)
         return json.dumps({"model": {"class_path": variant.class_path, "init_args": variant.arguments}})
     hint = did_you_mean(name, [*configs, *models])
+    listed = "a known config" if hint else ", ".join(configs)
     raise InputError(
-        f"config={name!r} is neither a file nor a known name",
-        f"a YAML file, {', '.join(configs)}, or a model of 'renorm zoo list'{hint}",
+        f"config={name!r} is neither a file nor a known name{hint}",
+        f"a YAML file, {listed}, or a model of 'renorm zoo list'",
     )
 
 

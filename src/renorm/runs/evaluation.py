@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..callbacks.results import medians_table
+from ..callbacks.results import least_of, medians_table
 from ..checks import check_at_least
-from ..console import whole_text
+from ..console import fitted_text
 from ..datamodules import CLTDataModule
-from ..datamodules.blocks import law_sets
+from ..datamodules.blocks import law_sets, short_text
 from ..datamodules.clt import parse_laws
 from ..datamodules.source import Source
 from ..errors import InputError
@@ -42,7 +42,9 @@ class Evaluation:
     sets: dict[str, list[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return whole_text(medians_table(self.model, self.results, self.sets))
+        short = {law: short_text(law) for law in self.results}
+        table = medians_table(self.model, self.results, self.sets, short)
+        return fitted_text(table, least_of(self.results), "to_arrow() has all columns")
 
     def worst(self, name: str = "held_out") -> dict[str, Tensor]:
         """Metric -> the largest over the laws of a set, for each member, shape ``(M,)``.
