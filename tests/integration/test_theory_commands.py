@@ -104,6 +104,10 @@ BAD = [
     (["certify", "--config", "mlp_relu_free", "--model.width"], "argument --model: expected one argument"),
     (["certify", "--config", "mlp_relu_free", "--fast"], "unrecognized arguments: --fast"),
     (["certify", "--ckpt_path", "best"], "finds no checkpoint"),
+    (["certify", "--ckpt_path", "best", "--name", "a"], "finds no checkpoint below 'runs/a'"),
+    (["certify", "--ckpt_path", "best", "--name", "../a"], "name='../a' is not the name of one folder"),
+    (["certify", "--config", "mlp_relu_free", "--name", "a"], "name='a' does not say which model"),
+    (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--name", "a"], "name='a' does not say which model"),
 ]
 
 
@@ -121,6 +125,21 @@ def test_bad_input_is_one_line(
     assert message in said
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_best_of_a_named_run(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("asked", "newer"):
+        folder = tmp_path / "runs" / name / "version_0" / "checkpoints"
+        folder.mkdir(parents=True)
+        (folder / "best.ckpt").write_bytes((run_folder / "checkpoints" / "best.ckpt").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    options = ["--law", "uniform()", "--methods", "gaussian", "--samples", "100"]
+    for name, found in ((["--name", "asked"], "asked"), ([], "newer")):
+        assert main(["propagate", "--ckpt_path", "best", *name, *options]) == 0
+        assert capsys.readouterr().out.startswith(f"weights runs/{found}/version_0/checkpoints/best.ckpt\n")
+    assert main(["certify", "--ckpt_path", "best", "--name", "asked"]) == 0
 
 
 def test_certificates_on_the_command_line(renorm: Run, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def run(words: list[str]) -> None:
     arguments, flags = parser.parse_known_args(words[1:])
     if (arguments.config is None) == (arguments.ckpt_path is None):
         raise InputError("config and ckpt_path: one is needed", "--config NAME, or --ckpt_path FILE")
-    map = arguments.map
+    runs, map = runs_of(arguments.name, arguments.ckpt_path), arguments.map
     if arguments.ckpt_path is None:
         with imports_restricted(everything):
             model = read_model(arguments.config, flags)
@@ -46,7 +46,7 @@ def run(words: list[str]) -> None:
     elif flags:
         raise InputError(f"{flags[0]} contradicts --ckpt_path", "with --config")
     else:
-        model = find_model(arguments.ckpt_path, runs_of(arguments.name))
+        model = find_model(arguments.ckpt_path, runs)
     with shown_steps() as show:
         show("certify")
         certificates = certify_grid(model, map)

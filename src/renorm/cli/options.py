@@ -123,19 +123,25 @@ def add_checkpoint(parser: argparse.ArgumentParser, group: Any = None) -> None:
     parser.add_argument("--name", help="the run whose checkpoint 'last' and 'best' are (default: the newest run)")
 
 
-def runs_of(name: str | None) -> Path:
+def runs_of(name: str | None, word: str | None) -> Path:
     """The folder below which ``last`` and ``best`` are looked for.
 
+    Args:
+        name: what ``--name`` gives.
+        word: what ``--ckpt_path`` gives.
+
     Raises:
-        ValueError: for what is not the name of a folder.
+        ValueError: for what is not the name of a folder, or where nothing is looked for.
 
     Example:
-        >>> runs_of("slopes").as_posix(), runs_of(None).as_posix()
+        >>> runs_of("slopes", "best").as_posix(), runs_of(None, "copy.ckpt").as_posix()
         ('runs/slopes', 'runs')
     """
     if name is None:
         return Path("runs")
     check_folder_name("name", name)
+    if word not in ("last", "best"):
+        raise InputError(f"name={name!r} does not say which model", "with --ckpt_path last, or --ckpt_path best")
     return Path("runs") / name
 
 

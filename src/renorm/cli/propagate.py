@@ -85,10 +85,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
     """The model of a checkpoint or of the zoo, and where its weights come from."""
+    runs = runs_of(arguments.name, arguments.ckpt_path)
     if arguments.model is not None and "." not in arguments.model:
         model = create_model(arguments.model)
         return model, f"{arguments.model}, untrained, seed {model.hparams['seed']}"
-    word, runs = arguments.model or arguments.ckpt_path, runs_of(arguments.name)
+    word = arguments.model or arguments.ckpt_path
     source = f"{word}, pretrained" if checkpoint.is_pretrained(word) else str(checkpoint.find_checkpoint(word, runs))
     return checkpoint.find_model(word, runs), source
 
