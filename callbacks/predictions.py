@@ -73,8 +73,13 @@ class WritePredictions(BasePredictionWriter):
         import pyarrow.parquet
 
         writer = pyarrow.csv.CSVWriter if self.path.suffix == ".csv" else pyarrow.parquet.ParquetWriter
-        partial = self._opened.enter_context(whole_file(self.path))
-        return self._opened.enter_context(writer(partial, schema))
+        try:
+            partial = self._opened.enter_context(whole_file(self.path))
+            return self._opened.enter_context(writer(partial, schema))
+        except OSError as error:  # pyarrow's does not say which file
+            raise InputError(
+                f"out={str(self.path)!r} cannot be written", "a folder in which files may be made"
+            ) from error
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove the incomplete file."""

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..datamodules.blocks import BlockData, blocks_of, has_blocks, law_sets, law_tags
 from ..training.stack import StackedModel
-from .charts import Charts, band, lines, prefixed_charts
+from .charts import Charts, band, lines, log10_tag, prefixed_charts
 from .diagnostic import Diagnostic
 from .figures import shorten
 
@@ -40,7 +40,8 @@ def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Call
         "1 loss, log10": {"training": band("loss/train", log10=True), "validation": band("loss/val", log10=True)},
         "2 relative MSE, log10": {
             "worst laws": lines(*(f"{name}/relative_mse" for name in law_sets(data)), log10=True),
-            "all laws": lines(*(f"generalization/{law}/relative_mse" for law in laws), log10=True),
+            # of whatever laws a run has: TensorBoard shows charts of one name together where they are the same
+            "all laws": ("Multiline", [f"^{log10_tag('generalization/')}.+/relative_mse$"]),
             **{shorten(law): band(f"generalization/{law}/relative_mse", log10=True) for law in laws},
         },
     }

@@ -115,6 +115,10 @@ def law_panels(law: Any, power: int) -> Panels:
     except _TooManyError:
         raise InputError(f"law={str(law)!r} is not integrated on {MAX_PANELS} panels; {ELSE}") from None
     whole = masses.sum(axis=0)
+    if not (whole != 0).all():  # the density is 0 at all points: it is narrower than the steps between them
+        raise InputError(
+            f"law={str(law)!r} is too narrow where it is, to be integrated; allowed: wider laws, edgeworth, or sampling"
+        )
     order = np.argsort(done[:, 0])
     # a density may be negative in places; what counts is how much a panel holds
     return Panels(done[order], np.abs(masses / whole).sum(axis=1)[order], pdf)

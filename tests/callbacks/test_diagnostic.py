@@ -15,9 +15,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.conftest import QUICK, Run
 
 from renorm.callbacks import Diagnostic
-from renorm.callbacks.charts import band
+from renorm.callbacks.charts import band, log10_tag
 from renorm.callbacks.scalar_layout import scalar_layout
 from renorm.datamodules import CLTDataModule, laws
+from renorm.datamodules.blocks import law_tags
 from renorm.errors import InputError
 from renorm.runs.checkpoint import load_model
 from renorm.zoo import MLP
@@ -145,3 +146,15 @@ def test_a_prefix_is_a_name_and_is_given_once(tmp_path: Path) -> None:
             SquaredOutput(prefix=prefix)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="prefix='a' is that of 2 diagnostics called 'SquaredOutput'; allowed: one"):
         fit([SquaredOutput(prefix="a"), SquaredOutput(prefix="a")], tmp_path)
+
+
+def test_runs_on_different_laws_have_the_same_chart_of_all_laws() -> None:
+    charts = []
+    for law in ("gaussian(std=3)", "laplace()"):
+        data = CLTDataModule(held_out_laws=[law, "exponential()"])
+        kind, (pattern,) = scalar_layout(MLP(), data, [])["2 relative MSE, log10"]["all laws"]
+        for name in law_tags(data).values():
+            assert re.search(pattern, log10_tag(f"generalization/{name}/relative_mse"))
+            assert not re.search(pattern, log10_tag(f"generalization/{name}/relative_mse_q10"))
+        charts.append((kind, pattern))
+    assert charts[0] == charts[1]

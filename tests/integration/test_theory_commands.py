@@ -84,6 +84,10 @@ BAD = [
         ["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--methods", "exact"],
         "is for polynomial activations",
     ),
+    (
+        ["propagate", "--model", "mlp_relu_free", "--law", "gamma(1e10)", "--methods", "quadrature"],
+        "is too narrow where it is",
+    ),
     (["propagate", "--model", "gnn_gat_relu_tied", "--law", "gamma()"], "layer='gat' is not affine"),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--json", "no/where.json"], "lies in no folder"),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--samples", "many"], "invalid int value: 'many'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ def read_model(configs: list[str], flags: list[str]) -> StackedModel:
         settings = parser.parse_args([*(f"--config={text}" for text in texts), *flags])
     except (ValueError, RecursionError) as error:
         raise in_one_line(error) from None
-    with building():
+    with building(), warnings.catch_warnings():
+        # the name that all supported versions of jsonargparse have
+        warnings.simplefilter("ignore", DeprecationWarning)
         model: StackedModel = parser.instantiate_classes(settings).model
     return model
 

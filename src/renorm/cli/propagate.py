@@ -172,7 +172,7 @@ def print_law(law: laws.Law, predictions: list[Propagation], found: dict[str, Me
                 gap = float((predicted - estimate.k[n]).mean())
                 row += [f"{float(predicted.mean()):.{digits}g}", f"{gap:+.1e}"]
             table.add_row(*row)
-    print_wrapped(f"law {law}")
+    print_wrapped(f"law {law.short}")
     print_table(table, ["gap", "quadrature" if "exact" in names else "error", "error"], wide)
     print_wrapped(
         "Means over units. error: standard error of measured, too small for k3 and k4 in typical samples of heavy-tailed laws; "
