@@ -1,4 +1,4 @@
-"""TensorBoard's HParams tab: one row per run, with the validation loss as its metric."""
+"""TensorBoard's HParams tab: one row per run, with the worst held-out errors and the validation loss."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
+METRICS = ("held_out/relative_mse", "extrapolation/relative_mse", "interpolation/relative_mse", "loss/val")
+
 
 class LogHyperparameters(Callback):
-    """Log the hyperparameters of model and data once, at the first validation, together with the loss measured there."""
+    """Log the hyperparameters of model and data once, at the first validation, together with what was measured there."""
 
     def __init__(self) -> None:
         self._logged = False
@@ -25,9 +27,10 @@ class LogHyperparameters(Callback):
         for logger in trainer.loggers:
             logger.log_hyperparams(values)
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                # the tab then shows the existing curve; logged through the logger, the value would be one more point of it
-                loss = float(trainer.callback_metrics["loss/val"])
-                for summary in hparams(values, {"loss/val": loss}):  # type: ignore[no-untyped-call]
+                # the tab then shows the existing curves; logged through the logger, a value would be one more point of them
+                known = trainer.callback_metrics
+                measured = {name: float(known[name]) for name in METRICS if name in known}
+                for summary in hparams(values, measured):  # type: ignore[no-untyped-call]
                     logger.experiment.file_writer.add_summary(summary)
 
     def state_dict(self) -> dict[str, Any]:

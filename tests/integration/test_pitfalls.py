@@ -12,6 +12,7 @@ import yaml
 from packaging.specifiers import SpecifierSet
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from renorm.callbacks.hyperparameters import METRICS
 from renorm.cli import main
 
 from ..conftest import NO_FIGURES, QUICK
@@ -118,7 +119,9 @@ def test_9_hyperparameters_come_once_with_a_real_metric(run_folder: Path) -> Non
         "_hparams_/session_end_info",
         "_hparams_/session_start_info",
     ]
-    assert b"loss/val" in plugin["_hparams_/experiment"].plugin_data.content
+    for metric in METRICS:
+        assert metric.encode() in plugin["_hparams_/experiment"].plugin_data.content
+        assert metric in events.Tags()["scalars"]  # whose curve the tab shows
     assert b"model/activation" in plugin["_hparams_/session_start_info"].plugin_data.content
 
 
