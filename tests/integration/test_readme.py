@@ -94,7 +94,14 @@ def test_all_commands_run_in_order(folder: Path) -> None:
 
 def test_files_that_the_readme_links_to_exist() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+        assert file_of(target, ROOT).exists(), target
+
+
+def file_of(link: str, folder: Path) -> Path:
+    """The file that a link of a page in a folder leads to; of a badge, the workflow that it speaks of."""
+    if workflow := re.match(r"(?:\.\./)+actions/workflows/(\w+\.yml)", link):  # of the place that hosts the repository
+        return ROOT / ".github" / "workflows" / workflow.group(1)
+    return folder / link
 
 
 def test_make_targets_that_the_readme_names_exist() -> None:
@@ -127,11 +134,6 @@ def test_tests_and_pages_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`(test_\w+\.py)", text):
         assert list((ROOT / "tests").rglob(name)), name
     for link in re.findall(r"\]\(([\w/.-]+)\)", text):
-        if workflow := re.match(
-            r"(?:\.\./)+actions/workflows/(\w+\.yml)", link
-        ):  # of the place that hosts the repository
-            assert (ROOT / ".github" / "workflows" / workflow.group(1)).exists(), link
-            continue
-        target = page.parent / link
+        target = file_of(link, page.parent)
         generated = "reference/" in link or target.with_suffix(".py").exists()  # see tests/docs
         assert generated or target.exists(), link
