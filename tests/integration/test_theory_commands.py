@@ -21,7 +21,7 @@ def test_predictions_beside_measurements(renorm: Run, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[0] == "weights mlp_quadratic_free, untrained, seed 0"
     assert done.stderr == ""
     for word in (
-        "law gamma(shape=2",
+        "law gamma()",
         "gaussian 2",
         "edgeworth 4",
         "exact",
