@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..console import print_table, print_wrapped, shorten
-from ..datamodules.blocks import SETS_OF_HELD_OUT, BlockData, blocks_of, law_sets
+from ..datamodules.blocks import SETS_OF_HELD_OUT, BlockData, blocks_of, law_sets, short_text
 from ..files.whole import checksum, whole_file
 from ..training.metrics import quantiles, worst_of
 from ..training.stack import StackedModel
@@ -77,7 +77,7 @@ class TestReport(Callback):
         if not trainer.is_global_zero or not results:
             return
         if self._prints:
-            sets, short = law_sets(data), {str(law): getattr(law, "short", str(law)) for law in data.laws}
+            sets, short = law_sets(data), {str(law): short_text(law) for law in data.laws}
             shown = print_table(medians_table(pl_module, results, sets, short), least_of(results), self.wide)
             print_wrapped(explanation(shown))
             if any(sets.get(name) for name in SETS_OF_HELD_OUT):

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import InputError
 from ..files.folder_names import check_folder_name
@@ -111,7 +111,7 @@ def with_places(flags: list[str], root: str, name: str) -> list[str]:
     return [*flags, *(word for k, value in places.items() if k not in told for word in (f"{LOGGER}.{k}", value))]
 
 
-def add_checkpoint(parser: argparse.ArgumentParser, group: Any = None) -> None:
+def add_checkpoint(parser: argparse.ArgumentParser, group: argparse._ArgumentGroup | None = None) -> None:
     """Give a command that reads a model ``--ckpt_path``, and ``--name`` for the runs of which it means the newest.
 
     Args:

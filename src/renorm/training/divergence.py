@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..errors import RunError
+from .rows import parts_of, row_of
 
 Agree = Callable[[Tensor], Tensor]
 
@@ -40,7 +41,7 @@ class Divergence:
         self.steps: dict[int, int] = {}
         self._members = members
         self._parameters: list[Tensor] = []
-        self._kept_row: Tensor | None = None  # the parameters before the last update, one after the other
+        self._kept_row = torch.empty(0)  # the parameters before the last update, one after the other
         self._kept: list[Tensor] = []  # views of it, one a parameter
         self._kept_step = 0
         self._optimizers: list[Optimizer] = []
@@ -50,9 +51,8 @@ class Divergence:
         """Start watching a training; members that diverged earlier stay frozen."""
         self.stop()
         self._parameters, self._optimizers = list(parameters), optimizers
-        self._kept_row = torch.cat([parameter.detach().flatten() for parameter in parameters])
-        parts = torch.split(self._kept_row, [parameter.numel() for parameter in parameters])
-        self._kept = [part.view(parameter.shape) for part, parameter in zip(parts, parameters, strict=True)]
+        self._kept_row = row_of(parameters)
+        self._kept = parts_of(self._kept_row, parameters)
         self._kept_step = step
         if self.steps:
             self._freeze()
@@ -62,7 +62,7 @@ class Divergence:
         for hook in self._hooks:
             hook.remove()
         self._hooks, self._parameters, self._kept, self._optimizers = [], [], [], []
-        self._kept_row = None
+        self._kept_row = torch.empty(0)
 
     @property
     def mask(self) -> Tensor:
@@ -108,7 +108,7 @@ class Divergence:
             step: number of updates so far.
             row: all parameters, one after the other, where they are at hand like that.
         """
-        if row is None or self._kept_row is None:
+        if row is None:
             torch._foreach_copy_(self._kept, [parameter.detach() for parameter in self._parameters])
         else:
             self._kept_row.copy_(row)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from .rows import parts_of, row_of
+
 # settings with which Adam's update is PyTorch's plain one, number by number
 PLAIN = ("amsgrad", "capturable", "differentiable", "foreach", "fused", "maximize")
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -32,14 +34,13 @@ class FlatAdam:
         self._group = optimizer.param_groups[0]
         states = [optimizer.state[parameter] for parameter in trained]
         self._steps = [state["step"] for state in states]
-        self.weights = torch.cat([parameter.detach().flatten() for parameter in trained])
-        self._moments = [torch.cat([state[name].flatten() for state in states]) for name in MOMENTS]
-        sizes = [parameter.numel() for parameter in trained]
-        for parameter, part in zip(trained, torch.split(self.weights, sizes), strict=True):
-            parameter.data = part.view(parameter.shape)
+        self.weights = row_of(trained)
+        self._moments = [row_of([state[name] for state in states]) for name in MOMENTS]
+        for parameter, part in zip(trained, parts_of(self.weights, trained), strict=True):
+            parameter.data = part
         for name, moment in zip(MOMENTS, self._moments, strict=True):
-            for state, part in zip(states, torch.split(moment, sizes), strict=True):
-                state[name] = part.view(state[name].shape)
+            for state, part in zip(states, parts_of(moment, trained), strict=True):
+                state[name] = part
         self._places = self._where()
         self._root = torch.empty_like(self.weights)
 

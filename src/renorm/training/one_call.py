@@ -18,6 +18,8 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torchmetrics import Metric
 
+from .rows import parts_of
+
 if TYPE_CHECKING:
     from .stack import StackedModel
 
@@ -48,7 +50,6 @@ class OneCall:
 
     def __init__(self, model: StackedModel, x: Tensor, target: Tensor, options: dict[str, Any]) -> None:
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._sizes = [parameter.numel() for parameter in self.trained]
         graph, inputs = _captured(model, x, target)
         places = {id(tensor): place for place, tensor in enumerate(inputs)}
         known = {id(tensor) for tensor in (x, target, *model.parameters(), *model.buffers())}
@@ -81,13 +82,6 @@ class OneCall:
         losses: Tensor = _Losses.apply(self, x, target, *self.trained)  # type: ignore[no-untyped-call]
         return losses
 
-    def parts(self, gradient: Tensor) -> list[Tensor]:
-        """Views of a gradient, or of anything of its shape, one for each trained parameter."""
-        return [
-            part.view(parameter.shape)
-            for part, parameter in zip(torch.split(gradient, self._sizes), self.trained, strict=True)
-        ]
-
 
 class _Losses(torch.autograd.Function):
     """Losses whose gradient is computed along with them."""
@@ -95,7 +89,7 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: OneCall, x: Tensor, target: Tensor, *trained: Tensor) -> Tensor:
         losses, gradient = call(x, target)
-        ctx.parts = call.parts(gradient)
+        ctx.parts = parts_of(gradient, call.trained)
         return losses
 
     @staticmethod

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .compilation import CompiledLosses, columns
 from .flat_adam import FlatAdam
+from .rows import parts_of, row_of
 from .stack import StackedModel
 
 log = logging.getLogger("renorm")
@@ -30,10 +31,8 @@ class WholeStep:
         self._model: Any = trainer.lightning_module
         self._optimizer = trainer.optimizers[0]
         self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
-        self._gradient = torch.cat([torch.zeros_like(parameter).flatten() for parameter in self._trained])
-        sizes = [parameter.numel() for parameter in self._trained]
-        parts = zip(self._trained, torch.split(self._gradient, sizes), strict=True)
-        self._parts = [part.view(parameter.shape) for parameter, part in parts]
+        self._gradient = torch.zeros_like(row_of(self._trained))
+        self._parts = parts_of(self._gradient, self._trained)
         self._flat: FlatAdam | None = None
         self._is_ready = False
 
