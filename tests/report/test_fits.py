@@ -8,6 +8,7 @@ import torch
 from renorm.datamodules import CLTDataModule, laws
 from renorm.report.fits import errors_of, make_model, relative_errors, train
 from renorm.runs.quiet_trainer import quiet_trainer
+from renorm.training.compilation import compiled_losses
 from renorm.training.losses import clt_map
 
 
@@ -56,3 +57,19 @@ def test_errors_name_the_worst_law_and_survive_divergence() -> None:
     assert found["held_out"] == [max(column) for column in zip(*held_out, strict=True)]
     assert found["held_out"][1] == found["trained"][1] == float("inf")
     assert found["trained"][0] < float("inf")
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+def test_compiled_training_has_the_bits_of_autograd_and_the_optimizer(optimizer: str) -> None:
+    arguments = {"replicas": 3, "width": 4, "compile": True}
+    fast, plain = (make_model("mlp_leaky_relu_free", optimizer, 0.03, **arguments) for _ in range(2))
+    data = CLTDataModule(held_out_laws=[])
+    list(train(fast, data, [5, 30]))
+    losses, steps = compiled_losses(plain, 30, data.batch_size), plain.configure_optimizers()
+    for step in range(30):
+        x = data.batch("train", *divmod(step, data.steps_per_epoch)).x
+        steps.zero_grad()
+        losses(x, clt_map(x)).sum().backward()
+        steps.step()
+    for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, theirs)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..datamodules import CLTDataModule, laws
 from ..datamodules.laws.quadrature import block_rule
-from ..training.compilation import CompiledLosses, compiled_losses
+from ..training.compilation import CompiledLosses, columns, compiled_losses
+from ..training.flat_adam import FlatSteps
 from ..training.losses import clt_map
 from ..training.stack import StackedModel
 from ..zoo.registry import create_model
@@ -57,17 +58,21 @@ def train(model: StackedModel, data: CLTDataModule, stops: Sequence[int], batch:
         [0, 10]
     """
     optimizer = model.configure_optimizers()
+    take_step = FlatSteps(optimizer, [parameter for parameter in model.parameters() if parameter.requires_grad])
     rows = data.batch_size if batch is None else len(batch)
     losses = compiled_losses(model, stops[-1], rows)
-    if isinstance(losses, CompiledLosses):
-        losses.in_one_call = True
     step = 0
     for stop in stops:
         while step < stop:
             x = data.batch("train", *divmod(step, data.steps_per_epoch)).x if batch is None else batch
-            optimizer.zero_grad(set_to_none=True)
-            losses(x, clt_map(x)).sum().backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            y = clt_map(x)
+            call = losses.one_call(x, y) if isinstance(losses, CompiledLosses) else None
+            if call is not None:
+                take_step(call(columns(x), y)[1])
+            else:
+                optimizer.zero_grad(set_to_none=True)
+                losses(x, y).sum().backward()  # type: ignore[no-untyped-call]
+                take_step()
             step += 1
         yield step
 

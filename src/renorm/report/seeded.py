@@ -14,6 +14,8 @@ from ..cumulants import eigenvalues, rg_spectrum
 from ..datamodules import CLTDataModule
 from ..datamodules.block_sources import parse_source
 from ..maps import BlockMap
+from ..training.flat_adam import FlatSteps
+from ..training.rows import parts_of, row_of
 from ..training.stack import StackedModel
 from ..zoo.layers import TiedTensor
 from ..zoo.registry import create_model
@@ -129,7 +131,9 @@ def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[in
     shares = (rates / largest).repeat_interleave(settings["seeds"] * settings["members"])
     shares = shares.repeat(model.num_members // len(shares))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    by_number = row_of([shares.view(-1, *[1] * (part.ndim - 1)).expand_as(part) for part in parameters])
     optimizer = torch.optim.Adam(parameters, lr=largest)
+    take_step = FlatSteps(optimizer, parameters)
     batches = training_batches(model.num_members, settings)
     step = 0
     for stop in settings["stops"]:
@@ -139,11 +143,12 @@ def train_stack(model: StackedModel, settings: Mapping[str, Any]) -> Iterator[in
                 _, y = next(batches)
             optimizer.zero_grad(set_to_none=True)
             model.loss(model(x), y).sum().backward()  # type: ignore[no-untyped-call]
-            before = [parameter.detach().clone() for parameter in parameters]
-            optimizer.step()
+            before = row_of(parameters)
+            take_step()
             with torch.no_grad():
-                for parameter, old in zip(parameters, before, strict=True):
-                    parameter.copy_(torch.lerp(old, parameter, shares.view(-1, *[1] * (parameter.ndim - 1))))
+                after = torch.lerp(before, row_of(parameters), by_number)
+                for parameter, part in zip(parameters, parts_of(after, parameters), strict=True):
+                    parameter.copy_(part)
             step += 1
         yield step
 

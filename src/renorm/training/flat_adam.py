@@ -96,3 +96,41 @@ class FlatAdam:
             parameter.data = parameter.data.clone()
             state = self._optimizer.state[parameter]
             state.update({name: state[name].clone() for name in MOMENTS})
+
+
+class FlatSteps:
+    """Steps of an optimiser, by :class:`FlatAdam` where that has the same bits.
+
+    Args:
+        optimizer: of one group of parameters.
+        trained: all parameters that it trains; each gets a gradient.
+
+    Example:
+        >>> weight = nn.Parameter(torch.zeros(2))
+        >>> step = FlatSteps(Adam([weight], lr=0.1), [weight])
+        >>> step(torch.ones(2))
+        >>> step(torch.ones(2))
+        >>> [round(value, 6) for value in weight.tolist()]
+        [-0.2, -0.2]
+    """
+
+    def __init__(self, optimizer: Optimizer, trained: list[nn.Parameter]) -> None:
+        self._optimizer, self._trained = optimizer, trained
+        self._flat: FlatAdam | None = None
+
+    def __call__(self, gradient: Tensor | None = None) -> None:
+        """Take a step.
+
+        Args:
+            gradient: of all parameters, one after the other; by default those that the parameters hold.
+        """
+        if self._flat is not None:
+            held = [parameter.grad for parameter in self._trained if parameter.grad is not None]
+            self._flat.step(row_of(held) if gradient is None else gradient)
+            return
+        if gradient is not None:
+            for parameter, part in zip(self._trained, parts_of(gradient, self._trained), strict=True):
+                parameter.grad = part
+        self._optimizer.step()
+        if FlatAdam.is_for(self._optimizer, self._trained):
+            self._flat = FlatAdam(self._optimizer, self._trained)
