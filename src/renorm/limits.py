@@ -21,6 +21,9 @@ CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 UNKNOWN_MEMORY = 2.0**40  # of a system that does not say
 DEEPEST = 10_000  # hidden layers: more take minutes to build, and no initialisation of ours trains them
 MOST_MEMBERS = 2**20  # each has a row in a table and a generator of random numbers: a million take minutes to build
+OF_ENTRY = (
+    24  # bytes: which free weight an entry of a weight matrix is, and its sign, once for all members, while found
+)
 MOST = 2.5e7  # entries of the weight matrices of one member, where ties leave few free weights: a width of 5000
 
 
@@ -46,10 +49,8 @@ def check_sizes(settings: dict[str, Any], weights: int) -> None:
     for name in ("replicas", "depth", "knots"):
         if not _number(settings, name, 0) <= weights + 100:
             raise InputError(f"{name}={settings[name]!r} does not fit {weights} weights")
-    sides = {name: _number(settings, name, 0) for name in ("width", "block_size")}
-    largest = max(sides, key=lambda name: sides[name])
-    if not sides[largest] ** 2 * max(1, _number(settings, "depth", 1)) <= MOST + 100 * weights:
-        raise InputError(f"{largest}={settings[largest]!r} does not fit {weights} weights")
+    if not _entries(settings) <= MOST + 100 * weights:
+        raise InputError(f"{_largest_side(settings)} does not fit {weights} weights")
 
 
 @functools.cache
@@ -109,8 +110,6 @@ def readable(size: float) -> str:
 def check_model(settings: Mapping[str, Any], members: int) -> None:
     """Refuse a stack whose weights, their gradients, or table of members cannot fit into memory.
 
-    A member of width ``w``, depth ``d`` and blocks of ``b`` has ``b w + (d - 1) w^2 + w`` weights, ties written out.
-
     Args:
         settings: arguments of the model.
         members: how many networks it has.
@@ -119,17 +118,19 @@ def check_model(settings: Mapping[str, Any], members: int) -> None:
         ValueError: with the estimate.
     """
     settings = _with_activation(settings)
-    width, depth, block, knots = (
-        max(_number(settings, name, default), 0)
-        for name, default in (("width", 1), ("depth", 1), ("block_size", 2), ("knots", 0))
-    )
+    depth, knots = max(_number(settings, "depth", 1), 0), max(_number(settings, "knots", 0), 0)
     if depth > DEEPEST:
         raise InputError(f"depth={settings['depth']!r} is out of range", f"up to {DEEPEST} hidden layers")
-    entries = block**2 if "graph" in settings else block * width
-    weights = width + (depth - 1) * width**2 + entries
-    needed = members * (OF_MEMBER + 2 * FLOAT * (weights + knots)) + depth * OF_LAYER + 40 * knots**2
+    entries = _entries(settings)
+    needed = members * (OF_MEMBER + 2 * FLOAT * (entries + knots)) + depth * OF_LAYER + 40 * knots**2
+    needed += OF_ENTRY * entries
     names = ("width", "depth", "block_size", "knots", "replicas")
     check_memory({name: settings[name] for name in names if _number(settings, name, 0)}, needed)
+    # no checkpoint of tied weights is read beyond it, so that none is trained
+    if settings.get("symmetry") != "free" and entries > MOST:
+        raise InputError(
+            f"{_largest_side(settings)}: {entries:.3g} weights before any are tied is out of range", f"up to {MOST:.3g}"
+        )
     if members > MOST_MEMBERS:
         replicas = settings.get("replicas")
         raise InputError(
@@ -215,6 +216,26 @@ def _with_activation(settings: Mapping[str, Any]) -> dict[str, Any]:
     nested = settings.get("activation_args")
     given = {name: value for name, value in settings.items() if value is not None}
     return {**(nested if isinstance(nested, dict) else {}), **given}
+
+
+def _entries(settings: Mapping[str, Any]) -> float:
+    """Entries of the weight matrices of one member, at least, with all ties written out.
+
+    A member of width ``w``, depth ``d`` and blocks of ``b`` has ``b w + (d - 1) w^2 + w``; a graph has ``b^2`` edges.
+
+    Example:
+        >>> _entries({"width": 8, "depth": 2, "block_size": 4})
+        104.0
+    """
+    width, depth, block = (
+        max(_number(settings, name, default), 0.0) for name, default in (("width", 1), ("depth", 1), ("block_size", 2))
+    )
+    return width + max(depth - 1, 0) * width**2 + (block**2 if "graph" in settings else block * width)
+
+
+def _largest_side(settings: Mapping[str, Any]) -> str:
+    largest = max(("width", "block_size"), key=lambda name: _number(settings, name, 0))
+    return f"{largest}={settings.get(largest)!r}"
 
 
 def _number(settings: Mapping[str, Any], name: str, default: float) -> float:

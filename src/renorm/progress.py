@@ -92,8 +92,8 @@ def shown_steps(
 ) -> Iterator[Callable[[str], None]]:
     """Show what a command is doing where nobody knows how long it will take; yields what is to be called at each step.
 
-    A terminal shows the step with the time since the first one. Anything else gets a line about a step that takes more than two
-    seconds, and then one every ten seconds.
+    A terminal shows the step with the time since the first one. Anything else gets a line, with that time, when two seconds
+    have passed or a step takes that long, and then one every ten seconds.
 
     Args:
         stream: where to; by default the standard error output.
@@ -122,29 +122,36 @@ def shown_steps(
 
 
 class _Watch:
-    """Writes lines about a step while it takes long, from a thread of its own."""
+    """Writes lines about what runs while it takes long, from a thread of its own."""
 
     def __init__(self, stream: Any, quiet: float, every: float) -> None:
         self._stream, self._quiet, self._every = stream, quiet, every
         self._changed = threading.Condition()
         self._step: str | None = ""
+        self._step_began = time.monotonic()
 
     def show(self, step: str | None) -> None:
         """Start a step; None ends the watch."""
         with self._changed:
-            self._step = step
+            self._step, self._step_began = step, time.monotonic()
             self._changed.notify()
 
     def run(self) -> None:
         """Wait for steps until there are no more."""
         with self._changed:
-            start, wait = time.monotonic(), self._quiet
+            began = time.monotonic()
+            last = began + self._quiet - self._every  # many short steps together are a long one
             while self._step is not None:
-                if self._changed.wait(wait):
-                    start, wait = time.monotonic(), self._quiet
-                elif self._step:
-                    print(f"{self._step}: {_duration(time.monotonic() - start)}", file=self._stream, flush=True)
-                    wait = self._every
+                due = min(max(self._step_began, began) + self._quiet, last + self._every)
+                if last > self._step_began:  # a line about this step is there
+                    due = last + self._every
+                if self._changed.wait(max(due - time.monotonic(), 0)):
+                    continue
+                if self._step and time.monotonic() >= due:
+                    last = time.monotonic()
+                    print(f"{self._step}: {_duration(last - began)}", file=self._stream, flush=True)
+                elif not self._step:
+                    self._changed.wait()
 
 
 def _duration(seconds: float) -> str:

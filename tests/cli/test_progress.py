@@ -76,6 +76,16 @@ def test_a_long_step_is_named_and_short_ones_are_not() -> None:
     assert all(line.endswith(" s") for line in lines)
 
 
+def test_many_short_steps_are_not_silent() -> None:
+    stream = io.StringIO()
+    with shown_steps(stream, quiet=0.3, every=0.01) as show:
+        deadline = time.monotonic() + 30
+        while not stream.getvalue() and time.monotonic() < deadline:
+            show("sampling")
+            time.sleep(0.02)
+    assert stream.getvalue().startswith("sampling: ")
+
+
 def test_quick_steps_say_nothing() -> None:
     stream = io.StringIO()
     with shown_steps(stream, quiet=60.0) as show:

@@ -63,6 +63,22 @@ def test_knots_are_counted_wherever_they_are_written() -> None:
             sizes.check_sizes(knots, weights=100)
 
 
+@pytest.mark.parametrize(
+    "asked", [{"width": 6000, "block_size": 6000}, {"width": 6000, "depth": 2}, {"width": 8, "block_size": 4_000_000}]
+)
+def test_tied_networks_that_no_checkpoint_may_hold_are_not_trained(asked: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        sizes.check_sizes(asked | {"symmetry": "full"}, weights=10)
+    assert re.match(
+        r"(width|block_size)=\d+: \S+ weights before any are tied", refusal(lambda: MLP(symmetry="full", **asked)) or ""
+    )
+
+
+def test_wide_networks_that_are_trained_can_be_read_again() -> None:
+    sizes.check_sizes({"width": 6000, "block_size": 2, "symmetry": "full"}, weights=10)
+    sizes.check_model({"width": 6000, "block_size": 2, "symmetry": "full"}, members=1)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     chosen=st.dictionaries(st.sampled_from(["width", "depth", "replicas", "block_size", "knots"]), SIZES, min_size=1),

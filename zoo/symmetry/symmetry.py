@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError, first_line
 from ...own_code import check_name
@@ -142,7 +143,7 @@ def check_group(name: str, group: Any, sizes: list[int]) -> list[GroupElement]:
                     f"symmetry={name!r} moves axis {axis} by a {type(moved).__name__}", "a SignedPermutation"
                 )
             image = np.asarray(moved.image)
-            if image.dtype.kind not in "iu" or image.ndim != 1 or sorted(image.tolist()) != list(range(sizes[axis])):
+            if image.dtype.kind not in "iu" or image.ndim != 1 or not _is_permutation(image, sizes[axis]):
                 raise InputError(
                     f"symmetry={name!r} takes axis {axis} to image={image.tolist()}",
                     f"a permutation of 0 to {sizes[axis] - 1}",
@@ -153,6 +154,10 @@ def check_group(name: str, group: Any, sizes: list[int]) -> list[GroupElement]:
                 kept[axis] = SignedPermutation(image.astype(np.int64), int(moved.sign))
         checked.append(kept)
     return checked
+
+
+def _is_permutation(image: NDArray[np.int64], size: int) -> bool:
+    return np.array_equal(np.sort(image), np.arange(size))
 
 
 def network_group(symmetry: str | list[str], sizes: list[int]) -> list[GroupElement]:
