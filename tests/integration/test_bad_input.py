@@ -234,6 +234,13 @@ def test_a_fit_takes_no_such_name(name: str, empty_folder: Path, capsys: pytest.
     assert list(empty_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["~", "null", "NULL"])
+def test_a_name_that_yaml_reads_as_none(name: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--name", name]) == 2
+    assert one_line(capsys.readouterr().err).endswith(f"name={name!r} is no name; allowed: a word, or no --name at all")
+    assert list(empty_folder.iterdir()) == []
+
+
 @settings(max_examples=50)
 @given(name=st.text(min_size=1, max_size=12))
 def test_a_name_that_is_taken_is_one_folder(name: str) -> None:

@@ -53,6 +53,19 @@ def test_a_checkpoint_of_a_script_says_where_it_comes_from(by_script: tuple[Path
         assert len(line) < 600
 
 
+def test_a_class_that_a_run_does_not_use_leaves_nothing_in_its_files(renorm: Run, tmp_path: Path) -> None:
+    done = renorm("fit", "--trainer.max_steps", "2", *QUICK, "--name", "plain", cwd=tmp_path, script=SCRIPT)
+    assert done.returncode == 0, done.stderr
+    config = tmp_path / "runs" / "plain" / "version_0" / "config.yaml"
+    assert "frequency" not in config.read_text()
+    for words in (
+        ["test", "--ckpt_path", "last", "--name", "plain"],
+        ["fit", "--config", str(config), "--trainer.max_steps", "1"],
+    ):
+        done = renorm(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
 def test_import_makes_own_classes_known(by_script: tuple[Path, str], renorm: Run) -> None:
     folder, _ = by_script
     done = renorm("test", "--ckpt_path", "last", "--import", SCRIPT, cwd=folder)

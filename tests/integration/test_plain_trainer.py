@@ -20,7 +20,7 @@ from renorm.cli import main
 from renorm.datamodules import CLTDataModule
 from renorm.datamodules.blocks import law_tags
 from renorm.runs.checkpoint import load_model
-from renorm.runs.quiet_trainer import quieten
+from renorm.runs.quiet_trainer import quiet_trainer, quieten
 from renorm.training.metrics import METRICS
 from renorm.zoo import MLP
 
@@ -311,6 +311,19 @@ def test_a_job_under_slurm_takes_up_its_own_checkpoint_only(
     assert (
         torch.load(tmp_path / "mlp" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 8
     )
+
+
+def test_quiet_fits_are_no_part_of_the_job_that_they_run_in(
+    own_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (JOB | {"SLURM_NTASKS": "4"}).items():
+        monkeypatch.setenv(name, value)
+    shutil.copy(own_checkpoint, tmp_path / "hpc_ckpt_1.ckpt")
+    monkeypatch.chdir(tmp_path)
+    quiet = quiet_trainer(3, accelerator="cpu")
+    quiet.fit(MLP(), CLTDataModule(**SIZES))
+    assert (quiet.global_step, quiet.world_size) == (3, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["hpc_ckpt_1.ckpt"]
 
 
 def test_a_monitor_may_have_the_whole_text_of_a_law(tmp_path: Path) -> None:

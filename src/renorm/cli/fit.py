@@ -90,7 +90,7 @@ from .imports import imports_restricted
 from .interrupt import how_to_go_on
 from .main import refused
 from .options import ALLOW_IMPORTS, WIDE, take_all, take_flag, take_option, with_places
-from .settings_parser import Parser, building, in_one_line
+from .settings_parser import Parser, building, in_one_line, unused, without_unused
 
 # settings of a model that a run which starts from trained weights may choose anew
 OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))
@@ -111,6 +111,9 @@ class SaveConfig(SaveConfigCallback):
         for callback in trainer.callbacks if trainer.is_global_zero else []:  # type: ignore[attr-defined]
             if isinstance(callback, Footprint):
                 callback.will_write(folder / self.config_filename)
+        model = self.config.get("model") or Namespace()  # type: ignore[no-untyped-call]
+        for name in unused(str(model.get("class_path")), vars(model.get("init_args", Namespace()))):  # type: ignore[no-untyped-call]
+            del model.init_args[name]
         super().setup(trainer, pl_module, stage)
 
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -258,6 +261,7 @@ class RenormCLI(LightningCLI):
             self._check_name()
         checkpoint = load_checkpoint(self.checkpoint)
         self.recipe = recipe_of(checkpoint)
+        self.recipe["model"] = without_unused(self.recipe["model"])
         self.origin = where_from(checkpoint[RECIPE_KEY].get("origin"))
         model = self.recipe["model"]
         if class_name(model["class_path"]).startswith("own "):
@@ -292,6 +296,8 @@ class RenormCLI(LightningCLI):
     def _check_name(self) -> None:
         """Refuse a name that the checkpoint's run does not have, and that no new run would take."""
         name, _ = take_option(self.flags, "--name")
+        if name is not None and (name == "~" or name.lower() == "null"):  # which YAML reads as none
+            raise InputError(f"name={name!r} is no name", "a word, or no --name at all")
         if name is None or self.checkpoint is None or (self._run is None and self.command == "fit"):
             return
         if self._run is None:
@@ -432,7 +438,7 @@ class RenormCLI(LightningCLI):
         sections = Namespace(**{key: config[key] for key in ("model", "data") if key in config})  # type: ignore[no-untyped-call]
         dumped = self._parser(self.command).dump(sections, format="json", skip_unset=False, skip_validation=True)
         settings: dict[str, Any] = {"data": {}} | json.loads(dumped)
-        return settings
+        return settings | {"model": without_unused(settings["model"])}
 
     def _normalised(self, settings: dict[str, Any], data_keys: tuple[str, ...] | None) -> dict[str, Any]:
         data = {k: canonical(k, v) for k, v in settings["data"].items() if data_keys is None or k in data_keys}

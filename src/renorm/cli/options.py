@@ -176,19 +176,27 @@ def joined(words: Sequence[str]) -> list[str]:
     Example:
         >>> joined(["fit", "--model.negative_slope", "-1e30", "--seed", "3"])
         ['fit', '--model.negative_slope=-1e30', '--seed', '3']
+        >>> joined(["--model.negative_slope", "-1e-1,0.5"])  # no list, as the parser then says
+        ['--model.negative_slope=-1e-1,0.5']
     """
     found: list[str] = []
     for word in words:
-        if word.startswith("-") and _is_number(word) and found and found[-1].startswith("--") and "=" not in found[-1]:
+        if (
+            word.startswith("-")
+            and _are_numbers(word)
+            and found
+            and found[-1].startswith("--")
+            and "=" not in found[-1]
+        ):
             found[-1] += f"={word}"
         else:
             found.append(word)
     return found
 
 
-def _is_number(word: str) -> bool:
+def _are_numbers(word: str) -> bool:
     try:
-        float(word)
+        [float(part) for part in word.split(",")]
     except ValueError:
         return False
     return True

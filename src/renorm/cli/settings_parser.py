@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -15,7 +15,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 from ..errors import InputError
 from ..files import yaml_core
 from ..zoo import StackedModel
-from ..zoo.activations import REGISTRY, parameters
+from ..zoo.activations import REGISTRY, keywords, parameters
+from ..zoo.architectures import find_architecture
 from .options import condense, is_missing_package
 
 
@@ -91,6 +92,46 @@ def activation_keywords() -> dict[str, tuple[Any, str]]:
                 kind, help_text = keywords[name][0] | kind, f"{keywords[name][1]} {help_text}"
             keywords[name] = (kind, help_text)
     return keywords
+
+
+def without_unused(model: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a model without those that are :func:`unused`.
+
+    Args:
+        model: ``class_path`` and ``init_args``.
+
+    Example:
+        >>> arguments = {"activation": "relu", "negative_slope": None, "frequency": None, "lr_scheduler": None}
+        >>> without_unused({"class_path": "renorm.zoo.MLP", "init_args": arguments})["init_args"]
+        {'activation': 'relu', 'lr_scheduler': None}
+    """
+    arguments = model.get("init_args")
+    if not isinstance(arguments, dict):
+        return model
+    names = unused(str(model.get("class_path")), arguments)
+    return model | {"init_args": {name: value for name, value in arguments.items() if name not in names}}
+
+
+def unused(class_path: str, arguments: Mapping[str, Any]) -> list[str]:
+    """Names of a model's settings that are None and belong to an activation that it does not have.
+
+    A program that defines an activation has an option for each of its parameters; no other program knows them.
+
+    Args:
+        class_path: of the model.
+        arguments: its settings.
+
+    Example:
+        >>> unused("renorm.zoo.MLP", {"activation": "relu", "negative_slope": None})
+        ['negative_slope']
+    """
+    cls = find_architecture(class_path)
+    if cls is None:
+        return []
+    known = {name for base in cls.__mro__ for name in inspect.signature(base).parameters}
+    activation = REGISTRY.get(str(arguments.get("activation")))
+    known |= set(keywords() if activation is None else parameters(activation))
+    return [name for name, value in arguments.items() if value is None and name not in known]
 
 
 def _is_type(annotation: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from typing import Any
 
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 
 LOGGERS = ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch")
@@ -55,6 +57,9 @@ def quieten() -> None:
 def quiet_trainer(steps: int, **settings: Any) -> Trainer:
     """A trainer that trains for some steps, and neither prints nor writes nor validates.
 
+    It is no part of the SLURM job that it may run in: it takes up no checkpoint that such a job has left where it was started,
+    writes none when the job is about to end, and runs in one process whatever the job has.
+
     Args:
         steps: how many.
         settings: more arguments of ``Trainer``, which win.
@@ -67,12 +72,14 @@ def quiet_trainer(steps: int, **settings: Any) -> Trainer:
         >>> trainer.global_step
         2
     """
-    silent = {
+    silent: dict[str, Any] = {
         "devices": 1,
         "logger": False,
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "limit_val_batches": 0,
+        "default_root_dir": os.devnull,
+        "plugins": [LightningEnvironment()],
     }
     return Trainer(max_steps=steps, **(silent | settings))
