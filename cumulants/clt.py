@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import check_at_least
+from ..checks import check_at_least, check_tensor, check_tensors
 from ..errors import InputError
 from ..maps import CentralLimit
 
@@ -68,6 +68,7 @@ def clt_flow(kappa: Tensor, steps: int, block_size: int = 2) -> Tensor:
         >>> clt_flow(torch.tensor([0.0, 1.0, 2.0]), steps=2)[:, 2]
         tensor([2.0000, 1.4142, 1.0000], dtype=torch.float64)
     """
+    check_tensor("kappa", kappa, axes=1)
     check_at_least("steps", steps, 0)
     check_at_least("block_size", block_size, 2)
     return CENTRAL_LIMIT.flow(kappa, steps, block_size)
@@ -81,10 +82,16 @@ def clt_fixed_point(kappa: Tensor) -> Tensor:
     Args:
         kappa: cumulants of orders 1 to ``r >= 2``, shape ``(r, ...)``.
 
+    Raises:
+        ValueError: for other shapes.
+
     Example:
         >>> clt_fixed_point(torch.tensor([0.0, 3.0, 2.0]))
         tensor([0., 3., 0.], dtype=torch.float64)
     """
+    check_tensor("kappa", kappa, axes=1)
+    if len(kappa) < 2:
+        raise InputError(f"kappa has shape {tuple(kappa.shape)}", "(r, ...) with r >= 2")
     limit = torch.zeros_like(kappa, dtype=torch.float64)
     limit[0] = torch.where(kappa[0] == 0, 0.0, torch.nan)
     limit[1] = kappa[1]
@@ -109,6 +116,7 @@ def clt_step_joint(joint: Sequence[Tensor]) -> Tensor:
         >>> clt_step_joint([torch.zeros(2), torch.tensor([[1.0, 0.5], [0.5, 1.0]])])
         tensor([0.0000, 1.5000], dtype=torch.float64)
     """
+    check_tensors("joint", joint)
     shapes = [tuple(tensor.shape) for tensor in joint]
     b = shapes[0][0] if shapes and shapes[0] else 0
     check_at_least("block_size", b, 2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from ..checks import check_tensor
 from ..errors import InputError
 from .joint import MAX_JOINT_ORDER, JointSums, check_entries, joint_sums, merge_joint
 from .kstatistics import MAX_STDERR_ORDER, check_order
@@ -60,6 +61,7 @@ class _Streaming(MergeableMetric):
         self.update_uses(nan_policy=nan_policy)
 
     def _rows(self, x: Tensor) -> Tensor:
+        check_tensor("x", x)
         if x.ndim == 0 or x.shape[-1] != self.num_features:
             raise InputError(f"x has shape {tuple(x.shape)}", f"(..., {self.num_features}), features last")
         return x.detach().reshape(-1, self.num_features)

@@ -10,6 +10,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from ..checks import check_tensor, check_tensors
 from ..errors import InputError
 from .partitions import set_partitions
 
@@ -65,6 +66,7 @@ def moments_to_cumulants(moments: Tensor | Sequence[Tensor]) -> Tensor | list[Te
                 [0.5000, 1.0000]])
     """
     if isinstance(moments, Tensor):
+        check_tensor("moments", moments, axes=1)
         return _univariate_cumulants(moments)
     given = _by_order("moments", moments)
     cumulants: dict[int, Tensor] = {}
@@ -102,6 +104,7 @@ def cumulants_to_moments(cumulants: Tensor | Sequence[Tensor]) -> Tensor | list[
         tensor([0., 1., 0., 3.])
     """
     if isinstance(cumulants, Tensor):
+        check_tensor("cumulants", cumulants, axes=1)
         return _univariate_moments(cumulants)
     given = _by_order("cumulants", cumulants)
     return [torch.stack([block_product(given, blocks) for blocks in set_partitions(n)]).sum(0) for n in given]
@@ -124,6 +127,7 @@ def _univariate_moments(cumulants: Tensor) -> Tensor:
 
 
 def _by_order(name: str, tensors: Sequence[Tensor]) -> dict[int, Tensor]:
+    check_tensors(name, tensors, "Tensor, or a list of tensors")
     shapes = [tuple(tensor.shape) for tensor in tensors]
     if not shapes or not shapes[0] or any(s != (*shapes[0], *[shapes[0][-1]] * p) for p, s in enumerate(shapes)):
         raise InputError(f"{name} have shapes {shapes}", "(..., d), (..., d, d), ..., with the same d")

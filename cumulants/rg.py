@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_at_least
+from ..checks import check_at_least, check_tensor
 from ..datamodules.laws import Gaussian, Law
 from ..errors import InputError
 from ..maps import Basis, BlockMap, CentralLimit, Hermite, parse
@@ -75,6 +75,7 @@ def rg_flow(
         >>> flow.k.shape, flow.wasserstein.shape
         (torch.Size([4, 4, 2]), torch.Size([4, 2]))
     """
+    check_tensor("x", x)
     if x.ndim != 1 or len(x) < 2 * ORDER:
         raise InputError(f"x has shape {tuple(x.shape)}", f"(N,) with N >= {2 * ORDER}")
     check_at_least("steps", steps, 1)

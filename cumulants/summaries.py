@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ..checks import check_tensor
 from ..errors import InputError
 from .partitions import monomials, unbiased_coefficients
 from .units import ORDINARY, half_range, indices_of, times_power_of_two, unit_exponent
@@ -282,8 +283,7 @@ def check_sample(x: Tensor, nan_policy: str) -> None:
     Raises:
         ValueError: naming the argument.
     """
-    if not isinstance(x, Tensor):
-        raise InputError(f"x is of type {type(x).__name__}", "Tensor, as torch.as_tensor(x) makes")
+    check_tensor("x", x)
     if nan_policy not in NAN_POLICIES:
         raise InputError(f"nan_policy={nan_policy!r} is unknown", ", ".join(NAN_POLICIES))
     if x.is_complex():
@@ -315,10 +315,19 @@ def _joined(parts: list[PowerSums]) -> PowerSums:
     return _fold_in_one_unit(*(torch.stack([part[i] for part in parts]) for i in range(3)))
 
 
+def _all_are(finite: Tensor, nan_policy: NanPolicy) -> bool:
+    if indices_of(finite.flatten()[:0]) is None:
+        raise InputError(
+            f"nan_policy={nan_policy!r} depends on the values, as torch.func.vmap lets nothing do",
+            "nan_policy='propagate', or all samples at once, side by side, without vmap",
+        )
+    return bool(finite.all())
+
+
 def _power_sums_of_block(block: Tensor, order: int, nan_policy: NanPolicy) -> PowerSums:
     x = block.double()
     finite = None if nan_policy == "propagate" else x.isfinite()
-    if finite is not None and bool(finite.all()):
+    if finite is not None and _all_are(finite, nan_policy):
         finite = None
     if finite is None:
         # not made from x: in torch.func.vmap the number of values is no batch of numbers, and coefficients follow from it

@@ -45,6 +45,54 @@ def described(value: Any) -> str:
     return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
+def check_tensor(name: str, value: Any, axes: int = 0) -> None:
+    """Refuse what is no tensor, such as an array or a list, and one of fewer axes.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> check_tensor("x", [1.0])
+        Traceback (most recent call last):
+        ...
+        renorm.errors.InputError: x is of type list; allowed: Tensor, as torch.as_tensor(x) makes
+    """
+    from torch import Tensor
+
+    if not isinstance(value, Tensor):
+        raise InputError(f"{name} is of type {type(value).__name__}", f"Tensor, as torch.as_tensor({name}) makes")
+    if value.ndim < axes:
+        raise InputError(f"{name} has shape {tuple(value.shape)}", f"{axes} axes or more")
+
+
+def check_tensors(name: str, values: Any, allowed: str = "a list of tensors") -> None:
+    """Refuse what is no list of tensors.
+
+    Args:
+        name: of the argument.
+        values: it.
+        allowed: for the message.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> check_tensors("joint", [1.0])
+        Traceback (most recent call last):
+        ...
+        renorm.errors.InputError: joint is a list that does not hold tensors; allowed: a list of tensors
+    """
+    if not isinstance(values, list | tuple):
+        raise InputError(f"{name} is of type {type(values).__name__}", allowed)
+    try:
+        for value in values:
+            check_tensor(name, value)
+    except InputError:
+        raise InputError(
+            f"{name} is a {type(values).__name__} that does not hold tensors", "a list of tensors"
+        ) from None
+
+
 def check_at_least(name: str, value: int, low: int) -> None:
     """Raise a ValueError unless ``value`` is a whole number and at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
