@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-MOST_LABELS = 8
+from .grid_key import MOST_LABELS, add_grid_key, grid_colours, key_width
+
 ORDINALS = ("first", "second", "third", "fourth")
 
 USUAL = 5  # characters of the name of a stack's layer, at most
@@ -45,15 +45,15 @@ def draw_flow(
         law: for the title.
     """
     more = extra_room(next(iter(flow.values()))) * SLANT
-    height = 3.2 + more
-    figure = Figure(figsize=(11, height))
+    height, width = 3.2 + more, 11 + key_width(list(flow))
+    figure = Figure(figsize=(width, height))
+    low, high = 0.18 + 0.82 * more / height, 0.82 + 0.18 * more / height
     # a layout engine would take longer than all the drawing
-    figure.subplots_adjust(0.05, 0.18 + 0.82 * more / height, 0.99, 0.82 + 0.18 * more / height, wspace=0.25)
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(flow)))
+    figure.subplots_adjust(0.55 / width, low, 1 - (0.11 + key_width(list(flow))) / width, high, wspace=0.25)
     known = probe if probe is not None else exact
     start = np.full(len(ORDINALS), np.nan) if known is None else known[0]
     for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):
-        for (group, layers), colour in zip(flow.items(), colours, strict=True):
+        for (group, layers), colour in zip(flow.items(), grid_colours(len(flow)), strict=True):
             path = [start[n], *(values[n] for values in layers.values())]
             axes.plot(["in", *layers], path, marker=".", color=colour, label=group, linewidth=1)
         ends = ["in", list(next(iter(flow.values())))[-1]]
@@ -65,8 +65,9 @@ def draw_flow(
         axes.set_title(f"{ORDINALS[n]} cumulant", fontsize="medium")
         axes.tick_params(axis="x", rotation=45)
         axes.grid(alpha=0.3, linewidth=0.5)
-    if len(flow) <= MOST_LABELS:
-        axes.legend(fontsize="x-small")
+    add_grid_key(figure, axes, list(flow), low, high - 0.06)
+    if len(flow) > MOST_LABELS:
+        axes.legend(handles=axes.lines[len(flow) :], fontsize="x-small")
     figure.suptitle(f"cumulants through the layers, median over members and units: {law}", fontsize="medium")
     return figure
 

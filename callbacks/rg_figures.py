@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -12,8 +12,18 @@ from torch import Tensor
 
 from ..cumulants import RGFlowResult
 from ..training.metrics import quantiles
+from .grid_key import MOST_LABELS, add_grid_key, grid_colours, key_width
 
-MOST_LABELS = 8
+
+class Reference(NamedTuple):
+    """How the map's own flow is drawn."""
+
+    style: str
+    label: str
+
+
+EXACT = Reference("k--", "exact map")
+OF_SAMPLE = Reference("k:", "the map, same sample")
 
 
 def draw_flow(
@@ -27,10 +37,11 @@ def draw_flow(
         groups: label -> members of each grid point.
         law: for the title.
     """
-    figure = Figure(figsize=(13, 3.2))
-    figure.subplots_adjust(0.04, 0.16, 0.99, 0.82, wspace=0.25)  # a layout engine takes longer than all the drawing
+    width = 13.5 + key_width(list(groups))
+    figure = Figure(figsize=(width, 3.4))
+    # a layout engine takes longer than all the drawing
+    figure.subplots_adjust(0.55 / width, 0.16, 1 - (0.15 + key_width(list(groups))) / width, 0.82, wspace=0.33)
     panels = figure.subplots(1, 5, sharex=True)
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(groups)))
     has_wasserstein = bool(flow.exact_wasserstein.isfinite().any())
     distance, own_distance = (
         (flow.wasserstein, flow.exact_wasserstein)
@@ -38,8 +49,10 @@ def draw_flow(
         else (flow.quantile_distance, flow.exact_quantile_distance)
     )
     learned = [*(flow.k[:, n] for n in range(4)), distance]
-    curves, label = (flow.exact_k.cpu().numpy(), "the map, same sample") if exact is None else (exact, "exact map")
+    curves = flow.exact_k.cpu().numpy() if exact is None else exact
     references = [*curves.T, own_distance.cpu().numpy()]
+    # a sample's distance to the fixed point is not that of its law
+    kinds = [OF_SAMPLE if exact is None else EXACT] * 4 + [OF_SAMPLE]
     titles = [
         "mean",
         "variance",
@@ -47,15 +60,15 @@ def draw_flow(
         "fourth cumulant",
         "Wasserstein-1 to fixed point" if has_wasserstein else "quantile distance to fixed point",
     ]
-    for axes, values, reference, title in zip(panels, learned, references, titles, strict=True):
+    for axes, values, reference, title, kind in zip(panels, learned, references, titles, kinds, strict=True):
         steps = np.arange(len(reference))
-        for (group, members), colour in zip(groups.items(), colours, strict=True):
+        for (group, members), colour in zip(groups.items(), grid_colours(len(groups)), strict=True):
             rows = values[:, list(members)].cpu()
             low, median, high = (np.array([float(quantiles(row)[i]) for row in rows]) for i in range(3))
             axes.plot(steps, median, color=colour, linewidth=1, marker=".", label=group)
             if len(groups) <= MOST_LABELS:
                 axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(steps, reference, "k--", linewidth=1, label=label)
+        axes.plot(steps, reference, kind.style, linewidth=1, label=kind.label)
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("step")
         axes.grid(alpha=0.3, linewidth=0.5)
@@ -66,8 +79,11 @@ def draw_flow(
         span = max(float(np.ptp(reference)), 0.2)
         bottom, top = axes.get_ylim()
         axes.set_ylim(max(bottom, float(reference.min()) - span), min(top, float(reference.max()) + span))
-    if len(groups) <= MOST_LABELS:
-        panels[0].legend(fontsize="x-small")
+    add_grid_key(figure, panels[0], list(groups))
+    if len(groups) > MOST_LABELS:
+        panels[0].legend(handles=panels[0].lines[-1:], fontsize="x-small")
+    if exact is not None:
+        panels[4].legend(handles=panels[4].lines[-1:], fontsize="x-small")
     figure.suptitle(f"flow of the learned map, median over members, from {law}", fontsize="medium")
     return figure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +26,8 @@ from .hooked_network import HookedNetwork, Measured, check_patterns
 from .named_weights import Generators, check_generators, generated_subspaces, named_weights, sizes_of
 from .symmetry_figures import draw_asymmetry_history, draw_order_parameter
 from .tables import mean_and_quantiles
+
+ROUNDING = 1e-6  # of an asymmetry
 
 
 class SymmetryBreaking(Diagnostic):
@@ -136,11 +138,20 @@ class SymmetryBreaking(Diagnostic):
             return {}
         groups = model.grid_groups()
         figures = {"symmetry/asymmetry": draw_asymmetry_history(self._history, list(groups))}
-        if model.grid_axes:
+        free = self._free()
+        if model.grid_axes and free:
             axis = model.grid_axes[0]
             abscissa = [model.member_table[rows[0]][axis] for rows in groups.values()]
-            figures["symmetry/order_parameter"] = draw_order_parameter(abscissa, self._by_point, axis)
+            figures["symmetry/order_parameter"] = draw_order_parameter(abscissa, free, axis)
         return figures
+
+    def _free(self) -> dict[str, dict[str, list[OrderParameter]]]:
+        """The order parameters that are not one and the same number everywhere, as those of tied weights are."""
+        free = {
+            layer: {name: points for name, points in symmetries.items() if not _is_constant(points)}
+            for layer, symmetries in self._by_point.items()
+        }
+        return {layer: symmetries for layer, symmetries in free.items() if symmetries}
 
     def columns(self, model: Measured, data: BlockData) -> Iterator[dict[str, Any]]:
         """Yield the asymmetry of every member, layer by layer."""
@@ -158,3 +169,8 @@ class SymmetryBreaking(Diagnostic):
 
     def _rows(self) -> Iterator[tuple[str, str, Tensor]]:
         return ((layer, name, values) for layer, names in self.results.items() for name, values in names.items())
+
+
+def _is_constant(points: Sequence[OrderParameter]) -> bool:
+    means = np.array([point.mean for point in points])
+    return bool(np.ptp(means) < ROUNDING and not any(point.variance > ROUNDING**2 for point in points))

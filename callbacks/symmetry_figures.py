@@ -4,54 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from ..zoo.symmetry.order_parameter import OrderParameter
+from .grid_key import add_grid_key, grid_colours, key_width
 
-MOST_LABELS = 8
+Layers = Mapping[str, Mapping[str, Sequence[float]]]  # layer -> symmetry -> a number for each grid point
+History = Mapping[int, Layers]  # by epoch
 
 
-def draw_asymmetry_history(
-    history: Mapping[int, Mapping[str, Mapping[str, Sequence[float]]]], groups: Sequence[str]
-) -> Figure:
-    """Draw the mean asymmetry over epochs: a row for each layer, a panel for each symmetry, a line for each grid point.
+def draw_asymmetry_history(history: History, groups: Sequence[str]) -> Figure:
+    """Draw the mean asymmetry over epochs: a panel for each layer, or, on a grid, for each layer and symmetry.
+
+    Without a grid a panel has a line for each symmetry; on a grid one for each grid point.
 
     Args:
         history: epoch -> layer -> symmetry -> mean over the members of each grid point.
         groups: labels of the grid points.
     """
-    unknown = [np.nan] * len(groups)
     layers = list(history.values())[-1]  # before a resumption there may have been other layers and symmetries
-    columns = max(len(symmetries) for symmetries in layers.values())
-    width, height = 1.5 + 2.3 * columns, 0.8 + 2.0 * len(layers)
+    rows, columns = (1, len(layers)) if len(groups) == 1 else (len(layers), max(map(len, layers.values())))
+    width, height = (
+        1.0 + (3.6 if rows == 1 else 2.8) * columns + key_width(groups),
+        0.8 + (2.8 if rows == 1 else 2.3) * rows,
+    )
     figure = Figure(figsize=(width, height))
     # in inches; a layout engine takes longer than all the drawing
-    margins = 0.8 / width, 0.55 / height, 1 - 0.1 / width, 1 - (0.5 if len(groups) > MOST_LABELS else 0.3) / height
+    margins = 0.8 / width, 0.55 / height, 1 - (0.1 + key_width(groups)) / width, 1 - 0.3 / height
     figure.subplots_adjust(*margins, wspace=0.08, hspace=0.35)
-    grid = figure.subplots(len(layers), columns, sharex=True, sharey=True, squeeze=False)
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(groups)))
-    for row, (layer, symmetries) in zip(grid, layers.items(), strict=True):
-        for axes in row[len(symmetries) :]:
-            axes.set_axis_off()
-        for axes, name in zip(row, symmetries, strict=False):
-            lines = np.array([measured.get(layer, {}).get(name, unknown) for measured in history.values()])
-            for line, colour, group in zip(lines.T, colours, groups, strict=True):
-                axes.plot(list(history), line, color=colour, marker=".", markersize=3, linewidth=1, label=group)
-            axes.set_title(f"{layer}: distance to {name}", fontsize="small")
-            axes.set_ylim(-0.03, 1.03)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.tick_params(labelbottom=True)
-            axes.grid(alpha=0.3, linewidth=0.5)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    if len(groups) == 1:
+        _draw_by_layer(grid[0], history, layers)
+    else:
+        _draw_by_symmetry(grid, history, layers, groups)
+        add_grid_key(figure, grid[0, 0], groups)
     figure.supxlabel("epoch", fontsize="small")
     figure.supylabel("asymmetry |W − PW| / |W|", x=0.1 / width, fontsize="small")
-    if 1 < len(groups) <= MOST_LABELS:
-        grid[0, 0].legend(fontsize="xx-small")
-    elif len(groups) > MOST_LABELS:
-        figure.suptitle(f"dark to bright: {groups[0]} to {groups[-1]}", fontsize="small")
     return figure
+
+
+def _draw_by_layer(row: NDArray[np.object_], history: History, layers: Layers) -> None:
+    for axes, (layer, symmetries) in zip(row, layers.items(), strict=True):
+        for name in symmetries:
+            (line,) = _curves(history, layer, name, 1)
+            axes.plot(list(history), line, marker=".", markersize=3, linewidth=1, label=name)
+        _dress(axes, f"{layer}: distance to each symmetry")
+        axes.legend(fontsize="x-small")
+
+
+def _draw_by_symmetry(grid: NDArray[np.object_], history: History, layers: Layers, groups: Sequence[str]) -> None:
+    colours = grid_colours(len(groups))
+    for row, (layer, symmetries) in zip(grid, layers.items(), strict=True):
+        for axes, name in zip(row, symmetries, strict=False):
+            for line, colour, group in zip(_curves(history, layer, name, len(groups)), colours, groups, strict=True):
+                axes.plot(list(history), line, color=colour, marker=".", markersize=3, linewidth=1, label=group)
+            _dress(axes, f"{layer}: distance to {name}")
+
+
+def _curves(history: History, layer: str, name: str, points: int) -> NDArray[np.float64]:
+    """Asymmetry over epochs, shape ``(points, epochs)``; NaN where it was not measured."""
+    unknown = [np.nan] * points
+    return np.array([measured.get(layer, {}).get(name, unknown) for measured in history.values()], dtype=np.float64).T
+
+
+def _dress(axes: Axes, title: str) -> None:
+    axes.set_axis_on()
+    axes.set_title(title, fontsize="small")
+    axes.set_ylim(-0.03, 1.03)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.tick_params(labelbottom=True)
+    axes.grid(alpha=0.3, linewidth=0.5)
 
 
 def draw_order_parameter(

@@ -22,8 +22,8 @@ def draw_gap(gaps: Mapping[str, Gap], title: str) -> Figure:
         gaps: layer -> prediction and measurement.
         title: names the law and the method.
     """
-    figure = Figure(figsize=(11, 3.4))
-    figure.subplots_adjust(0.05, 0.16, 0.99, 0.8, wspace=0.25)
+    figure = Figure(figsize=(11.5, 3.7))
+    figure.subplots_adjust(0.065, 0.21, 0.99, 0.83, wspace=0.27)
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(gaps)))
     for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):
         for (layer, gap), colour in zip(gaps.items(), colours, strict=True):
@@ -41,6 +41,6 @@ def draw_gap(gaps: Mapping[str, Gap], title: str) -> Figure:
     figure.axes[0].set_ylabel("predicted")
     figure.axes[0].legend(fontsize="x-small")
     note = "bars: one standard error of the sample, too short at orders 3 and 4 under heavy tails"
-    figure.text(0.995, 0.01, note, ha="right", va="bottom", fontsize="x-small")
+    figure.text(0.99, 0.015, note, ha="right", va="bottom", fontsize="x-small")
     figure.suptitle(f"predicted against measured cumulants: {title}", fontsize="medium")
     return figure
