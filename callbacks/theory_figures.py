@@ -28,7 +28,7 @@ def draw_gap(gaps: Mapping[str, Gap], title: str) -> Figure:
     for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):
         for (layer, gap), colour in zip(gaps.items(), colours, strict=True):
             measured, predicted, error = (
-                t[n].flatten().cpu().numpy() for t in (gap.measured, gap.predicted, gap.stderr)
+                t[n].detach().flatten().cpu().numpy() for t in (gap.measured, gap.predicted, gap.stderr)
             )
             axes.errorbar(
                 measured, predicted, xerr=error, fmt=".", color=colour, label=layer, markersize=3, elinewidth=0.5
