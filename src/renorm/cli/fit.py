@@ -79,7 +79,7 @@ from ..runs.loggers import check_named, csv_settings, keeping, other_loggers, se
 from ..runs.quiet_trainer import LOGGERS, ignore_expected_warnings, show_log
 from ..runs.trainer_checks import check_settings, check_strategy, refused_setting
 from ..training.divergence import AllDivergedError
-from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, check_data_class, own_data_class
+from ..training.recipe import DATA_CLASS, OF_TRAINING_DATA, check_data_class, own_data_class, shown_apart
 from ..zoo import StackedModel
 from ..zoo.activations import find as find_activation
 from ..zoo.architectures import find_architecture, known_names
@@ -421,6 +421,7 @@ class RenormCLI(LightningCLI):
                 if wanted is None and not made:
                     continue
                 wanted = asked["data"][key.removeprefix("data.")]  # as it was typed
+                wanted, remembered = shown_apart(wanted, remembered)
             raise InputError(
                 f"{key}={wanted!r} contradicts the checkpoint, which has {remembered!r}",
                 "the checkpoint's value, or a new run without --ckpt_path",

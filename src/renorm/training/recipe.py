@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from ..checks import primitive
 from ..datamodules import CLTDataModule
+from ..datamodules.blocks import short_text
 from ..errors import InputError
 from ..maps import BlockMap
 from ..maps import parse as parse_map
@@ -140,10 +141,30 @@ def check_same_recipe(remembered: Recipe | None, own: Recipe, trainer: Trainer) 
     different = [key for key in known if key in wanted and known[key] != wanted[key]]
     if different:
         key = different[0]
+        asked, remembered_value = shown_apart(wanted[key], known[key])
         raise InputError(
-            f"{key.replace('init_args.', '')}={wanted[key]!r} contradicts {where}, which has {known[key]!r}",
+            f"{key.replace('init_args.', '')}={asked!r} contradicts {where}, which has {remembered_value!r}",
             f"the checkpoint's value, or {allowed}",
         )
+
+
+def shown_apart(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two values of a setting for a message: laws by their short texts, where these are not the same.
+
+    Example:
+        >>> shown_apart(["gaussian(mean=0, std=1)"], ["uniform(low=-1.7320508075688772, high=1.7320508075688772)"])
+        (['gaussian()'], ['uniform()'])
+        >>> shown_apart(8, 9)
+        (8, 9)
+    """
+    shorter = _with_short_laws(one), _with_short_laws(other)
+    return (one, other) if shorter[0] == shorter[1] else shorter
+
+
+def _with_short_laws(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_with_short_laws(part) for part in value]
+    return short_text(value) if isinstance(value, str) else value
 
 
 def _comparable(recipe: Recipe, fitting: bool) -> Recipe:
