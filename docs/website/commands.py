@@ -75,11 +75,14 @@ def command_page(words: list[str]) -> str:
     command, inner = words[0], words[1:]
     about, run = COMMANDS[command]
     if run == "fit:run":
-        sentences = [text for text in sentences if text.startswith("--")]  # the others are Lightning's, cut off
+        sentences = [
+            about,
+            *(text for text in sentences if text.startswith("--")),
+        ]  # the others are Lightning's, cut off
     first = about if not inner else _inside(command).get(inner[0], "")
     lines = [f"# renorm {' '.join(words)}", ""]
-    for text in dict.fromkeys([first, *sentences]):
-        lines += [sentence(protected(text)), ""]
+    for text in sentences or [first]:
+        lines += [protected(sentence(text)), ""]
     links = [f"[`renorm {command} {name}`]({command}_{name}.md)" for name in NESTED.get(command, ()) if not inner]
     if command in EXAMPLES_OF and not inner:
         links += [f"[examples, and what comes of it]({EXAMPLES_OF[command]})"]
@@ -87,7 +90,7 @@ def command_page(words: list[str]) -> str:
     for title, rows in groups.items():
         lines += ["", f"## {sentence(title).rstrip('.')}", ""]
         for written, text in rows:
-            lines += [f"`{written}`", f":   {sentence(protected(text)) or '&nbsp;'}", ""]
+            lines += [f"`{written}`", f":   {protected(sentence(text)) or '&nbsp;'}", ""]
     return "\n".join(lines) + "\n"
 
 

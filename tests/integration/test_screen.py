@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -49,6 +50,16 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str | Path) -> list[str]
 def test_it_fits(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, *words.split())
     assert max(map(len, lines)) <= WIDTH, max(lines, key=len)
+
+
+@pytest.mark.parametrize("command", ["fit", "test", "validate", "predict", "propagate", "sweep", "report", "zoo list"])
+def test_help_fits_and_has_no_markup(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        main([*command.split(), "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert f" {command} [" in lines[0]
+    assert max(map(len, lines)) <= WIDTH, max(lines, key=len)
+    assert not [line for line in lines if "``" in line or ":math:" in line or ":class:" in line]
 
 
 @pytest.mark.parametrize("command", ["test", "validate"])
