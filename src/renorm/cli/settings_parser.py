@@ -48,24 +48,25 @@ class Parser(LightningArgumentParser):
         """One line of usage, as the options stand below it, and headings in plain words that fit the screen."""
         options = super().format_help(*args).partition("\n\n")[2]
         width = shutil.get_terminal_size().columns - 2  # as argparse wraps
-        lines = [plain_text(line) for line in options.splitlines()]
+        program = self.prog.replace(" [options]", "").replace("__main__.py", "renorm")  # as python -m renorm
+        lines = plain_text(options).splitlines()
         fitted = [line if line.startswith(" ") else textwrap.fill(line, max(width, 20)) for line in lines]
-        return "\n".join([f"usage: {self.prog.replace(' [options]', '')} [options]", "", *fitted, ""])
+        return "\n".join([f"usage: {program} [options]", "", *fitted, ""])
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what was wrong; parsers are nested, so that only the outermost message has the whole key."""
         raise InputError(message)
 
 
-def plain_text(line: str) -> str:
-    r"""A line of a docstring without its markup.
+def plain_text(text: str) -> str:
+    r"""Text of docstrings without its markup.
 
     Example:
         >>> plain_text("Measure the asymmetry :math:`|W - P W|` of ``pre0``, see :class:`~renorm.callbacks.RGFlow`.")
         'Measure the asymmetry |W - P W| of pre0, see RGFlow.'
     """
-    line = re.sub(r":\w+:`~[\w.]*?(\w+)`", r"\1", line)
-    return re.sub(r"(?::\w+:)?(`{1,2})(.+?)\1", r"\2", line)
+    text = re.sub(r":\w+:`~[\w.]*?(\w+)`", r"\1", text)
+    return re.sub(r"(?::\w+:)?(`{1,2})([^`]+)\1", r"\2", text)
 
 
 def in_one_line(error: Exception, origin: str = "") -> InputError:
