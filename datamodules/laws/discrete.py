@@ -89,7 +89,9 @@ class Bernoulli(Law):
 
 @dataclass(frozen=True)
 class Poisson(Law):
-    """Poisson law: every cumulant is ``rate``.
+    r"""Poisson law: every cumulant is ``rate``.
+
+    The probability of :math:`k = 0, 1, \dots` is :math:`e^{-rate}\, rate^k / k!`.
 
     Args:
         rate: mean, above 0, up to 10^15 (beyond that doubles are too coarse to count with).

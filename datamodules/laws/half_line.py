@@ -21,6 +21,8 @@ from .exact import Number, context, cumulants_of, to_mpf
 class Exponential(Law):
     r"""Exponential law: :math:`\kappa_n = (n-1)! / rate^n`.
 
+    Its density is :math:`rate\, e^{-rate\, x}` for x above 0.
+
     Args:
         rate: one over the mean, above 0.
 
@@ -57,6 +59,8 @@ class Exponential(Law):
 @dataclass(frozen=True)
 class Gamma(Law):
     r"""Gamma law: :math:`\kappa_n = (n-1)!\, shape\, scale^n`.
+
+    Its density is :math:`x^{shape - 1} e^{-x/scale} / (\Gamma(shape)\, scale^{shape})` for x above 0.
 
     Args:
         shape: shape, above 0.
@@ -97,6 +101,8 @@ class Gamma(Law):
 @dataclass(frozen=True)
 class Beta(Law):
     r"""Beta law on [0, 1]: moments :math:`m_n = \prod_{r<n} (a + r) / (a + b + r)`.
+
+    Its density is :math:`x^{a-1} (1 - x)^{b-1}\, \Gamma(a + b) / (\Gamma(a) \Gamma(b))`.
 
     Args:
         a: exponent at 0 plus one, above 0.
@@ -158,6 +164,8 @@ def _connected_graphs(order: int) -> list[list[int]]:
 @dataclass(frozen=True)
 class Lognormal(Law):
     r"""Law of :math:`e^Z`, Z normal: :math:`\kappa_n = e^{n (mean + std^2/2)} \sum_G (e^{std^2} - 1)^{|G|}`.
+
+    Its density is :math:`e^{-(\ln x - mean)^2 / (2 std^2)} / (\sqrt{2\pi}\, std\, x)` for x above 0.
 
     The sum runs over the connected graphs on n labelled vertices, ``|G|`` counts edges: all terms are positive,
     nothing cancels.

@@ -22,7 +22,9 @@ LEAST_TAIL = 1e-13  # below it, a difference to 1/2 has no digits
 
 @dataclass(frozen=True)
 class Cauchy(Law):
-    """Cauchy law: no cumulant exists, and the CLT map widens it.
+    r"""Cauchy law: no cumulant exists, and the CLT map widens it.
+
+    Its density is :math:`1 / (\pi\, scale\, (1 + z^2))` with :math:`z = (x - loc)/scale`.
 
     Args:
         loc: median.
@@ -58,6 +60,8 @@ class Cauchy(Law):
 @dataclass(frozen=True)
 class StudentT(Law):
     r"""Student's t: :math:`m_n = df^{n/2} \prod_{k=1}^{n/2} (2k-1)/(df-2k)` for even n; none exists for n >= ``df``.
+
+    Its density is :math:`\frac{\Gamma((df + 1)/2)}{\sqrt{\pi\, df}\; \Gamma(df/2)} (1 + x^2/df)^{-(df + 1)/2}`.
 
     Args:
         df: degrees of freedom, above 0.

@@ -20,6 +20,8 @@ from .exact import Number, cumulants_of, euler_gamma, product, shifted, to_float
 class Gaussian(Law):
     r"""Normal law, the fixed point of the CLT map: :math:`\kappa_1 = mean`, :math:`\kappa_2 = std^2`, all others 0.
 
+    Its density is :math:`e^{-(x - mean)^2 / (2 std^2)} / (\sqrt{2\pi}\, std)`.
+
     Args:
         mean: mean.
         std: standard deviation, above 0.
@@ -58,6 +60,8 @@ class Gaussian(Law):
 @dataclass(frozen=True)
 class Uniform(Law):
     r"""Uniform law: :math:`\kappa_n = (high - low)^n B_n / n` for n >= 2, with Bernoulli numbers :math:`B_n`.
+
+    Its density is :math:`1 / (high - low)` from ``low`` to ``high``.
 
     Args:
         low: lower end, by default -√3: then the variance is 1.
@@ -156,6 +160,8 @@ class Laplace(Law):
 class Logistic(Law):
     r"""Logistic law: :math:`\kappa_n = 2 (n-1)!\, \zeta(n)\, scale^n` for even n, with Riemann's :math:`\zeta`.
 
+    Its density is :math:`e^{-z} / (scale\, (1 + e^{-z})^2)` with :math:`z = (x - loc)/scale`.
+
     Args:
         loc: centre.
         scale: scale, above 0; the standard deviation is π/√3 times as much.
@@ -202,6 +208,8 @@ class Gumbel(Law):
 
     Its distribution function is :math:`\exp(-e^{-(x - loc)/scale})`.
 
+    Its density is :math:`e^{-z - e^{-z}} / scale` with :math:`z = (x - loc)/scale`.
+
     Args:
         loc: mode; the mean is ``loc + γ scale`` with Euler's constant γ.
         scale: scale, above 0; the standard deviation is π/√6 times as much.
@@ -242,6 +250,8 @@ class Gumbel(Law):
 @dataclass(frozen=True)
 class Triangular(Law):
     r"""Triangular law: :math:`m_n = 2 h_n(low, mode, high) / ((n+1)(n+2))`.
+
+    Its density rises in a line from 0 at ``low`` to :math:`2 / (high - low)` at ``mode``, and falls in a line to 0 at ``high``.
 
     :math:`h_n` is the complete homogeneous polynomial, the sum of all products of n of the three. It is the law of a
     uniformly random weighted mean of ``low``, ``mode`` and ``high`` (Hermite-Genocchi).

@@ -16,6 +16,26 @@ GITHUB_BLOCK = re.compile(r"^```math\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RENDERED = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 
 
+# words in formulas, such as the name of an argument; commands of LaTeX, and what stands within those that set words, stay
+WORD = re.compile(r"\\(?:mathrm|text|operatorname|begin|end)\{[^}]*\}|\\[A-Za-z]+|[A-Za-z]{3,}|df")
+INDICES = frozenset("ijklmnohf")
+
+
+def upright(latex: str) -> str:
+    r"""A formula whose words are set upright; letters side by side are a product.
+
+    Example:
+        >>> print(upright(r"\exp(-rate\, x_{keep}) W_{ijk} + \operatorname{sign}(t)"))
+        \exp(-\mathrm{rate}\, x_{\mathrm{keep}}) W_{ijk} + \operatorname{sign}(t)
+    """
+
+    def word(match: re.Match[str]) -> str:
+        text = match[0]
+        return text if text.startswith("\\") or set(text) <= INDICES else rf"\mathrm{{{text}}}"
+
+    return WORD.sub(word, latex)
+
+
 def no_link(target: str) -> str | None:
     """The resolver for pages without a reference: nothing is linked."""
     return None
@@ -36,7 +56,7 @@ def from_docstring(text: str, resolve: Callable[[str], str | None] = no_link) ->
     def role(match: re.Match[str]) -> str:
         kind, target = match.groups()
         if kind == "math":
-            return f"${' '.join(target.split())}$"
+            return f"${upright(' '.join(target.split()))}$"
         name = target.lstrip(".").removeprefix("~")
         shown = name.rpartition(".")[2] if target.startswith("~") else name
         path = resolve(name)
@@ -45,7 +65,7 @@ def from_docstring(text: str, resolve: Callable[[str], str | None] = no_link) ->
     def block(match: re.Match[str]) -> str:
         indent, first, rest = match.groups()
         lines = [line.strip() for line in (first, *rest.splitlines()) if line.strip()]
-        return f"\n{indent}$$\n{indent}{' '.join(lines)}\n{indent}$$\n\n"
+        return f"\n{indent}$$\n{indent}{upright(' '.join(lines))}\n{indent}$$\n\n"
 
     return ROLE.sub(role, DISPLAYED.sub(block, text + "\n")).rstrip("\n")
 

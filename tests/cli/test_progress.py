@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import time
 
 import pytest
 
 from renorm.callbacks import ProgressLines, progress
+from renorm.cli.main import said_while_it_lasts
 from renorm.datamodules import CLTDataModule
 from renorm.progress import lines_about, shown_progress, shown_steps
 from renorm.runs.quiet_trainer import quiet_trainer
@@ -105,3 +107,19 @@ def test_lines_about_a_run_count_to_its_end(monkeypatch: pytest.MonkeyPatch) -> 
     told.clear()
     trainer.test(model, data, verbose=False)
     assert told == [("test", done, 2) for done in (0, 1, 2)]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "said"), [(Terminal, "loading ...\r\x1b[K"), (io.StringIO, "")])
+def test_loading_is_said_on_a_terminal_and_wiped_out(
+    stream: type[io.StringIO], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream())
+    monkeypatch.setenv("TERM", "xterm")
+    with said_while_it_lasts("loading ..."):
+        pass
+    assert sys.stderr.getvalue() == said  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from latex2mathml.converter import convert
 from website import commands, markup, pages, python_api, registries, shelf, tutorials
 
 from renorm.datamodules import laws
+from renorm.datamodules.block_sources import BlockSource
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -113,6 +114,12 @@ def test_every_law_is_listed_with_its_cumulants(monkeypatch: pytest.MonkeyPatch)
         assert f"\n## {name}\n" in text
         assert name == "empirical" or f"reference/images/law_{name}.svg" in made
     assert "| [gamma](#gamma) | `gamma(shape=2, scale=1)` | 2 | 2 | 4 | 12 |" in text
+
+
+def test_the_page_of_data_names_every_law_and_source() -> None:
+    page = (ROOT / "docs" / "own_data.md").read_text()
+    named = set(re.findall(r"\w+", page.partition("## Held-out laws")[0]))
+    assert named >= {*laws.names(), *BlockSource.registry}
 
 
 def test_cards_are_split_and_linked() -> None:

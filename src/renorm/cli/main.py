@@ -90,7 +90,7 @@ def _answer(words: list[str]) -> int:
     module, function = COMMANDS[words[0]][1].split(":")
     try:
         with own_imports(words) as left:
-            with without_scipy_signal():
+            with without_scipy_signal(), said_while_it_lasts("loading PyTorch ..."):
                 loaded = importlib.import_module(f".{module}", __package__)
             run = getattr(loaded, function)
             code = run(left)
@@ -116,6 +116,19 @@ def nobody_reads() -> bool:
     except (AttributeError, ValueError, OSError):  # no such call on Windows, or no file behind it
         return False
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+@contextlib.contextmanager
+def said_while_it_lasts(what: str) -> Iterator[None]:
+    """Say on a terminal what takes the first seconds, and wipe it out afterwards."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    print(what, end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
