@@ -6,11 +6,12 @@ import contextlib
 import io
 import re
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NoReturn
 
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.table import Column, Table
 
 
 class Screen(Console):
@@ -53,11 +54,13 @@ def print_table(
     """
     screen = Screen()
     left_out: list[str] = []
+    widest = _widest_row(table)  # measuring hundreds of rows takes rich seconds
     for heading in () if wide else least:
-        if _width(table, screen) <= screen.width:
+        if _width(widest, screen) <= screen.width:
             break
         left_out.append(heading)
-        table = without(table, {heading})
+        widest = without(widest, {heading})
+    table = without(table, left_out) if left_out else table
     _print_whole(table, screen)
     if left_out:
         print_wrapped(f"left out: {'; '.join(' '.join(name.split()) for name in left_out)} ({elsewhere})")
@@ -73,12 +76,16 @@ def without(table: Table, headings: Collection[str]) -> Table:
         ['a', 'c']
     """
     kept = [column for column in table.columns if column.header not in headings]
-    fewer = Table(title=table.title, title_justify=table.title_justify, box=table.box, pad_edge=table.pad_edge)
-    for column in kept:
-        fewer.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
-    for cells in zip(*(column.cells for column in kept), strict=True):
-        fewer.add_row(*cells)
-    return fewer
+    return _with_rows(table, kept, zip(*(column.cells for column in kept), strict=True))
+
+
+def _with_rows(table: Table, columns: Sequence[Column], rows: Iterable[Sequence[RenderableType]]) -> Table:
+    made = Table(title=table.title, title_justify=table.title_justify, box=table.box, pad_edge=table.pad_edge)
+    for column in columns:
+        made.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap)
+    for cells in rows:
+        made.add_row(*cells)
+    return made
 
 
 def print_wrapped(text: str) -> None:
@@ -128,10 +135,20 @@ def shorten(law: str, length: int = 36) -> str:
     return law if len(law) <= length else f"{law[: length - 13]}…{law[-12:]}"
 
 
+def _widest_row(table: Table) -> Table:
+    """A table of one row that is as wide: the widest cell of each column."""
+    widest = [max(column.cells, key=_cell_width, default="") for column in table.columns]
+    return _with_rows(table, table.columns, [widest])
+
+
+def _cell_width(cell: RenderableType) -> int:
+    return max(map(cell_len, str(cell).split("\n")))
+
+
 def _width(table: Table, console: Console) -> int:
     return table.__rich_measure__(console, console.options.update(width=10_000)).maximum
 
 
 def _print_whole(table: Table, console: Console) -> None:
-    console.width = max(console.width, _width(table, console))
+    console.width = max(console.width, _width(_widest_row(table), console))
     console.print(table)
