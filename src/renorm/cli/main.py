@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from .. import __version__, errors
 from ..checks import did_you_mean
 from ..exit_codes import BAD_INPUT, CANNOT_GO_ON, INTERRUPTED, NOBODY_READS
+from ..freed_memory import keep_freed_memory
 from .options import joined
 from .own_imports import own_imports
 from .quick_imports import without_scipy_signal
@@ -88,6 +89,7 @@ def _answer(words: list[str]) -> int:
         hint = did_you_mean(words[0], COMMANDS, most=1)
         return _refuse(f"command {words[0]!r} is unknown; allowed: {', '.join(COMMANDS)}{hint}")
     module, function = COMMANDS[words[0]][1].split(":")
+    keep_freed_memory()
     try:
         with own_imports(words) as left:
             with without_scipy_signal(), said_while_it_lasts("loading PyTorch ..."):

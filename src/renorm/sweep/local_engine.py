@@ -24,9 +24,6 @@ Result = TypeVar("Result")
 
 PATIENCE = 10  # seconds that an idle worker has to end by itself
 DIED = "the worker process died (killed, or out of memory)"
-# torch must not start more threads than allowed; glibc keeps freed memory for the next step, which otherwise gets it from the
-# system, page by page (up to a third of the time of a large stack)
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 
 
 class Worker(NamedTuple):
@@ -127,8 +124,8 @@ def run_locally(points: list[Point], workers: int, run: Callable[[Point], Column
 
 def start_worker() -> Worker:
     """Start a worker process."""
-    # workers stay alive, as importing torch takes seconds
-    os.environ.update(ENVIRONMENT)
+    # workers stay alive, as importing torch takes seconds; torch must not start more threads than allowed
+    os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs,), daemon=True)

@@ -16,6 +16,7 @@ from ..checks import check_at_least, check_one_of
 from ..datamodules import CLTDataModule
 from ..datamodules.blocks import law_sets
 from ..errors import InputError
+from ..freed_memory import keep_freed_memory
 from ..own_code import import_own_code
 from ..runs.quiet_trainer import quiet_trainer, quieten
 from ..training.divergence import AllDivergedError
@@ -104,7 +105,8 @@ def versions() -> dict[str, str]:
 
 
 def prepare_worker() -> None:
-    """Use one thread, so that the numbers do not depend on the number of workers."""
+    """Use one thread, so that the numbers do not depend on the number of workers, and keep freed memory."""
+    keep_freed_memory()
     import_own_code()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
