@@ -161,7 +161,7 @@ def law_by_law(falls: Mapping[str, Mapping[str, float]], least: float) -> str:
     return (
         f"Law by law, at the reference (trained on {short_name(next(iter(falls)))}), factor by which the error falls from its "
         f"peak towards smaller slopes, at the budget where it falls most. {10**least:g} or more: {'; '.join(shown) or 'none'}. "
-        f"Less, 1 being no peak: {'; '.join(rest) or 'none'}."
+        f"Less, where 1 means no peak: {'; '.join(rest) or 'none'}."
     )
 
 

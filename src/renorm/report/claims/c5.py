@@ -144,7 +144,7 @@ def remarks(numbers: Mapping[str, Any]) -> list[str]:
         "where one untied unit is as slow, the reason is that there is one kink and nothing to cancel it, not the symmetry.",
         f"Curves that rise: {rising['full']['value']:.0%} of fully tied networks, {rising['free']['value']:.0%} of free ones, "
         f"{rising['one unit']['value']:.0%} of single units. Plateaus a curve: {numbers['plateaus']['full']:.2f} against "
-        f"{numbers['plateaus']['free']:.2f}, which are no part of the rule.",
+        f"{numbers['plateaus']['free']:.2f}, which the rule does not count.",
         "Two fully tied hidden layers can represent the map, as φ(−φ(z)) = −s·z for the leaky ReLU of slope s: the "
         "second layer "
         "turns over what the first has bent.",
