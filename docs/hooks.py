@@ -40,7 +40,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         text, target = match.groups()
         path = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
         if path.startswith("docs/"):
-            return match.group(0)
+            # a tutorial's page is made of its script
+            return f"[{text}]({target.removesuffix('.py')}.md)" if target.endswith(".py") else match.group(0)
         if not (ROOT / path).exists():
             raise ValueError(f"{here}: {path} does not exist")
         shown = {"README.md": "docs/index.md"}.get(path, f"docs/{path.removesuffix('.py')}.md")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import NO_FIGURES, QUICK
 
 from renorm.cli import bench, main, selftest
 from renorm.cli.fit_summary import duration, loss_line
@@ -164,6 +165,7 @@ def test_the_line_about_the_loss() -> None:
     import torch
 
     model = MLP(negative_slope=[0.1, 0.5], replicas=2)
+    assert loss_line(model) == "loss:   not measured, as the fit ended before its first validation"
     model.validated = torch.tensor([0.5, 0.1, torch.nan, 0.3]), 40
     assert loss_line(model) == (
         "loss:   median 0.3, worst 0.5 (member 0, negative_slope=0.1) in the validation at step 40"
@@ -181,3 +183,15 @@ def test_json_has_what_the_table_leaves_out(tmp_path: Path, capsys: pytest.Captu
     printed(capsys, "propagate", "--model", "mlp_linear_free", "--law", "uniform()", "--samples", "100", "--json", file)
     (content,) = json.loads(file.read_text())
     assert {"gaussian", "exact"} <= {*content["predicted"]}
+
+
+def test_a_fit_without_a_validation_says_so_and_what_judges_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = printed(capsys, "fit", *QUICK, *NO_FIGURES, "--trainer.max_steps", "1", "--name", "early")
+    assert "loss:   not measured, as the fit ended before its first validation" in lines
+    (judge,) = (line for line in lines if line.startswith("judge:"))
+    assert judge.endswith("version_0/checkpoints/last.ckpt")
+    assert main(["test", "--ckpt_path", "best", "--name", "early"]) == 2
+    assert "allowed: 'last', as no fit there was validated" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def summary(model: StackedModel, trainer: Trainer, seconds: float, folder: Path)
         seconds: that the fit took.
         folder: of the run.
     """
-    lines = [loss_line(model)] if model.validated is not None else []
+    lines = [loss_line(model)]
     lines.append(f"time:   {duration(seconds)}, {trainer.global_step} steps")
     diverged = len(model.divergence.steps)
     where = folder / "checkpoints" / DIVERGED_FILE
@@ -32,7 +32,8 @@ def summary(model: StackedModel, trainer: Trainer, seconds: float, folder: Path)
 
 def loss_line(model: StackedModel) -> str:
     """The median and the worst validation loss over members that have not diverged, and whose the worst is."""
-    assert model.validated is not None
+    if model.validated is None:
+        return "loss:   not measured, as the fit ended before its first validation"
     losses, step = model.validated
     finite = losses.isfinite()
     if not finite.any():

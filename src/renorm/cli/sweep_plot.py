@@ -45,6 +45,10 @@ def run(words: list[str]) -> None:
         raise InputError(f"out={arguments.out!r} cannot be a figure", f"{', '.join(FORMATS)} in a folder that exists")
     folder = Path(arguments.results)
     axes = [str(axis) for axis in read_description(folder)["axes"]]
+    if not (folder / RESULTS_FILE).exists():
+        raise InputError(
+            f"results={arguments.results!r} has no {RESULTS_FILE} yet", "the folder of a sweep that has ended"
+        )
     table = read_columns(folder / RESULTS_FILE)
     for text in arguments.where:
         table = selected(table, text, axes)

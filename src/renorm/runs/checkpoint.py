@@ -174,6 +174,10 @@ def find_checkpoint(word: str, root: Path) -> Path:
     if word not in ("last", "best"):
         return Path(word)
     found = sorted(root.glob(f"**/checkpoints/{word}.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    if not found and word == "best" and any(root.glob("**/checkpoints/last.ckpt")):
+        raise InputError(
+            f"ckpt_path='best' finds no best checkpoint below {str(root)!r}", "'last', as no fit there was validated"
+        )
     if not found:
         raise InputError(
             f"ckpt_path={word!r} finds no checkpoint below {str(root)!r}",
