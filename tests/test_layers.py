@@ -15,6 +15,7 @@ LEVELS = [
     [
         "errors",
         "exit_codes",
+        "freed_memory",
         "checks",
         "versions",
         "own_code",
