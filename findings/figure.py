@@ -21,10 +21,11 @@ SHADES = {
     "mixed": "#e69f00",
     "bad": "#d55e00",
 }  # for all kinds of colour vision, as words stand beside
-ROW = 0.38  # inches
+ROW = 0.42  # inches
 WIDTH, VERDICT, AXIS, TEXT = 9.6, 3.65, 5.0, 6.3  # of the figure, and where its columns begin
 LENGTH = 1.1  # of an effect's axis
-LETTERS = 76  # of a line of small print
+LETTERS = 68  # of a line of small print
+HEADING = -0.85  # where the headings are, in rows
 
 
 def save_figure(records: Mapping[str, Record], file: Path = FILE) -> None:
@@ -37,10 +38,18 @@ def save_figure(records: Mapping[str, Record], file: Path = FILE) -> None:
 
 def draw(judged: list[Record]) -> Figure:
     """A row a claim: id and title, verdict with its share of seeds, and effect on an axis of its own that holds 0."""
-    figure = Figure(figsize=(WIDTH, ROW * (len(judged) + 0.2)))
+    figure = Figure(figsize=(WIDTH, ROW * (len(judged) + 0.9)))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set(xlim=(0, WIDTH), ylim=(len(judged) - 0.4, -0.6))
+    axes.set(xlim=(0, WIDTH), ylim=(len(judged) - 0.4, -1.3))
     axes.axis("off")
+    headings = {
+        0.08: "claim",
+        VERDICT - 0.05: "verdict, share of seeds",
+        AXIS: "effect, each on its\nown scale; tick: 0",
+        TEXT: "value [95% interval], and what it is",
+    }
+    for place, words in headings.items():
+        axes.text(place, HEADING, words, va="center", fontsize=7, color="#404040", fontstyle="italic", linespacing=1.0)
     for row, record in enumerate(judged):
         draw_row(axes, row, record)
     return figure
@@ -59,7 +68,7 @@ def draw_row(axes: Axes, row: int, record: Record) -> None:
         draw_interval(axes, row, (low, value, high), colour)
     axes.text(TEXT, row - 0.27, interval(effect), va="center", fontweight="bold")
     axes.text(
-        TEXT, row + 0.2, fill(effect["name"], LETTERS), va="center", fontsize=5.6, color="#404040", linespacing=1.0
+        TEXT, row + 0.2, fill(effect["name"], LETTERS), va="center", fontsize=6.3, color="#404040", linespacing=1.0
     )
     axes.axhline(row + 0.5, color="#e8e8e8", linewidth=0.5)
 
