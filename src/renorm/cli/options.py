@@ -228,6 +228,8 @@ def condense(message: str) -> str:
         'data.bloc is unknown; allowed: the options of --help'
         >>> condense('Parser key "model":\n  Problem with ... No module named \'mine\'\nGiven value: {...}')
         "model: No module named 'mine'; allowed: modules on Python's path, or --import FILE.py"
+        >>> condense("unrecognized arguments: --nosuch 3")
+        '--nosuch 3 is unknown; allowed: the options of --help'
         >>> condense("the following arguments are required: fit.model")
         'model is missing; allowed: --model, or model in a config'
     """
@@ -249,6 +251,8 @@ def condense(message: str) -> str:
         return refusal(f"{'.'.join(keys)}: " if keys else "", denied.group(1))
     if unknown := re.search(r"(?:Option|accept option) '([^']+)'", message):
         return f"{'.'.join([*keys, unknown.group(1)])} is unknown; allowed: the options of --help"
+    if unknown := re.fullmatch(r"\s*[Uu]nrecognized arguments: (.*?)\s*", message):
+        return f"{unknown.group(1)} is unknown; allowed: the options of --help"
     value = re.search(r"(?:Got|Given) value: (.*)", inner)
     nested = re.search(r"NestedArg\(key='(\w+)', val=(.*)\)", inner)
     expected = re.search(r"Subtypes: \[(.*)\]", inner) or re.search(
