@@ -63,7 +63,8 @@ def parse_yaml(text: str, what: str) -> Any:
         _count_events(text, what)
         content = yaml_core.load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"{what} is not valid YAML ({in_one_line(error)})") from None
+        where = in_one_line(error).replace(' in "<unicode string>",', ",")  # the text's own place is enough
+        raise InputError(f"{what} is not valid YAML ({where})") from None
     except _LimitError as error:
         raise InputError(str(error)) from None
     except Exception as error:  # PyYAML's constructors fail in any way they can, e.g. on !!timestamp 2001-99-99
