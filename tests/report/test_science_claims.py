@@ -81,7 +81,7 @@ def test_c4_says_law_by_law_where_there_is_a_peak() -> None:
     falls = slope_curves(beyond=-3.0).by_law()  # beyond, the peak leaves the grid of slopes after the first budget
     assert falls["rademacher()"]["value"] > 1
     assert falls["rademacher()"]["steps"] == 8000
-    with_peak, _, without = c4.law_by_law(falls, least=1.0).partition("Less, 1 being no peak")
+    with_peak, _, without = c4.law_by_law(falls, least=1.0).partition("Less, where 1 means no peak")
     assert "rademacher" in with_peak
     assert "gaussian" in without
 
