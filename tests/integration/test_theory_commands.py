@@ -106,7 +106,7 @@ BAD = [
         "alpha=1.0 is not a parameter of activation 'relu'",
     ),
     (["certify", "--config", "mlp_relu_free", "--model.width"], "argument --model: expected one argument"),
-    (["certify", "--config", "mlp_relu_free", "--fast"], "unrecognized arguments: --fast"),
+    (["certify", "--config", "mlp_relu_free", "--fast"], "--fast is unknown; allowed: the options of --help"),
     (["certify", "--ckpt_path", "best"], "finds no checkpoint"),
     (["certify", "--ckpt_path", "best", "--name", "a"], "finds no checkpoint below 'runs/a'"),
     (["certify", "--ckpt_path", "best", "--name", "../a"], "name='../a' is not the name of one folder"),
