@@ -45,11 +45,12 @@ def draw_flow(
         law: for the title.
     """
     more = extra_room(next(iter(flow.values()))) * SLANT
-    height, width = 3.2 + more, 11 + key_width(list(flow))
+    key = key_width(list(flow))
+    height, width = 3.2 + more, 11 + key
     figure = Figure(figsize=(width, height))
     low, high = 0.18 + 0.82 * more / height, 0.82 + 0.18 * more / height
     # a layout engine would take longer than all the drawing
-    figure.subplots_adjust(0.55 / width, low, 1 - (0.11 + key_width(list(flow))) / width, high, wspace=0.25)
+    figure.subplots_adjust(0.55 / width, low, 1 - (0.11 + key) / width, high, wspace=0.25)
     known = probe if probe is not None else exact
     start = np.full(len(ORDINALS), np.nan) if known is None else known[0]
     for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):

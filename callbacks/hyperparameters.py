@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -10,6 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
 from ..datamodules.blocks import short_text
+from ..training.recipe import constructor_arguments
 from .figures import shorten
 
 # settings that the tab always has a column for; others only where they are not the default
@@ -70,11 +70,7 @@ def shown_settings(model: Any, data: Any) -> dict[str, bool | int | float | str]
 
 
 def _telling(owner: Any) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    for base in type(owner).__mro__:
-        if base is not object:
-            known = {name: p.default for name, p in inspect.signature(base).parameters.items()} | known
-    settings = dict(getattr(owner, "hparams", {}))
+    known, settings = constructor_arguments(type(owner)), dict(getattr(owner, "hparams", {}))
     telling = {key: value for key, value in settings.items() if key in ALWAYS or value != known.get(key)}
     for key in ("train_laws", "held_out_laws"):
         if isinstance(telling.get(key), list):

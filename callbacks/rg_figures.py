@@ -37,10 +37,11 @@ def draw_flow(
         groups: label -> members of each grid point.
         law: for the title.
     """
-    width = 13.5 + key_width(list(groups))
+    key = key_width(list(groups))
+    width = 13.5 + key
     figure = Figure(figsize=(width, 3.4))
     # a layout engine takes longer than all the drawing
-    figure.subplots_adjust(0.55 / width, 0.16, 1 - (0.15 + key_width(list(groups))) / width, 0.82, wspace=0.33)
+    figure.subplots_adjust(0.55 / width, 0.16, 1 - (0.15 + key) / width, 0.82, wspace=0.33)
     panels = figure.subplots(1, 5, sharex=True)
     has_wasserstein = bool(flow.exact_wasserstein.isfinite().any())
     distance, own_distance = (

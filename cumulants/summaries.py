@@ -315,7 +315,8 @@ def _joined(parts: list[PowerSums]) -> PowerSums:
     return _fold_in_one_unit(*(torch.stack([part[i] for part in parts]) for i in range(3)))
 
 
-def _all_are(finite: Tensor, nan_policy: NanPolicy) -> bool:
+def _all_finite(finite: Tensor, nan_policy: NanPolicy) -> bool:
+    """Whether all flags are set; refuses to look at values where none may decide what is computed."""
     if indices_of(finite.flatten()[:0]) is None:
         raise InputError(
             f"nan_policy={nan_policy!r} depends on the values, as torch.func.vmap lets nothing do",
@@ -327,7 +328,7 @@ def _all_are(finite: Tensor, nan_policy: NanPolicy) -> bool:
 def _power_sums_of_block(block: Tensor, order: int, nan_policy: NanPolicy) -> PowerSums:
     x = block.double()
     finite = None if nan_policy == "propagate" else x.isfinite()
-    if finite is not None and _all_are(finite, nan_policy):
+    if finite is not None and _all_finite(finite, nan_policy):
         finite = None
     if finite is None:
         # not made from x: in torch.func.vmap the number of values is no batch of numbers, and coefficients follow from it

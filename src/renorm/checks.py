@@ -82,15 +82,12 @@ def check_tensors(name: str, values: Any, allowed: str = "a list of tensors") ->
         ...
         renorm.errors.InputError: joint is a list that does not hold tensors; allowed: a list of tensors
     """
+    from torch import Tensor
+
     if not isinstance(values, list | tuple):
         raise InputError(f"{name} is of type {type(values).__name__}", allowed)
-    try:
-        for value in values:
-            check_tensor(name, value)
-    except InputError:
-        raise InputError(
-            f"{name} is a {type(values).__name__} that does not hold tensors", "a list of tensors"
-        ) from None
+    if not all(isinstance(value, Tensor) for value in values):
+        raise InputError(f"{name} is a {type(values).__name__} that does not hold tensors", allowed)
 
 
 def check_at_least(name: str, value: int, low: int) -> None:

@@ -21,9 +21,7 @@ CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 UNKNOWN_MEMORY = 2.0**40  # of a system that does not say
 DEEPEST = 10_000  # hidden layers: more take minutes to build, and no initialisation of ours trains them
 MOST_MEMBERS = 2**20  # each has a row in a table and a generator of random numbers: a million take minutes to build
-OF_ENTRY = (
-    24  # bytes: which free weight an entry of a weight matrix is, and its sign, once for all members, while found
-)
+OF_ENTRY = 24  # bytes: which free weight an entry of a weight matrix is, and its sign; once for all members
 MOST = 2.5e7  # entries of the weight matrices of one member, where ties leave few free weights: a width of 5000
 
 

@@ -142,16 +142,13 @@ class _Watch:
             began = time.monotonic()
             last = began + self._quiet - self._every  # many short steps together are a long one
             while self._step is not None:
-                due = min(max(self._step_began, began) + self._quiet, last + self._every)
-                if last > self._step_began:  # a line about this step is there
-                    due = last + self._every
-                if self._changed.wait(max(due - time.monotonic(), 0)):
-                    continue
-                if self._step and time.monotonic() >= due:
+                due = last + self._every
+                if last <= self._step_began:  # nothing was said of this step
+                    due = min(due, self._step_began + self._quiet)
+                was_told = self._changed.wait(max(due - time.monotonic(), 0) if self._step else None)
+                if not was_told and self._step:
                     last = time.monotonic()
                     print(f"{self._step}: {_duration(last - began)}", file=self._stream, flush=True)
-                elif not self._step:
-                    self._changed.wait()
 
 
 def _duration(seconds: float) -> str:

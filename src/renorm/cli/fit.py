@@ -88,16 +88,10 @@ from .data_class import find_data_class, of_configs, take_data_class
 from .fit_summary import summary
 from .imports import imports_restricted
 from .interrupt import how_to_go_on
-from .main import refused
+from .main import COMMANDS, refused
 from .options import ALLOW_IMPORTS, WIDE, take_all, take_flag, take_option, with_places
 from .settings_parser import Parser, building, in_one_line, unused, without_unused
 
-ABOUT = {  # in the help of each command
-    "fit": "Train networks on a renormalisation-group map.",
-    "validate": "Validate a checkpoint on every law.",
-    "test": "Judge a checkpoint on laws that training never saw.",
-    "predict": "Write the outputs of a checkpoint to a Parquet or CSV file.",
-}
 # settings of a model that a run which starts from trained weights may choose anew
 OF_NEW_RUN = ("compile", "loss", "seed", *(key for key in OF_TRAINING if key != "members"))
 
@@ -356,9 +350,8 @@ class RenormCLI(LightningCLI):
         every = type(self).subcommands()
         self.subcommands = lambda: {command: every[command]}  # type: ignore[method-assign]
         super()._add_subcommands(parser, **kwargs)
-        self._parser(command).description = ABOUT[
-            command
-        ]  # Lightning's is a docstring, cut in the middle of a sentence
+        # Lightning's is a docstring, cut in the middle of a sentence
+        self._parser(command).description = COMMANDS[command][0]
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Seeds belong to the model and to the data; ``--seed`` sets both."""
@@ -634,9 +627,8 @@ class RenormCLI(LightningCLI):
         print(f"run:    {folder}")
         if self.checkpoint is None and self.trainer.ckpt_path:
             print(f"from:   {self.trainer.ckpt_path}, which was left for a job that is requeued")
-        written = [
-            folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")
-        ]  # last alone before a validation
+        # the last one alone where nothing was validated
+        written = [folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
         if (judged := next((path for path in written if path.exists()), None)) is not None:
             print(f"judge:  {command_line(['test', '--ckpt_path', str(judged)])}")
         for line in where_to_look(self.trainer):

@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from ..errors import InputError
 from ..files import yaml_core
+from ..training.recipe import constructor_arguments
 from ..zoo import StackedModel
 from ..zoo.activations import REGISTRY, keywords, parameters
 from ..zoo.architectures import find_architecture
@@ -150,9 +151,8 @@ def unused(class_path: str, arguments: Mapping[str, Any]) -> list[str]:
     cls = find_architecture(class_path)
     if cls is None:
         return []
-    known = {name for base in cls.__mro__ for name in inspect.signature(base).parameters}
     activation = REGISTRY.get(str(arguments.get("activation")))
-    known |= set(keywords() if activation is None else parameters(activation))
+    known = {*constructor_arguments(cls), *(keywords() if activation is None else parameters(activation))}
     return [name for name, value in arguments.items() if value is None and name not in known]
 
 

@@ -201,6 +201,23 @@ def check_data_class(remembered: Recipe, own: Recipe, where: str, allowed: str) 
         )
 
 
+def constructor_arguments(cls: type) -> dict[str, Any]:
+    """Arguments of a class's constructor, and of those of its bases that it passes them on to, with their defaults.
+
+    Example:
+        >>> class Base:
+        ...     def __init__(self, seed: int = 0) -> None: ...
+        >>> class Narrow(Base):
+        ...     def __init__(self, width: int = 8, **kwargs: int) -> None: ...
+        >>> {name: default for name, default in constructor_arguments(Narrow).items() if name != "kwargs"}
+        {'seed': 0, 'width': 8}
+    """
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[:-1]):  # without object; what is nearer wins
+        found |= {name: parameter.default for name, parameter in inspect.signature(base).parameters.items()}
+    return found
+
+
 def accepted_arguments(cls: type, settings: Mapping[str, Any]) -> Recipe:
     """The hyperparameters that a model's constructor accepts; others were passed on to the base class.
 
