@@ -14,6 +14,7 @@ from website import markup, pages, tutorials
 
 ROOT = Path(__file__).parent.parent
 UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)")
+SHOWN = re.compile(r"^\[examples/(\w+\.py)\]\([^)]*\)$", re.MULTILINE)
 FROM_ELSEWHERE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?https?://[^>]*>""")
 
 
@@ -33,7 +34,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Read GitHub's formulas, and let links to files of the repository lead to their pages."""
+    """Read GitHub's formulas, show examples, and let links to files of the repository lead to their pages."""
     here = f"docs/{page.file.src_uri}"
 
     def link(match: re.Match[str]) -> str:
@@ -49,7 +50,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return text  # a file that the site does not have
         return f"[{text}]({posixpath.relpath(shown, posixpath.dirname(here))})"
 
-    return UPWARDS.sub(link, markup.from_github(markdown))
+    return UPWARDS.sub(link, markup.from_github(SHOWN.sub(example, markdown)))
+
+
+def example(match: re.Match[str]) -> str:
+    """The script that a line of nothing but a link leads to: readers of the repository follow the link, the site shows it."""
+    return f"```python\n{(ROOT / 'examples' / match.group(1)).read_text(encoding='utf-8').rstrip()}\n```"
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:

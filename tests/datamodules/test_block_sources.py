@@ -248,7 +248,7 @@ def test_canonical_text(text: str, canonical: str | None) -> None:
         ('ar1(law="gausian")', "law 'gausian' is unknown (did you mean 'gaussian'?); allowed: "),
         ("ar1(law=gaussian(std=-1))", "gaussian: std=-1.0 is out of range; allowed: "),
         ("ar1(law=3)", "law='ar1(law=3)' has '3)' at position 8; allowed: the name of a law"),
-        ("ar1(law=gaussian()", "source='ar1(law=gaussian()' has the end at position 18; allowed: ',' or ')'"),
+        ("ar1(law=gaussian()", "source='ar1(law=gaussian()' ends too early, at position 18; allowed: ',' or ')'"),
     ],
 )
 def test_bad_text_is_one_line(text: str, message: str) -> None:

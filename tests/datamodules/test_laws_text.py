@@ -141,7 +141,7 @@ BAD = [
     ("gaussian(mu=1)", "gaussian: parameter 'mu' is unknown"),
     ("gaussian(sdt=1)", "did you mean 'std'?); allowed: mean, std"),
     ("rademacher(p=1)", "rademacher: parameter 'p' is unknown; allowed: none"),
-    ("gaussian(mean=0", "has the end at position 15; allowed: ',' or ')'"),
+    ("gaussian(mean=0", "ends too early, at position 15; allowed: ',' or ')'"),
     ("gaussian(mean=0))", "has ')' at position 16; allowed: the end of the law"),
     ("gaussian() gaussian()", "allowed: the end of the law"),
     ("gaussian(mean=)", "allowed: a number"),

@@ -186,7 +186,7 @@ def test_figures_without_a_place(tmp_path: Path, capsys: pytest.CaptureFixture[s
     given = ["plot", "flow", "--model", "mlp_relu_free.uniform", "--law", "gaussian()", "--out"]
     for out, expected in (
         ("flow.txt", "has no known format"),
-        (str(tmp_path / "no" / "flow.png"), "lies in no folder"),
+        (str(tmp_path / "no" / "flow.png"), "is in no folder that exists"),
     ):
         assert main([*given, out]) == 2
         assert expected in capsys.readouterr().err

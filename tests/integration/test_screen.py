@@ -117,8 +117,8 @@ def test_the_goals_of_bench_fit(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_list_is_filtered(capsys: pytest.CaptureFixture[str]) -> None:
     def listed(*words: str) -> list[str]:
-        lines = printed(capsys, "zoo", "list", *words)
-        return [line.split()[0] for line in lines if line.startswith(("mlp_", "gnn_"))]
+        first = [line.split()[0] for line in printed(capsys, "zoo", "list", *words) if line]
+        return [word for word in first if word.startswith(("mlp_", "gnn_")) and not word.endswith(",")]
 
     known = read_catalogue()
     assert listed("--activation", "relu", "--symmetry", "odd") == [
@@ -132,11 +132,22 @@ def test_the_list_is_filtered(capsys: pytest.CaptureFixture[str]) -> None:
     assert all("relu" in name for name in listed("--map", "maximum", "relu"))
 
 
+def test_the_list_has_every_description_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(" ".join(printed(capsys, "zoo", "list")).split())
+    wide = printed(capsys, "zoo", "list", "--wide")
+    for entry in read_catalogue():
+        *shared, own = entry["description"].split("; ")
+        assert re.search(rf"{entry['name']} +{entry['parameters']} [^…]*{re.escape(own)}", text)
+        assert all(part in text for part in shared)
+        (line,) = (line for line in wide if line.split()[:1] == [entry["name"]])
+        assert line.rstrip().endswith(f" {entry['description']}")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--activation rleu", "activation='rleu' is of no variant; allowed: linear,"),
-        ("--law nothing", "law='nothing' is of no entry; allowed: uniform("),
+        ("--activation rleu", "activation='rleu' fits no variant; allowed: linear,"),
+        ("--law nothing", "law='nothing' fits no entry; allowed: uniform("),
         ("--architecture mlp --symmetry tied", "fit no variant together; allowed: fewer filters"),
     ],
 )

@@ -89,7 +89,10 @@ BAD = [
         "is too narrow where it is",
     ),
     (["propagate", "--model", "gnn_gat_relu_tied", "--law", "gamma()"], "layer='gat' is not affine"),
-    (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--json", "no/where.json"], "lies in no folder"),
+    (
+        ["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--json", "no/where.json"],
+        "is in no folder that exists",
+    ),
     (["propagate", "--model", "mlp_relu_free", "--law", "gamma()", "--samples", "many"], "invalid int value: 'many'"),
     (["propagate", "--law", "gamma()"], "one of the arguments --ckpt_path --model is required"),
     (["certify"], "one is needed"),

@@ -121,8 +121,8 @@ def test_the_maximum_has_no_recursion_of_cumulants() -> None:
         ("stable(alpha=0)", "stable: alpha=0.0 is out of range; allowed: 0.1 to 2"),
         ("maximum(xi=nan)", "maximum: xi=nan is out of range; allowed: -10 to 10"),
         ("central_limit(2)", "central_limit: more than 0 arguments; allowed: central_limit()"),
-        ("maximum(", "map='maximum(' has the end at position 8; allowed: "),
-        ("", "map='' has the end at position 0; allowed: the name of a map"),
+        ("maximum(", "map='maximum(' ends too early, at position 8; allowed: "),
+        ("", "map='' ends too early, at position 0; allowed: the name of a map"),
     ],
 )
 def test_bad_text_is_one_line(text: str, message: str) -> None:

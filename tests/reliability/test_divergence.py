@@ -156,7 +156,7 @@ def test_all_members_diverged(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     error = capsys.readouterr().err
     assert code == 1
     assert error.splitlines()[-1].startswith("renorm: error: run ")
-    assert "all 2 members have diverged, the last one at step " in error
+    assert "all 2 members have diverged by step " in error
     assert "Traceback" not in error
     assert not [line for line in error.splitlines() if line.startswith("go on:")]
     last = load(tmp_path / "run" / "version_0" / "checkpoints" / "last.ckpt")

@@ -263,6 +263,8 @@ def condense(message: str) -> str:
     if nested and nested.group(1) != keys[-1]:
         keys.append(nested.group(1))
     types = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", expected.group(1)).replace("NoneType", "null")
+    if "Expected a dot import path string" in inner:
+        types = "a class by its path, such as torch.optim.Adam"
     shown = nested.group(2) if nested else value.group(1)
     return f"{'.'.join(keys)}={shown} is not allowed; allowed: {types.replace('typing.', '')}"
 

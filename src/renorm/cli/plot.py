@@ -70,7 +70,7 @@ def figure_path(text: str) -> Path:
     if out.suffix not in FORMATS:
         raise InputError(f"out={text!r} has no known format", ", ".join(FORMATS))
     if not out.resolve().parent.is_dir():
-        raise InputError(f"out={text!r} lies in no folder", "a file in a folder that exists")
+        raise InputError(f"out={text!r} is in no folder that exists", "a file in a folder that exists")
     return out
 
 

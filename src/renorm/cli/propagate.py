@@ -28,6 +28,10 @@ from .options import OneLineParser, add_checkpoint, add_wide, runs_of
 
 ORDER = 4
 CHUNK = 2**16  # blocks that are drawn at a time
+MEANINGS = {  # of headings of the table
+    "error": "standard error of measured, too small for k3 and k4 in typical samples of heavy-tailed laws",
+    "gap": "predicted - measured",
+}
 
 
 class Measured(NamedTuple):
@@ -80,7 +84,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     for method in arguments.methods or []:
         check_one_of("methods", method, METHODS)
     if arguments.json is not None and not Path(arguments.json).resolve().parent.is_dir():
-        raise InputError(f"json={arguments.json!r} lies in no folder", "a file in a folder that exists")
+        raise InputError(f"json={arguments.json!r} is in no folder that exists", "a file in a folder that exists")
 
 
 def find_model(arguments: argparse.Namespace) -> tuple[StackedModel, str]:
@@ -173,8 +177,7 @@ def print_law(law: laws.Law, predictions: list[Propagation], found: dict[str, Me
                 row += [f"{float(predicted.mean()):.{digits}g}", f"{gap:+.1e}"]
             table.add_row(*row)
     print_wrapped(f"law {law.short}")
-    print_table(table, ["gap", "quadrature" if "exact" in names else "error", "error"], wide)
-    print_wrapped(
-        "Means over units. error: standard error of measured, too small for k3 and k4 in typical samples of heavy-tailed laws; "
-        "gap: predicted - measured"
-    )
+    printed = print_table(table, ["gap", "quadrature" if "exact" in names else "error", "error"], wide)
+    shown = {str(column.header) for column in printed.columns}
+    meanings = [f"{heading}: {meaning}" for heading, meaning in MEANINGS.items() if heading in shown]
+    print_wrapped(". ".join(["Means over units", "; ".join(meanings)]))

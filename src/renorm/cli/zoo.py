@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import groupby, takewhile
 from pathlib import Path
 
 from rich.table import Table
@@ -16,7 +18,7 @@ from ..console import Screen, print_table, print_wrapped, shorten
 from ..errors import InputError
 from ..pretrained.manifest import FOLDER, find_entry, map_of, read_manifest
 from ..progress import shown_steps
-from ..zoo.catalogue import read_catalogue
+from ..zoo.catalogue import Entry, read_catalogue
 from .options import OneLineParser, add_wide
 
 EXPORT_FORMATS = ("safetensors", "torch_export", "onnx")
@@ -28,6 +30,7 @@ FILTERS = {
     "map": "of pretrained entries, e.g. maximum",
     "law": "trained on, of pretrained entries, e.g. uniform",
 }
+LEAST_ROOM = 20  # columns for a description, on a terminal that is narrower than names are long
 OF_TRAINED = ("map", "law")  # filters that only pretrained entries have
 
 
@@ -61,7 +64,7 @@ def make_parser() -> OneLineParser:
     listing.add_argument(
         "pattern", nargs="?", help="part of a name, or a shell-style pattern, e.g. gnn or 'mlp_*_full'"
     )
-    listing.add_argument("--all", action="store_true", help="one line a variant also on a terminal")
+    listing.add_argument("--all", action="store_true", help="each variant also on a terminal")
     listing.add_argument("--pretrained", action="store_true", help="entries with weights, named arch.tag")
     for name, meaning in FILTERS.items():
         listing.add_argument(f"--{name}", metavar=name.upper(), help=f"only these: {meaning}")
@@ -234,7 +237,7 @@ def chosen(known: Mapping[str, Facets], pattern: str | None, asked: Mapping[str,
     for option, value in asked.items():
         values = dict.fromkeys(facet for facets in known.values() for facet in facets[option])
         if not any(fits(option, facet, value) for facet in values):
-            raise InputError(f"{option}={value!r} is of no {what}", ", ".join(values))
+            raise InputError(f"{option}={value!r} fits no {what}", ", ".join(values))
     names = [name for name in names if all(_is_any(option, known[name], value) for option, value in asked.items())]
     if not names:
         filters = ", ".join(f"{option}={value!r}" for option, value in asked.items())
@@ -293,41 +296,55 @@ def family(facets: Facets) -> str:
 
 
 def print_variants(names: list[str], wide: bool = False) -> None:
-    """Print name, number of free parameters of one member, and description.
+    """Print name, number of free parameters of one member, and description: by network and activation, or as one table.
 
     Args:
         names: of variants.
-        wide: whether descriptions are printed whole; else as far as they fit, see :func:`fitted`.
+        wide: whether to print one line a variant, however wide the terminal.
     """
     asked = set(names)
     entries = [entry for entry in read_catalogue() if entry["name"] in asked]
-    table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
-    used = max(len(entry["name"]) for entry in entries) + len("  parameters  ")
-    room = max(Screen().width - used, len("what it is"))
-    for entry in entries:
-        text = entry["description"] if wide else fitted(entry["description"], room)
-        table.add_row(entry["name"], str(entry["parameters"]), text)
-    print_table(table)
-    print_wrapped(f"{len(entries)} variants; sizes are trained parameters of one member at its default width")
+    if wide:
+        table = Table("name", "parameters", "what it is", box=None, pad_edge=False)
+        for entry in entries:
+            table.add_row(entry["name"], str(entry["parameters"]), entry["description"])
+        print_table(table)
+    else:
+        for _, group in groupby(entries, lambda entry: (entry["architecture"], entry["activation"])):
+            print_group(list(group))
+    print_wrapped(f"{len(entries)} variants; numbers are trained parameters of one member at its default width")
     if not wide:
         filters = ", ".join(f"--{option}" for option in FILTERS if option not in OF_TRAINED)
         print_wrapped(
-            f"'renorm zoo list PATTERN' lists fewer, e.g. '*_full', as do {filters}; --wide has descriptions uncut"
+            f"'renorm zoo list PATTERN' lists fewer, e.g. '*_full', as do {filters}; --wide has a line a variant"
         )
 
 
-def fitted(description: str, room: int) -> str:
-    """The last parts of a description that fit: the first ones, network and activation, are in the name too.
+def print_group(entries: list[Entry]) -> None:
+    """Print variants of one network and activation: what these are above, and what is each variant's own beside its name."""
+    shared, own = split_shared([entry["description"] for entry in entries])
+    print_wrapped(f"{entries[0]['architecture']}, {entries[0]['activation']}: {shared}")
+    names = max(len(entry["name"]) for entry in entries)
+    numbers = max(len(str(entry["parameters"])) for entry in entries)
+    for entry, text in zip(entries, own, strict=True):
+        start = f"  {entry['name']:{names}}  {entry['parameters']:{numbers}}  "
+        room = max(Screen().width - len(start), LEAST_ROOM)
+        first, *others = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+        print("\n".join([start + first, *(" " * len(start) + line for line in others)]))
+    print()
+
+
+def split_shared(descriptions: list[str]) -> tuple[str, list[str]]:
+    """The first parts of descriptions that all have in common, and the rest of each, which is never empty.
 
     Example:
-        >>> fitted("gcn on a pair of nodes; tanh(z); odd and tied together", 36)
-        '…; tanh(z); odd and tied together'
+        >>> split_shared(["gcn on a pair of nodes; tanh(z); no weights tied", "gcn on a pair of nodes; tanh(z); odd"])
+        ('gcn on a pair of nodes; tanh(z)', ['no weights tied', 'odd'])
     """
-    parts, dropped = description.split("; "), ""
-    while len(dropped) + len("; ".join(parts)) > room and len(parts) > 1:
-        parts, dropped = parts[1:], "…; "
-    text = dropped + "; ".join(parts)
-    return text if len(text) <= room else text[: room - 1].rstrip() + "…"
+    parts = [text.split("; ") for text in descriptions]
+    columns = zip(*(each[:-1] for each in parts), strict=False)  # as many as the shortest has
+    shared = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
+    return "; ".join(parts[0][:shared]), ["; ".join(each[shared:]) for each in parts]
 
 
 def print_pretrained(names: list[str], folder: Path = FOLDER, wide: bool = False) -> None:

@@ -75,8 +75,9 @@ class _Reader(Generic[Thing]):
         return self.skip(re.compile(re.escape(symbol))) is not None
 
     def fail(self, expected: str) -> InputError:
-        found = repr(self.text[self.position : self.position + 20]) if self.position < len(self.text) else "the end"
-        return InputError(f"{self.what}={self.text!r} has {found} at position {self.position}", expected)
+        found = self.text[self.position : self.position + 20]
+        problem = f"has {found!r} at position" if found else "ends too early, at position"
+        return InputError(f"{self.what}={self.text!r} {problem} {self.position}", expected)
 
     def end(self) -> None:
         if self.position < len(self.text):

@@ -130,9 +130,8 @@ class Divergence:
         self._freeze()
         if len(self.steps) == self._members:
             last = max(self.steps.values())
-            raise AllDivergedError(
-                f"all {self._members} members have diverged, the last one at step {last}; a smaller learning rate may help"
-            )
+            which = "the only member has" if self._members == 1 else f"all {self._members} members have"
+            raise AllDivergedError(f"{which} diverged by step {last}; a smaller learning rate may help")
 
     def _finite(self) -> Tensor:
         """Whether all weights of each member are finite, shape ``(M,)``."""
