@@ -46,14 +46,14 @@ def draw_flow(
     """
     more = extra_room(next(iter(flow.values()))) * SLANT
     key = key_width(list(flow))
-    height, width = 3.2 + more, 11 + key
+    height, width = 5.2 + more, 7.2 + key
     figure = Figure(figsize=(width, height))
-    low, high = 0.18 + 0.82 * more / height, 0.82 + 0.18 * more / height
+    low, high = (0.55 + more) / height, 1 - 0.85 / height
     # a layout engine would take longer than all the drawing
-    figure.subplots_adjust(0.55 / width, low, 1 - (0.11 + key) / width, high, wspace=0.25)
+    figure.subplots_adjust(0.6 / width, low, 1 - (0.11 + key) / width, high, wspace=0.25, hspace=0.25)
     known = probe if probe is not None else exact
     start = np.full(len(ORDINALS), np.nan) if known is None else known[0]
-    for n, axes in enumerate(figure.subplots(1, len(ORDINALS))):
+    for n, axes in enumerate(figure.subplots(2, 2, sharex=True).flat):
         for (group, layers), colour in zip(flow.items(), grid_colours(len(flow)), strict=True):
             path = [start[n], *(values[n] for values in layers.values())]
             axes.plot(["in", *layers], path, marker=".", color=colour, label=group, linewidth=1)
@@ -69,7 +69,7 @@ def draw_flow(
     add_grid_key(figure, axes, list(flow), low, high - 0.06)
     if len(flow) > MOST_LABELS:
         axes.legend(handles=axes.lines[len(flow) :], fontsize="x-small")
-    figure.suptitle(f"cumulants through the layers, median over members and units: {law}", fontsize="medium")
+    figure.suptitle(f"cumulants through the layers: {law}\nmedian over members and units", fontsize="medium")
     return figure
 
 
@@ -82,24 +82,27 @@ def draw_history(epochs: list[int], history: NDArray[np.float64], layers: list[s
         layers: names of the layers.
         law: for the title.
     """
-    height = 1.6 + 0.3 * len(layers)
+    panel = 0.5 + 0.23 * len(layers)
+    height = 2 * panel + 1.95
     more = extra_room(layers)
-    width = 11 + more
+    width = 7.2 + more
     figure = Figure(figsize=(width, height))
-    left, right = 0.05 + 0.95 * more / width, 0.97 + 0.03 * more / width
-    figure.subplots_adjust(left, 0.5 / height, right, 1 - 0.65 / height, wspace=0.2)
-    for n, axes in enumerate(figure.subplots(1, len(ORDINALS), sharey=True)):
+    margins = (0.55 + more) / width, 0.5 / height, 1 - 0.3 / width, 1 - 0.85 / height
+    figure.subplots_adjust(*margins, wspace=0.15, hspace=0.6 / panel)
+    panels = figure.subplots(2, 2, sharex=True, sharey=True)
+    for n, axes in enumerate(panels.flat):
         values = history[:, :, n].T
         largest = max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-12)
         norm = SymLogNorm(linthresh=largest / 100, vmin=-largest, vmax=largest)
         edges = (epochs[0] - 0.5, epochs[-1] + 0.5, len(layers) - 0.5, -0.5)
         image = axes.imshow(values, aspect="auto", norm=norm, cmap="RdBu_r", extent=edges, interpolation="nearest")
         axes.set_title(f"{ORDINALS[n]} cumulant", fontsize="medium")
-        axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_yticks(range(len(layers)), layers)
         bar = figure.colorbar(image, ax=axes, ticks=[-largest, 0, largest])
         bar.ax.set_yticklabels([f"{-largest:.2g}", "0", f"{largest:.2g}"])
         bar.ax.minorticks_off()
-    figure.suptitle(f"cumulants over training, median over members and units: {law}", fontsize="medium")
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
+    figure.suptitle(f"cumulants over training: {law}\nmedian over members and units", fontsize="medium")
     return figure

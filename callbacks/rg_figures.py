@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..cumulants import RGFlowResult
 from ..training.metrics import quantiles
-from .grid_key import MOST_LABELS, add_grid_key, grid_colours, key_width
+from .grid_key import MOST_LABELS, add_grid_key, grid_colours
 
 
 class Reference(NamedTuple):
@@ -37,12 +37,11 @@ def draw_flow(
         groups: label -> members of each grid point.
         law: for the title.
     """
-    key = key_width(list(groups))
-    width = 13.5 + key
-    figure = Figure(figsize=(width, 3.4))
+    figure = Figure(figsize=(9.5, 5.4))
     # a layout engine takes longer than all the drawing
-    figure.subplots_adjust(0.55 / width, 0.16, 1 - (0.15 + key) / width, 0.82, wspace=0.33)
-    panels = figure.subplots(1, 5, sharex=True)
+    figure.subplots_adjust(0.06, 0.1, 0.985, 0.87, wspace=0.36, hspace=0.28)
+    *panels, free = figure.subplots(2, 3).flat
+    free.remove()  # its place is that of the key
     has_wasserstein = bool(flow.exact_wasserstein.isfinite().any())
     distance, own_distance = (
         (flow.wasserstein, flow.exact_wasserstein)
@@ -71,8 +70,9 @@ def draw_flow(
                 axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(steps, reference, kind.style, linewidth=1, label=kind.label)
         axes.set_title(title, fontsize="medium")
-        axes.set_xlabel("step")
         axes.grid(alpha=0.3, linewidth=0.5)
+    for axes in panels[2:]:
+        axes.set_xlabel("step")
     if np.isfinite(references[4]).any():  # if the fixed point is known
         panels[4].set_yscale("log")
     for axes, reference in zip(panels[:4], references, strict=False):
@@ -80,9 +80,11 @@ def draw_flow(
         span = max(float(np.ptp(reference)), 0.2)
         bottom, top = axes.get_ylim()
         axes.set_ylim(max(bottom, float(reference.min()) - span), min(top, float(reference.max()) + span))
-    add_grid_key(figure, panels[0], list(groups))
     if len(groups) > MOST_LABELS:
+        add_grid_key(figure, panels[0], list(groups), 0.1, 0.38)
         panels[0].legend(handles=panels[0].lines[-1:], fontsize="x-small")
+    else:
+        figure.legend(handles=panels[0].lines, loc="center", bbox_to_anchor=(0.85, 0.28), fontsize="small")
     if exact is not None:
         panels[4].legend(handles=panels[4].lines[-1:], fontsize="x-small")
     figure.suptitle(f"flow of the learned map, median over members, from {law}", fontsize="medium")
