@@ -58,16 +58,16 @@ def draw_densities(
         seed: of the draws.
     """
     columns = panels_of(steps)
-    size = (2.3 * len(columns) + 0.5, 2.0 * len(starts) + 1.1)
+    size = (1.75 * len(columns) + 0.5, 1.8 * len(starts) + 1.3)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(starts), len(columns), squeeze=False, sharex="row", sharey="row")
     for row, law in zip(panels, starts, strict=True):
         _draw_row(row, models, block_map, law, columns, samples, seed)
-        row[0].set_ylabel(law_label(law), fontsize="x-small")
+        row[0].set_ylabel(law_label(law, 28), fontsize="small")
     for panel, step in zip(panels[0], columns, strict=True):
         panel.set_title("start" if step == 0 else f"{step} step" + "s" * (step > 1), fontsize="medium")
     handles, names = panels[0, -1].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize="small", frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     return figure
 
 
