@@ -57,6 +57,20 @@ def band(tag: str, log10: bool = False) -> tuple[str, list[str]]:
     return "Margin", [name(one) for one in (tag, f"{tag}_q10", f"{tag}_q90")]
 
 
+def without_bands(layout: Mapping[str, Charts]) -> dict[str, Charts]:
+    """Return charts with a line in the place of each band: the numbers of a single network have no quantiles.
+
+    Example:
+        >>> without_bands({"1 loss": {"validation": band("loss/val")}})
+        {'1 loss': {'validation': ('Multiline', ['^loss/val$'])}}
+    """
+
+    def line(kind: str, tags: list[str]) -> tuple[str, list[str]]:
+        return ("Multiline", [f"^{re.escape(tags[0])}$"]) if kind == "Margin" else (kind, tags)
+
+    return {category: {title: line(*chart) for title, chart in charts.items()} for category, charts in layout.items()}
+
+
 def prefixed_charts(layout: Mapping[str, Charts], prefix: str) -> dict[str, Charts]:
     """Return the charts of a diagnostic whose tags have something before them; their categories end with it.
 

@@ -234,6 +234,8 @@ class Generalization(Callback):
             for metric, values in metrics.items():
                 tag = f"{of_law}/{self._named(metric)}"
                 by_tag = dict(zip((f"{tag}_q10", tag, f"{tag}_q90"), values, strict=True))
+                if self.results[law][metric].numel() == 1:
+                    by_tag = {tag: by_tag[tag]}
                 if metric == "relative_mse" and not prefix:
                     charts |= by_tag
                 if metric not in (*WITH_QUANTILES, *self.metrics):

@@ -248,7 +248,12 @@ def how_measured(data: BlockData) -> tuple[Basis, int] | None:
 
 
 def median_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
-    """Return median, ``_q10`` and ``_q90`` over members by tag; a few members that blow up would spoil a mean."""
+    """Return median, ``_q10`` and ``_q90`` over members by tag; a few members that blow up would spoil a mean.
+
+    A single member has no quantiles.
+    """
+    if values.numel() == 1:
+        return {tag: float(values)}
     low, median, high = (float(q) for q in quantiles(values))
     return {tag: median, f"{tag}_q10": low, f"{tag}_q90": high}
 

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ..datamodules.blocks import BlockData, blocks_of, has_blocks, law_sets, law_tags
 from ..training.stack import StackedModel
-from .charts import Charts, band, lines, log10_tag, prefixed_charts
+from .charts import Charts, band, lines, log10_tag, prefixed_charts, without_bands
 from .diagnostic import Diagnostic
 from .figures import shorten
 
@@ -49,4 +49,4 @@ def scalar_layout(model: StackedModel, data: BlockData, callbacks: Sequence[Call
         if isinstance(callback, Diagnostic) and callback.every_n_epochs:
             charts = callback.charts(model, data)
             layout |= prefixed_charts(charts, prefix) if (prefix := callback.prefixed("")) else charts
-    return layout
+    return layout if model.num_members > 1 else without_bands(layout)

@@ -28,7 +28,14 @@ def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
 
 
 def mean_and_quantiles(tag: str, values: Tensor) -> dict[str, float]:
-    """Return mean, ``_q10`` and ``_q90`` of the finite values, by tag."""
+    """Return mean, ``_q10`` and ``_q90`` of the finite values, by tag; a single value has no quantiles.
+
+    Example:
+        >>> mean_and_quantiles("k2", torch.tensor([0.5])), sorted(mean_and_quantiles("k2", torch.tensor([0.5, 1.5])))
+        ({'k2': 0.5}, ['k2', 'k2_q10', 'k2_q90'])
+    """
+    if values.numel() == 1:
+        return {tag: float(values)}
     finite = values.detach().double().flatten()
     finite = finite.masked_fill(~finite.isfinite(), torch.nan)
     levels = torch.tensor([LOW, HIGH], dtype=finite.dtype, device=finite.device)

@@ -110,7 +110,7 @@ def test_mlflow_from_the_command_line(
     client = MlflowClient(uri)
     run = client.get_run(folder.name)
     assert run.info.run_name == "mine"
-    tag = "generalization/uniform/mse_q10"
+    tag = "generalization/uniform/mse"
     assert tag in run.data.metrics
     assert [file.path for file in client.list_artifacts(folder.name, "figures") if "generalization_error" in file.path]
     assert main(shlex.split(printed["judge"])[1:]) == 0

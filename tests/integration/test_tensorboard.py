@@ -131,3 +131,19 @@ def test_every_figure_is_a_picture(get: Get) -> None:
 def test_hyperparameters_have_a_metric(get: Get) -> None:
     assert "custom_scalars" in get("data/plugins_listing")
     assert get("data/plugins_listing")["hparams"]["enabled"]
+
+
+def test_a_single_network_has_numbers_and_no_quantiles_of_them(diagnosed: Path, tmp_path: Path) -> None:
+    small = ["--data.steps_per_epoch", "2", "--data.val_samples", "64", "--trainer.max_epochs", "1"]
+    words = ["fit", "--config", "mlp_leaky_relu_free", *small, "--trainer.log_every_n_steps", "1"]
+    assert main([*words, "--trainer.default_root_dir", str(tmp_path)]) == 0
+    run = tmp_path / "mlp_leaky_relu_free" / "version_0"
+    scalars, of_several = (EventAccumulator(str(path)).Reload().Tags()["scalars"] for path in (run, diagnosed))
+    # a layer still has several units
+    assert {tag.split("/")[-2] for tag in scalars if tag.endswith(("_q10", "_q90"))} == {"pre0", "act0"}
+    assert {tag for tag in of_several if not tag.endswith(("_q10", "_q90")) and "/variance/" not in tag} <= set(scalars)
+    charts = [chart for category in layout_of(run).category for chart in category.chart]
+    assert charts
+    assert not [chart.title for chart in charts if chart.margin.series]
+    for chart in charts:
+        assert all([tag for tag in scalars if re.search(pattern, tag)] for pattern in chart.multiline.tag), chart.title

@@ -479,7 +479,7 @@ class StackedModel(LightningModule):
     def _log_members(self, name: str, values: Tensor, prog_bar: bool = True) -> None:
         low, median, high = quantiles(values)
         self.log(name, median, prog_bar=prog_bar, rank_zero_only=True)
-        band = {f"{name}_q10": low, f"{name}_q90": high}
+        band = {f"{name}_q10": low, f"{name}_q90": high} if self.num_members > 1 else {}
         least = torch.finfo(values.dtype).tiny
         # charts have linear axes, and a loss falls by many decades
         logs = {f"log10/{tag}": value.clamp_min(least).log10() for tag, value in ({name: median} | band).items()}
