@@ -102,6 +102,9 @@ class CLTDataModule(LightningDataModule):
             held_out = parse_laws("held_out_laws", held_out_laws)
         for law in [*self.train_laws, *held_out]:
             law.check(block_size, torch.get_default_dtype())
+        for law in self.train_laws:
+            if isinstance(law, Law) and law.is_constant:
+                raise InputError(f"train_laws={str(law)!r} has zero variance", "laws that vary")
         for law in held_out:
             if any(law.overlaps(trained) for trained in self.train_laws):
                 raise InputError(f"held_out_laws={str(law)!r} is trained on", "laws that are not in train_laws")

@@ -6,6 +6,7 @@ import posixpath
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -13,7 +14,7 @@ from mkdocs.structure.pages import Page
 from website import markup, pages, tutorials
 
 ROOT = Path(__file__).parent.parent
-UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)")
+FILES = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+|[\w/]+\.py)\)")  # links upwards, and to scripts
 SHOWN = re.compile(r"^\[examples/(\w+\.py)\]\([^)]*\)$", re.MULTILINE)
 FROM_ELSEWHERE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?https?://[^>]*>""")
 
@@ -50,7 +51,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return text  # a file that the site does not have
         return f"[{text}]({posixpath.relpath(shown, posixpath.dirname(here))})"
 
-    return UPWARDS.sub(link, markup.from_github(SHOWN.sub(example, markdown)))
+    return FILES.sub(link, markup.from_github(SHOWN.sub(example, markdown)))
 
 
 def example(match: re.Match[str]) -> str:
@@ -63,6 +64,18 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     if found := FROM_ELSEWHERE.search(output):
         raise ValueError(f"docs/{page.file.src_uri}: {found.group()} is loaded from elsewhere")
     return output
+
+
+LINK = re.compile(r"""<(?:a|img)\b[^>]*?\b(?:href|src)=["']?([^"'#?>\s]+)""")
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Refuse links to files that the site does not have: MkDocs itself looks at those between its sources only."""
+    site = Path(config.site_dir)
+    for page in site.rglob("*.html"):
+        for target in set(LINK.findall(page.read_text(encoding="utf-8"))):
+            if not re.match(r"[a-z]+:", target) and not (page.parent / unquote(target)).exists():
+                raise ValueError(f"{page.relative_to(site)} leads to {target}, which does not exist")
 
 
 def on_page_content(html: str, **kwargs: Any) -> str:

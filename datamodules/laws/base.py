@@ -238,6 +238,18 @@ class Law(Source):
         """
         return bool(self.cumulants(2).isfinite().all())
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether all draws are the same number.
+
+        Example:
+            >>> from renorm.datamodules import laws
+            >>> laws.parse("bernoulli(p=1)").is_constant, laws.parse("cauchy()").is_constant
+            (True, False)
+        """
+        exact = self.exact_cumulants(2)
+        return len(exact) == 2 and exact[1] == 0
+
     def standardised(self) -> Law:
         r"""The law of :math:`(X - \kappa_1) / \sqrt{\kappa_2}`.
 

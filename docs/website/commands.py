@@ -88,7 +88,9 @@ def command_page(words: list[str]) -> str:
         links += [f"[examples, and what comes of it]({EXAMPLES_OF[command]})"]
     lines += [f"See also {', '.join(links)}.", ""] if links else []
     for title, rows in groups.items():
-        lines += ["", f"## {sentence(title).rstrip('.')}", ""]
+        part = re.fullmatch(r"(\w+) \((.*)\)", title)  # of a run, and what it is
+        lines += ["", f"## {part[1] if part else sentence(title).rstrip('.')}", ""]
+        lines += [protected(sentence(part[2])), ""] if part else []
         for written, text in rows:
             lines += [f"`{written}`", f":   {protected(sentence(text)) or '&nbsp;'}", ""]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
@@ -23,10 +24,15 @@ def public_packages() -> list[str]:
 
 
 def public_names(package: str) -> dict[str, Any]:
-    """What a package offers, by name; subpackages and the version left out."""
+    """What a package offers, by name: classes, functions, then the rest; subpackages and the version left out."""
     module = importlib.import_module(package)
     offered = {name: getattr(module, name) for name in module.__all__ if not name.startswith("__")}
-    return {name: thing for name, thing in offered.items() if not isinstance(thing, ModuleType)}
+
+    def place(name: str) -> tuple[int, str]:
+        thing = offered[name]
+        return 0 if inspect.isclass(thing) else 1 if callable(thing) else 2, name.lower()
+
+    return {name: offered[name] for name in sorted(offered, key=place) if not isinstance(offered[name], ModuleType)}
 
 
 def home(package: str, name: str) -> str:

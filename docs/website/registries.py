@@ -89,7 +89,7 @@ def law_pages() -> Made:
     lines = [
         "# Laws",
         "",
-        "What stands in `--data.train_laws` and `--data.held_out_laws`, and what `laws.parse` reads. ",
+        "Values of `--data.train_laws` and `--data.held_out_laws`, which `laws.parse` reads, too. ",
     ]
     lines[-1] += "Cumulants are those of the law as it is written here; – where one does not exist."
     lines += ["", "| law | written | κ1 | κ2 | κ3 | κ4 |", "| --- | --- | ---: | ---: | ---: | ---: |"]
@@ -160,7 +160,7 @@ def activation_page() -> Made:
     lines = [
         "# Activations",
         "",
-        "What stands in `--model.activation`; one of your own is [one class](../how_to/own_activation.md).",
+        "Values of `--model.activation`; one of your own is [one class](../how_to/own_activation.md).",
     ]
     z = torch.linspace(-2.5, 2.5, 401)
     for name in list_activations():
@@ -186,7 +186,7 @@ def symmetry_page() -> Made:
     lines = [
         "# Symmetries",
         "",
-        "What stands in `--model.symmetry`; [how they act, and one of your own](../symmetries.md). ",
+        "Values of `--model.symmetry`; [how they act, and one of your own](../symmetries.md). ",
     ]
     lines[-1] += (
         f"Pictures: weights of a network {block}-{width}-1, a column a unit. Above, what comes from the block; below, the "
@@ -234,7 +234,7 @@ def graph_page() -> Made:
     lines = [
         "# Graphs",
         "",
-        "What stands in `--model.graph`: a name, or edges, `[[0, 1], [2, 1]]`. Messages go along the arrows; ",
+        "Values of `--model.graph`: a name, or edges, `[[0, 1], [2, 1]]`. Messages go along the arrows; ",
     ]
     lines[-1] += "the last node is the target of the readout `target`. "
     lines[-1] += inspect.cleandoc(edge_list.__doc__ or "").split("\n\n")[1].replace("``", "`")
@@ -278,7 +278,7 @@ def map_page() -> Made:
     lines = [
         "# Maps",
         "",
-        "What stands in `--data.map`. [Maps](../maps.md) explains them, with the flow of learned maps; one of your own is ",
+        "Values of `--data.map`. [Maps](../maps.md) explains them, with the flow of learned maps; one of your own is ",
     ]
     lines[-1] += "[one class](../how_to/own_map.md)."
     for name in map_names():

@@ -106,6 +106,14 @@ def test_a_commands_page_has_every_option(words: list[str]) -> None:
         assert re.search(rf"^`(-\w \w+, )?{option}\b", page, re.MULTILINE), option
 
 
+def test_the_page_of_fit_has_a_heading_for_each_part_of_a_run() -> None:
+    page = commands.command_page(["fit"])
+    assert "\b" not in page
+    headings = re.findall(r"^## (.*)", page, re.MULTILINE)
+    assert headings[:4] == ["Options", "trainer", "model", "data"]
+    assert {"cumulants", "symmetry_breaking", "rg_flow", "theory_gap"} <= set(headings)
+
+
 def test_every_law_is_listed_with_its_cumulants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registries, "picture_of", lambda law: str(law).encode())  # drawn by 'make docs'
     made = dict(registries.law_pages())

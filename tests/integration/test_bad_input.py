@@ -50,6 +50,7 @@ CASES = [
     ("fit --ckpt_path", ["--ckpt_path", "no value"]),
     ("fit --ckpt_path last", ["ckpt_path='last'", "runs"]),
     ("fit --data.train_laws empirical(path=missing.csv)", ["missing.csv"]),
+    ("fit --data.train_laws bernoulli(p=1)", ["train_laws='bernoulli(p=1)'", "zero variance"]),
     ("test", ["ckpt_path is missing", "--allow_untrained"]),
     ("test --ckpt_path nowhere.ckpt", ["nowhere.ckpt"]),
     ("test --model nope", ["name='nope'", "renorm zoo list --pretrained"]),

@@ -20,7 +20,7 @@ from .own_imports import own_imports
 from .quick_imports import without_scipy_signal
 
 COMMANDS = {
-    "fit": ("train networks on the CLT map", "fit:run"),
+    "fit": ("train networks on a map, by default the central-limit map", "fit:run"),
     "validate": ("validate a checkpoint on every law", "fit:run"),
     "test": ("judge a checkpoint on laws that training never saw", "fit:run"),
     "predict": ("write the outputs of a checkpoint to a Parquet or CSV file", "fit:run"),

@@ -22,6 +22,12 @@ from ..zoo.activations import REGISTRY, keywords, parameters
 from ..zoo.architectures import find_architecture
 from .options import condense, is_missing_package
 
+SETTINGS_OF = {  # what groups of options set, where their class says it for those who read its code
+    "trainer": "Lightning's own settings of training",
+    "model": "the networks, and how they learn",
+    "data": "laws, map and blocks",
+}
+
 
 class Parser(LightningArgumentParser):
     """LightningCLI's parser, which reads YAML 1.2, and raises instead of printing usage and ending the process."""
@@ -47,6 +53,8 @@ class Parser(LightningArgumentParser):
 
     def format_help(self, *args: Any) -> str:
         """One line of usage, as the options stand below it, and headings in plain words that fit the screen."""
+        for group in self._action_groups:
+            group.title = heading(group.title, [action.dest for action in group._group_actions])
         options = super().format_help(*args).partition("\n\n")[2]
         width = shutil.get_terminal_size().columns - 2  # as argparse wraps
         program = self.prog.replace(" [options]", "").replace("__main__.py", "renorm")  # as python -m renorm
@@ -59,13 +67,34 @@ class Parser(LightningArgumentParser):
         raise InputError(message)
 
 
+def heading(title: str | None, options: list[str]) -> str | None:
+    """The title of a group of options: their first part, and what they set.
+
+    Args:
+        title: by default, such as the first sentence of a class.
+        options: those of the group.
+
+    Example:
+        >>> heading("Customize every aspect of training via flags", ["trainer", "trainer.max_epochs"])
+        "trainer (Lightning's own settings of training)"
+        >>> heading("options", ["config", "seed"])
+        'options'
+    """
+    roots = {option.partition(".")[0] for option in options}
+    if len(roots) != 1 or not any("." in option for option in options):
+        return title
+    (root,) = roots
+    return title if str(title).startswith(f"{root} (") else f"{root} ({SETTINGS_OF.get(root, title)})"
+
+
 def plain_text(text: str) -> str:
-    r"""Text of docstrings without its markup.
+    r"""Text of docstrings without its markup, and without the characters that only a terminal understands.
 
     Example:
         >>> plain_text("Measure the asymmetry :math:`|W - P W|` of ``pre0``, see :class:`~renorm.callbacks.RGFlow`.")
         'Measure the asymmetry |W - P W| of pre0, see RGFlow.'
     """
+    text = text.replace(" \b", "")
     text = re.sub(r":\w+:`~[\w.]*?(\w+)`", r"\1", text)
     return re.sub(r"(?::\w+:)?(`{1,2})([^`]+)\1", r"\2", text)
 

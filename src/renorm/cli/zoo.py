@@ -24,11 +24,11 @@ from .options import OneLineParser, add_wide
 EXPORT_FORMATS = ("safetensors", "torch_export", "onnx")
 MEMBERS = ("best", "all")
 FILTERS = {
-    "architecture": "mlp, gnn, or a layer's, e.g. gnn_sage",
-    "activation": "e.g. relu",
-    "symmetry": "e.g. free",
-    "map": "of pretrained entries, e.g. maximum",
-    "law": "trained on, of pretrained entries, e.g. uniform",
+    "architecture": "only mlp, gnn, or one layer, such as gnn_sage",
+    "activation": "only this one, such as relu",
+    "symmetry": "only this one, such as free",
+    "map": "only entries that learn this map, such as maximum",
+    "law": "only entries trained on this law, such as uniform",
 }
 LEAST_ROOM = 20  # columns for a description, on a terminal that is narrower than names are long
 OF_TRAINED = ("map", "law")  # filters that only pretrained entries have
@@ -54,32 +54,32 @@ def make_parser() -> OneLineParser:
     """The parser of all actions and their options."""
     parser = OneLineParser(prog="renorm zoo", description="the named variants, and pretrained members of them")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def add(name: str, about: str, *parents: OneLineParser) -> OneLineParser:
+        return actions.add_parser(name, parents=parents, help=about, description=about)
+
     in_folder = OneLineParser(add_help=False)
     in_folder.add_argument(
-        "--folder", type=Path, default=FOLDER, help="of weights and manifest (default: the package's)"
+        "--folder", type=Path, default=FOLDER, help="with weights and manifest (default: the package's)"
     )
-    listing = actions.add_parser(
-        "list", parents=[in_folder], help="every variant, or every pretrained entry, with one line"
-    )
+    listing = add("list", "the named variants, or the pretrained entries", in_folder)
     listing.add_argument(
         "pattern", nargs="?", help="part of a name, or a shell-style pattern, e.g. gnn or 'mlp_*_full'"
     )
     listing.add_argument("--all", action="store_true", help="each variant also on a terminal")
     listing.add_argument("--pretrained", action="store_true", help="entries with weights, named arch.tag")
     for name, meaning in FILTERS.items():
-        listing.add_argument(f"--{name}", metavar=name.upper(), help=f"only these: {meaning}")
+        listing.add_argument(f"--{name}", metavar=name.upper(), help=meaning)
     add_wide(listing)
     listing.add_argument("--long", dest="wide", action="store_true", help=argparse.SUPPRESS)  # of version 0.1
-    show = actions.add_parser("show", parents=[in_folder], help="the card of a pretrained entry")
+    show = add("show", "the card of a pretrained entry", in_folder)
     show.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
     show.add_argument("--json", action="store_true", help="all that the manifest has of it, as JSON")
     show.add_argument("--wide", action="store_true", help="the card as Markdown, with all columns")
-    actions.add_parser("cards", parents=[in_folder], help="one Markdown page with all cards, which is docs/zoo.md")
-    verify = actions.add_parser(
-        "verify", parents=[in_folder], help="compute every number and checksum again; exit code 1 for a difference"
-    )
+    add("cards", "one Markdown page with all cards, which is docs/zoo.md", in_folder)
+    verify = add("verify", "compute every number and checksum again; exit code 1 for a difference", in_folder)
     verify.add_argument("names", nargs="*", metavar="NAME", help="entries (default: all)")
-    train = actions.add_parser("train", help="train entries from their recipe, and compare with the package's")
+    train = add("train", "train entries from their recipe, and compare with the package's")
     train.add_argument("names", nargs="*", metavar="NAME", help="entries")
     train.add_argument("--all", action="store_true", help="every entry; those that are whole already are kept")
     train.add_argument(
@@ -87,9 +87,7 @@ def make_parser() -> OneLineParser:
     )
     train.add_argument("--in_place", action="store_true", help="write to the package's own folder")
     train.add_argument("--overwrite", action="store_true", help="train existing entries again, and replace them")
-    export = actions.add_parser(
-        "export", parents=[in_folder], help="write an entry for other programs, and compare what they compute"
-    )
+    export = add("export", "write an entry for other programs, and compare what they compute", in_folder)
     export.add_argument("name", metavar="NAME", help="of 'renorm zoo list --pretrained'")
     export.add_argument("--format", required=True, help=f"of {', '.join(EXPORT_FORMATS)}")
     export.add_argument("--out", required=True, metavar="FILE", help="file to write")

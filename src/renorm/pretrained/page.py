@@ -12,7 +12,7 @@ from .manifest import FOLDER, find_entry, pretrained_names
 
 INTRODUCTION = """# The pretrained zoo
 
-Written by `renorm zoo cards > docs/zoo.md` from [the manifest](../zoo/pretrained/manifest.json); not by hand.
+<!-- Written by `renorm zoo cards > docs/zoo.md` from zoo/pretrained/manifest.json; not by hand. -->
 
 Each of the {count} entries is {members} networks of eight hidden units, trained side by side for {steps} steps on blocks of
 {sizes}, differing by their initial weights. A name is `arch.tag`: the variant, and a tag that says what it was trained on: laws,
