@@ -74,7 +74,7 @@ def on_post_build(config: MkDocsConfig) -> None:
     site = Path(config.site_dir)
     for page in site.rglob("*.html"):
         for target in set(LINK.findall(page.read_text(encoding="utf-8"))):
-            if not re.match(r"[a-z]+:", target) and not (page.parent / unquote(target)).exists():
+            if not re.match(r"[a-z]+:|/", target) and not (page.parent / unquote(target)).exists():
                 raise ValueError(f"{page.relative_to(site)} leads to {target}, which does not exist")
 
 
