@@ -189,6 +189,8 @@ def draw_budgets(budgets: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fi
         axes.fill_between(steps, found[:, 1], found[:, 2], color=colour, alpha=0.2, linewidth=0)
     set_log(axes)
     axes.set_xscale("log")
+    axes.set_xticks(steps, [str(one) for one in steps])
+    axes.minorticks_off()
     axes.set_xlabel("training steps")
     axes.set_ylabel("relative MSE beyond training", fontsize="small")
     axes.legend(fontsize="small")

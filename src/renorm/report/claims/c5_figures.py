@@ -53,13 +53,15 @@ def draw_waiting(curves: TrainingCurves, slopes: Sequence[float], place: Setting
 def draw_alignment(alignment: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Agreement and frustration against time, a line a symmetry."""
     figure, grid = panels(2, sharey=False)
-    for axes, name in zip(grid, ("agreement", "frustration"), strict=True):
+    for axes, name, meaning in zip(
+        grid, ("agreement", "frustration"), ("mean cosine of descents", "share of pulls that cancel"), strict=True
+    ):
         for colour, (symmetry, one) in zip(COLOURS, alignment.items(), strict=False):
             axes.plot(one["steps"], one[name], marker=".", color=colour, label=symmetry)
         axes.set_xscale("log")
         axes.set_xlabel("training steps")
         axes.grid(alpha=0.3, linewidth=0.5)
-    grid[0].set_ylabel("agreement: mean cosine of descents")
-    grid[1].set_ylabel("frustration: pulls that cancel")
+        axes.set_title(name, fontsize="medium")
+        axes.set_ylabel(meaning, fontsize="small")
     grid[0].legend(fontsize="small")
     return figure
