@@ -264,7 +264,8 @@ def test_the_list_has_a_line_a_family_on_a_terminal_and_a_line_a_variant_elsewhe
 ) -> None:
     def listed(*words: str) -> list[str]:
         assert main(["zoo", "list", *words]) == 0
-        return [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith(("mlp_", "gnn_"))]
+        lines = capsys.readouterr().out.splitlines()
+        return [line.split()[0] for line in lines if line.startswith(("  mlp_", "  gnn_"))]
 
     everything = listed()
     assert everything == list_models()
