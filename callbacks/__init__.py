@@ -3,6 +3,7 @@
 if __name__ != "renorm.callbacks":
     raise ImportError("this folder is the package renorm.callbacks: import it by that name")
 
+from .charts import band, lines
 from .checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpointIO
 from .csv_metrics import CSVRows
 from .cumulant_diagnostics import CumulantDiagnostics
@@ -46,5 +47,7 @@ __all__ = [
     "TheoryGap",
     "WholeCheckpointIO",
     "WritePredictions",
+    "band",
     "default_callbacks",
+    "lines",
 ]

@@ -4,11 +4,12 @@ Everything is imported on first use: an estimate needs PyTorch and little else, 
 long to import as PyTorch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if __name__ != "renorm.cumulants":
     raise ImportError("this folder is the package renorm.cumulants: import it by that name")
+
+from ..lazy import on_first_use
 
 if TYPE_CHECKING:
     from .bootstrap import Interval, kstat_bootstrap
@@ -79,12 +80,4 @@ _MODULES = {
 }
 _HOMES = {name: f".{module}" for module, names in _MODULES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

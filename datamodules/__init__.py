@@ -5,26 +5,21 @@ Everything is imported on first use: laws know nothing of data modules.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if __name__ != "renorm.datamodules":
     raise ImportError("this folder is the package renorm.datamodules: import it by that name")
 
+from ..lazy import on_first_use
+
 if TYPE_CHECKING:
-    from .blocks import Blocks
+    from .blocks import BlockData, Blocks
     from .clt import CLTDataModule
+    from .held_out import HELD_OUT_LAWS, SEVEN_LAWS
 
-__all__ = ["Blocks", "CLTDataModule"]
+__all__ = ["HELD_OUT_LAWS", "SEVEN_LAWS", "BlockData", "Blocks", "CLTDataModule"]
 
-_HOMES = {"Blocks": ".blocks", "CLTDataModule": ".clt"}
+_HOMES = {"BlockData": ".blocks", "Blocks": ".blocks", "CLTDataModule": ".clt"}
+_HOMES |= {"HELD_OUT_LAWS": ".held_out", "SEVEN_LAWS": ".held_out"}
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -8,7 +8,7 @@ The central-limit map is odd: f(-x) = -f(x). How far are the members from that?
 from torch import Tensor
 
 from renorm.callbacks import Diagnostic
-from renorm.datamodules.blocks import BlockData
+from renorm.datamodules import BlockData
 from renorm.zoo import StackedModel
 
 

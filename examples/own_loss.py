@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from renorm.cli import main
-from renorm.training.losses import Loss
-from renorm.training.metrics import MemberMetric
+from renorm.training import Loss, MemberMetric
 
 
 class Huber(Loss):

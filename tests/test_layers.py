@@ -19,6 +19,7 @@ LEVELS = [
         "checks",
         "versions",
         "own_code",
+        "lazy",
         "seeds",
         "limits",
         "console",

@@ -3,11 +3,12 @@
 Everything is imported on first use: ``renorm zoo list`` needs no PyTorch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if __name__ != "renorm.zoo":
     raise ImportError("this folder is the package renorm.zoo: import it by that name")
+
+from ..lazy import on_first_use
 
 if TYPE_CHECKING:
     from ..training.losses import clt_map
@@ -34,12 +35,4 @@ _HOMES = {"Activation": ".activations", "list_activations": ".activations", "clt
 _HOMES |= {"Symmetry": ".symmetry", "list_symmetries": ".symmetry", "ModuleStack": ".module_stack"}
 _HOMES |= {"StackedModel": "..training.stack", "MLP": ".mlp", "GNN": ".gnn"}
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

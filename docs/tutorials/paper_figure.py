@@ -83,7 +83,7 @@ plt.show()
 # What a reader needs to make the figure again: the entries, their checksums, and the versions.
 
 # %%
-from renorm.pretrained.manifest import find_entry
+from renorm.pretrained import find_entry
 
 for name in NAMES.values():
     entry = find_entry(name)
