@@ -32,17 +32,18 @@ models = {label: renorm.load_pretrained(name, members="all") for label, name in 
 
 # %%
 WIDTHS = [0.5, 1.0, 2.0, 4.0]
+
+
+def error(model, width):
+    """Relative MSE of every member under the Gaussian of a width."""
+    (metrics,) = renorm.evaluate(model, f"gaussian(mean=0, std={width})", samples=4096).results.values()
+    return metrics["relative_mse"]
+
+
 errors = {
-    label: torch.stack(
-        [
-            next(iter(renorm.evaluate(model, f"gaussian(mean=0, std={width})", samples=4096).results.values()))[
-                "relative_mse"
-            ]
-            for width in WIDTHS
-        ]
-    )
+    label: torch.stack([error(model, width) for width in WIDTHS])  # (widths, members)
     for label, model in models.items()
-}  # (widths, members)
+}
 
 # %% [markdown]
 # And the eigenvalues at the Gaussian, by quadrature in double precision:
