@@ -142,8 +142,21 @@ def test_b4_depends_on_a_rate_that_flips_it() -> None:
 
 
 def test_the_ceiling_of_b4_is_that_of_equal_odds() -> None:
-    own = read_claim("B4").settings
-    assert [b4.ceiling(own, law) for law in own["laws"]] == [0.375, 0.375, 1.0]
+    claim = read_claim("B4")
+    assert [b4.ceiling(claim.settings, law) for law in claim.settings["laws"]] == [0.375, 0.2659, 1.0]
+    # the Gaussian: a direction drawn at random, against that of the sum, and the share of those that are near
+    limit = claim.thresholds["generalises"]
+    angles = np.random.default_rng(0).uniform(-np.pi, np.pi, 10**6)
+    error = (np.cos(angles) - np.cos(np.pi / 4)) ** 2 + (np.sin(angles) - np.sin(np.pi / 4)) ** 2  # E(f - y)^2
+    free = claim.settings["ceilings"]["gaussian()"]["free"]
+    assert free == pytest.approx(np.arccos(1 - limit / 2) / np.pi, abs=1e-4)
+    assert free == pytest.approx(np.mean(error < limit), abs=5e-4)
+    signs = np.array(np.meshgrid([-1, 1], [-1, 1])).reshape(2, -1) / np.sqrt(2)  # the uniform law's equivalent maps
+    near = ((signs - 1 / np.sqrt(2)) ** 2).sum(axis=0) < limit
+    assert claim.settings["ceilings"]["uniform()"] == {
+        "free": near.mean(),
+        "odd_input": near[signs[0] == signs[1]].mean(),
+    }
 
 
 def test_maps_are_told_apart_by_their_error_under_the_training_law() -> None:

@@ -133,8 +133,8 @@ def learned(errors: Mapping[str, ArrayLike], limit: float) -> NDArray[np.float64
 
 
 def ceiling(own: Mapping[str, Any], law: str) -> float:
-    """Largest expected share, mean over architectures: one of the equivalent maps where a law is symmetric."""
-    return 1.0 if law in own["skewed"] else float(np.mean(list(own["symmetries"].values())))
+    """Largest expected share, mean over architectures: one of the maps that have the same distribution of outputs."""
+    return float(np.mean(list(own["ceilings"][law].values())))
 
 
 def mean_share(shares: Mapping[tuple[str, str, str, str], Versions], cell: tuple[str, str]) -> Versions:
@@ -198,7 +198,7 @@ def maps_in_words(own: Mapping[str, Any], maps: Mapping[str, Mapping[str, float]
 def draw_shares(own: Mapping[str, Any], shares: Mapping[tuple[str, str, str, str], Versions], seeds: int) -> Figure:
     """A panel a symmetry, a group a training law, a mark a loss."""
     figure, panels = panel_grid(1, len(own["symmetries"]), height=3.4, sharey=True)
-    for axes, (symmetry, limit) in zip(panels[0], own["symmetries"].items(), strict=True):
+    for axes, symmetry in zip(panels[0], own["symmetries"], strict=True):
         for i, (loss, colour) in enumerate(zip(own["losses"], COLOURS, strict=False)):
             for x, law in enumerate(own["laws"]):
                 group = [values for key, values in shares.items() if key[:2] == (loss, law) and key[3] == symmetry]
@@ -208,7 +208,7 @@ def draw_shares(own: Mapping[str, Any], shares: Mapping[tuple[str, str, str, str
                 label = loss if x == 0 else None
                 axes.errorbar([x + 0.15 * (i - 1)], values[:1], bars, fmt="o", color=colour, markersize=5, label=label)
         for x, law in enumerate(own["laws"]):
-            top = 1.0 if law in own["skewed"] else limit
+            top = own["ceilings"][law][symmetry]
             axes.plot([x - 0.35, x + 0.35], [top, top], "--", color="#808080", linewidth=1)
         axes.set_xticks(range(len(own["laws"])), own["laws"], fontsize="small")
         axes.set_title(symmetry, fontsize="small")
