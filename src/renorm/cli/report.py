@@ -179,7 +179,7 @@ def made_with(workers: int, seconds: float, computed: float) -> dict[str, str]:
         "Versions": ", ".join(f"{name} {version}" for name, version in versions().items())
         + f", Python {platform.python_version()}",
         "Machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "This run": f"{time.strftime('%Y-%m-%d')}, {seconds / 60:.1f} minutes, {workers} workers",
+        "This run": f"{time.strftime('%Y-%m-%d')}, {seconds / 60:.1f} minutes, {workers} worker{'s' * (workers > 1)}",
         "Computations": f"{computed / 60:.0f} minutes of one processor, with those of earlier runs",
     }
 

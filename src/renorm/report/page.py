@@ -62,6 +62,7 @@ def _section(outcome: Outcome, quick: bool, pictures: Mapping[str, str]) -> dict
         "finding": finding,
         "error": error,
         "effect": effect_text(finding.effect),
+        "share": f"{share:.0%} of seeds" if (share := finding.numbers.get("share_of_seeds")) is not None else "",
         "cut": _cut(read_claim(claim.id), claim) if quick else "",
         "thresholds": ", ".join(f"{name} {value:g}" for name, value in claim.thresholds.items()),
         "figures": [
