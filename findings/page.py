@@ -174,15 +174,20 @@ def read_before(records: Mapping[str, Record], file: Path = BEFORE) -> dict[str,
     """Verdicts of the first full run, and why they are others now.
 
     Raises:
-        InputError: where the reason is that of a verdict other than the run's.
+        InputError: where the reason is that of a verdict other than the run's, or where the run's numbers do not bear it out.
     """
     found: dict[str, dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))
     for name, one in found.items():
         record = records[name]
-        if record.ready and one.get("now") != record.get("verdict"):
+        if not record.ready:
+            continue
+        if one.get("now") != record.get("verdict"):
             raise InputError(
                 f"{file.name}: {name} explains the verdict {one.get('now')!r}, and the run has {record.get('verdict')!r}"
             )
+        is_so = environment().compile_expression(one["check"], undefined_to_none=False)
+        if not is_so(n=record.n, s=record.s, t=record.t):
+            raise InputError(f"{file.name}: {name}: the numbers do not say so: {one['check']!r}")
     return found
 
 

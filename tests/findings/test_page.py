@@ -191,6 +191,12 @@ def test_a_reason_for_another_verdict_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"before.yaml: C1 explains the verdict 'depends', and the run has 'partly'"):
         read_before({"C1": record()}, file)
     assert read_before({"C1": Record("C1", None)}, file)
+    reason = "C1: {before: reproduced, now: partly, why: \"a is less than b.\", check: '%s'}"
+    file.write_text(reason % 'n("decades", "a", "value") < n("decades", "b", "value")')
+    assert read_before({"C1": record()}, file)["C1"]["why"] == "a is less than b."
+    file.write_text(reason % 'n("decades", "a", "value") > n("decades", "b", "value")')
+    with pytest.raises(InputError, match=r"before.yaml: C1: the numbers do not say so: 'n\(\"decades\""):
+        read_before({"C1": record()}, file)
 
 
 def test_every_figure_is_shown_and_there_are_no_others() -> None:
