@@ -16,6 +16,7 @@ from website import markup, pages, tutorials
 ROOT = Path(__file__).parent.parent
 FILES = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+|[\w/]+\.py)\)")  # links upwards, and to scripts
 SHOWN = re.compile(r"^\[examples/(\w+\.py)\]\([^)]*\)$", re.MULTILINE)
+OF_SITE = re.compile(r"<!-- site: (.*?) -->")  # what leads to pages that the repository does not have
 FROM_ELSEWHERE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?https?://[^>]*>""")
 
 
@@ -51,7 +52,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return text  # a file that the site does not have
         return f"[{text}]({posixpath.relpath(shown, posixpath.dirname(here))})"
 
-    return FILES.sub(link, markup.from_github(SHOWN.sub(example, markdown)))
+    return FILES.sub(link, markup.from_github(SHOWN.sub(example, OF_SITE.sub(r"\1", markdown))))
 
 
 def example(match: re.Match[str]) -> str:
