@@ -177,6 +177,7 @@ def read_before(records: Mapping[str, Record], file: Path = BEFORE) -> dict[str,
         InputError: where the reason is that of a verdict other than the run's, or where the run's numbers do not bear it out.
     """
     found: dict[str, dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    templates = environment()
     for name, one in found.items():
         record = records[name]
         if not record.ready:
@@ -185,7 +186,7 @@ def read_before(records: Mapping[str, Record], file: Path = BEFORE) -> dict[str,
             raise InputError(
                 f"{file.name}: {name} explains the verdict {one.get('now')!r}, and the run has {record.get('verdict')!r}"
             )
-        is_so = environment().compile_expression(one["check"], undefined_to_none=False)
+        is_so = templates.compile_expression(one["check"], undefined_to_none=False)
         if not is_so(n=record.n, s=record.s, t=record.t):
             raise InputError(f"{file.name}: {name}: the numbers do not say so: {one['check']!r}")
     return found
