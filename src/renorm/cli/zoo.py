@@ -322,13 +322,13 @@ def print_group(entries: list[Entry]) -> None:
     """Print variants of one network and activation: what these are above, and what is each variant's own beside its name."""
     shared, own = split_shared([entry["description"] for entry in entries])
     print_wrapped(f"{entries[0]['architecture']}, {entries[0]['activation']}: {shared}")
-    names = max(len(entry["name"]) for entry in entries)
+    width, names = Screen().width, max(len(entry["name"]) for entry in entries)
     numbers = max(len(str(entry["parameters"])) for entry in entries)
     for entry, text in zip(entries, own, strict=True):
         start = f"  {entry['name']:{names}}  {entry['parameters']:{numbers}}  "
-        room = max(Screen().width - len(start), LEAST_ROOM)
-        first, *others = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
-        print("\n".join([start + first, *(" " * len(start) + line for line in others)]))
+        lines = textwrap.TextWrapper(max(width, len(start) + LEAST_ROOM), start, " " * len(start))
+        lines.break_long_words = lines.break_on_hyphens = False
+        print(lines.fill(text))
     print()
 
 
