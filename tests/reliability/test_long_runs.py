@@ -66,8 +66,10 @@ def test_two_hundred_epochs(tmp_path: Path) -> None:
     assert run(words, log, functools.partial(measured, out), seconds=500, draws=True) == 0, log.read_text()
     rows = json.loads(out.read_text())
     assert len(rows) == 200
-    after = {name: np.array([row[name] for row in rows[20:]]) for name in rows[0]}
-    epochs = np.arange(180)
+    # after the first figures: what loads with them (fonts, matplotlib's caches) stays, and memory has levelled off, at
+    # 0.01 to 0.02 MB an epoch until the 200th and 0.004 until the 800th
+    after = {name: np.array([row[name] for row in rows[60:]]) for name in rows[0]}
+    epochs = np.arange(140)
     # the median slope of all pairs: an epoch with figures holds 20 MB more and gives them back, which sways least squares
     assert theilslopes(after["memory"], epochs).slope < 0.05
     assert len(set(after["files"])) == 1
