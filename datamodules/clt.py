@@ -17,6 +17,7 @@ from ..maps import BlockMap
 from ..maps import parse as parse_map
 from .block_sources import BlockSource, parse_source
 from .blocks import Blocks, law_tags
+from .drawn_ahead import DrawnAhead
 from .held_out import DEFAULT_HELD_OUT_LAWS, DRAWN, split
 from .laws import Law
 from .sampling import BlockLoader, Split, interleave, shard, stream
@@ -259,7 +260,7 @@ class CLTDataModule(LightningDataModule):
 
     def _blocks(self, laws: list[Source], rows: int, split: Split, epoch: int, step: int, part: slice) -> Blocks:
         """One batch; row ``i`` comes from law ``i % len(laws)``."""
-        texts = [self._text(law) for law in laws]
+        texts = [self.text(law) for law in laws]
         drawn = [
             self._drawn(law, len(range(i, rows, len(laws))), stream(self.seed, split, text, epoch, step))
             for i, (law, text) in enumerate(zip(laws, texts, strict=True))
@@ -271,7 +272,7 @@ class CLTDataModule(LightningDataModule):
             y = interleave([self.map(found) if own is None else own for found, own in drawn], rows)[part]
         return Blocks(x, y, " | ".join(texts))
 
-    def _text(self, law: Source) -> str:
+    def text(self, law: Source) -> str:
         """A law's text, written once: at each step that would take as long as drawing."""
         known, text = self._texts.get(id(law), (None, ""))
         if known is not law:
@@ -320,7 +321,10 @@ class CLTDataModule(LightningDataModule):
             return blocks if most is None else blocks.first(self.judged_rows(step))
 
         if split == "train":
-            return BlockLoader(batch, self.steps_per_epoch, self._training_position)
+            # one process: another takes a part of a batch
+            return BlockLoader(
+                batch if world_size > 1 else DrawnAhead(self), self.steps_per_epoch, self._training_position
+            )
         samples = self.eval_samples[split] if most is None else min(most, self.eval_samples[split])
         return BlockLoader(batch, -(-samples // self.eval_batch_size), lambda: (0, 0))
 

@@ -150,15 +150,31 @@ class Law(Source):
             tensor([-1.,  1.])
         """
         dtype = torch.get_default_dtype() if dtype is None else dtype
+        x = torch.empty(shape, dtype=dtype, device=generator.device if generator is not None else "cpu")
+        largest = self._largest(dtype)
+        return self.draw(x, generator).clamp_(-largest, largest)
+
+    def fill(self, x: Tensor, generators: Iterable[torch.Generator]) -> Tensor:
+        """Fill each ``x[i]`` with what :meth:`sample` gives for the shape of ``x[i]`` and the ``i``-th generator, bit for bit.
+
+        Many samples take little more time than one: what is done to all of them is done once.
+        """
+        for part, generator in zip(x.unbind(), generators, strict=True):
+            drawn = self.draw(part, generator)
+            if drawn is not part:
+                part.copy_(drawn)
+        largest = self._largest(x.dtype)
+        return x.clamp_(-largest, largest)
+
+    def _largest(self, dtype: torch.dtype) -> float:
+        """The largest number of a floating-point type, which was found to resolve the law."""
         if dtype is not torch.float32 and dtype is not torch.float64:
             raise LawError(f"dtype={dtype} cannot be sampled", "torch.float32, torch.float64")
         checked = self.__dict__.setdefault("_resolved", set())
         if dtype not in checked:
             self.check_resolved(dtype)
             checked.add(dtype)
-        x = torch.empty(shape, dtype=dtype, device=generator.device if generator is not None else "cpu")
-        largest = torch.finfo(dtype).max
-        return self.draw(x, generator).clamp_(-largest, largest)
+        return torch.finfo(dtype).max
 
     def blocks(self, rows: int, block_size: int, generator: torch.Generator) -> Tensor:
         """Blocks of independent variables, shape ``(rows, b)``."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from renorm.datamodules import laws
+from renorm.datamodules import CLTDataModule, laws
+from renorm.datamodules.drawn_ahead import DrawnAhead
 from renorm.datamodules.sampling import SPLITS, BlockLoader, draw_blocks, shard, stream
 
 GAUSSIAN = laws.parse("gaussian()")
@@ -70,3 +74,59 @@ def test_loader_starts_where_it_is_told_to() -> None:
     assert len(loader) == 5
     assert [batch.tolist() for batch in loader] == [[7, 3], [7, 4]]
     assert loader.state_dict() == {}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"train_laws": ["uniform()", "gaussian()"], "batch_size": 64},
+        {"train_laws": ["laplace()", "gamma(shape=2)", "stable(alpha=1.5)", "bernoulli(p=0.2)"], "block_size": 4},
+        {
+            "train_laws": ["gaussian()", "uniform()", "laplace()"]
+        },  # whose parts of a batch end within a line of the cache
+        {"map": "maximum()", "train_laws": ["gumbel()"], "block_size": 5},
+        {"map": "majority()", "train_laws": ["rademacher()"], "block_size": 3, "batch_size": 1024},
+        {"map": "decimation()", "train_laws": ["mixture(1*gaussian(mean=-1) + 1*gaussian(mean=1))"]},
+        {"map": "stable(alpha=1.5)", "train_laws": ["mirrored(exponential())"]},
+    ],
+    ids=str,
+)
+def test_batches_that_are_drawn_ahead_are_the_same(arguments: dict[str, Any]) -> None:
+    data = CLTDataModule(steps_per_epoch=70, **arguments)
+    ahead = DrawnAhead(data)
+    for epoch, step in [*((0, step) for step in range(70)), (2, 66), (2, 67), (2, 3), (2, 3)]:
+        one, other = ahead(epoch, step), data.batch("train", epoch, step)
+        assert torch.equal(one.x, other.x)
+        assert torch.equal(one.y, other.y)
+        assert one.law == other.law
+
+
+def test_what_may_change_from_step_to_step_is_not_drawn_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    @dataclass(frozen=True)
+    class Own(type(GAUSSIAN)):  # type: ignore[misc]
+        def draw(self, x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+            drawn.append(len(x))
+            return super().draw(x, generator)
+
+    data = CLTDataModule()
+    ahead = DrawnAhead(data)
+    before = ahead(0, 0)
+    data.train_laws = [Own()]  # as a callback may set them
+    drawn.clear()
+    assert not torch.equal(ahead(0, 1).x, before.x)
+    assert drawn == [256]
+    ahead(0, 2)
+    assert drawn == [256, 256]
+
+
+def test_data_that_changes_is_drawn_again() -> None:
+    data = CLTDataModule()
+    ahead = DrawnAhead(data)
+    ahead(0, 0)
+    data.train_laws = laws.parse("gaussian()"), laws.parse("laplace()")
+    assert torch.equal(ahead(0, 1).x, data.batch("train", 0, 1).x)
+    data.batch_size = 32
+    assert len(ahead(0, 2).x) == 32

@@ -191,3 +191,48 @@ def test_a_subclass_with_a_step_of_its_own_keeps_it(tmp_path: Path) -> None:
     fit(tmp_path, model=Own(replicas=2, compile=False))
     assert Own.steps == 25
     assert "25.0" in (tmp_path / "metrics.csv").read_text()
+
+
+class Validated(Callback):
+    """Note where a run stands at each validation, and at its end."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        self.seen.append((trainer.current_epoch, trainer.global_step, progress.current.ready, progress.is_last_batch))
+
+    on_train_end = on_validation_start
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"val_check_interval": 3},
+        {"val_check_interval": 0.5, "log_every_n_steps": 100},
+        {"val_check_interval": 7, "check_val_every_n_epoch": None, "log_every_n_steps": 1000},
+        {"check_val_every_n_epoch": 2},
+        {"max_steps": 1},
+        {"max_steps": 13, "log_every_n_steps": 50},
+        {"max_steps": -1, "max_epochs": 2, "log_every_n_steps": 0},
+        {"limit_train_batches": 4, "max_steps": 11, "log_every_n_steps": 6},
+        {"limit_train_batches": 0.5},
+        {"min_epochs": 2, "max_time": "00:00:00:00", "max_epochs": 4, "max_steps": -1, "log_every_n_steps": 4},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_steps_that_follow_each_other_stop_where_lightnings_do(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    seen, states, tables = [], [], []
+    for lean in (True, False):
+        witness, model = Validated(), MLP(replicas=2, compile=False, lr_scheduler=halving)
+        trainer = fit(tmp_path / str(lean), witness, LeanSteps(lean), model=model, **arguments)
+        assert takes_lean_steps(trainer) is lean
+        seen.append(witness.seen)
+        states.append((model.state_dict(), trainer.fit_loop.state_dict()))
+        table = tmp_path / str(lean) / "metrics.csv"
+        tables.append(table.read_text() if table.exists() else "")
+    assert seen[0] == seen[1]
+    assert_same(*states)
+    assert tables[0] == tables[1]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..datamodules import CLTDataModule, laws
+from ..datamodules.drawn_ahead import DrawnAhead
 from ..datamodules.laws.quadrature import block_rule
 from ..training.compilation import CompiledLosses, columns, compiled_losses
 from ..training.flat_adam import FlatSteps
@@ -61,10 +62,11 @@ def train(model: StackedModel, data: CLTDataModule, stops: Sequence[int], batch:
     take_step = FlatSteps(optimizer, [parameter for parameter in model.parameters() if parameter.requires_grad])
     rows = data.batch_size if batch is None else len(batch)
     losses = compiled_losses(model, stops[-1], rows)
+    draw = DrawnAhead(data)
     step = 0
     for stop in stops:
         while step < stop:
-            x = data.batch("train", *divmod(step, data.steps_per_epoch)).x if batch is None else batch
+            x = draw(*divmod(step, data.steps_per_epoch)).x if batch is None else batch
             y = clt_map(x)
             call = losses.one_call(x, y) if isinstance(losses, CompiledLosses) else None
             if call is not None:

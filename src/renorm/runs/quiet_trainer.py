@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from typing import Any
 
@@ -37,12 +38,22 @@ def ignore_expected_warnings() -> None:
         warnings.filterwarnings("ignore", message)
 
 
+class _Screen(logging.Handler):
+    """Writes to what is the standard error output at that moment: notebooks and tests put another in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:  # of many types: as all handlers of logging do
+            self.handleError(record)
+
+
 def show_log() -> None:
     """Print what renorm itself has to say of a run, on stderr, once."""
     log = logging.getLogger("renorm")
     if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler = _Screen()
         log.addHandler(handler)
         log.setLevel(logging.INFO)
 

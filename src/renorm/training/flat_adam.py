@@ -33,7 +33,7 @@ class FlatAdam:
         self._optimizer, self._trained = optimizer, trained
         self._group = optimizer.param_groups[0]
         states = [optimizer.state[parameter] for parameter in trained]
-        self._steps = [state["step"] for state in states]
+        self._steps = row_of([state["step"] for state in states])
         self.weights = row_of(trained)
         self._moments = [row_of([state[name] for state in states]) for name in MOMENTS]
         for parameter, part in zip(trained, parts_of(self.weights, trained), strict=True):
@@ -41,6 +41,9 @@ class FlatAdam:
         for name, moment in zip(MOMENTS, self._moments, strict=True):
             for state, part in zip(states, parts_of(moment, trained), strict=True):
                 state[name] = part
+        for state, step in zip(states, self._steps.unbind(), strict=True):
+            state["step"] = step
+        self._count = int(self._steps[0])
         self._places = self._where()
         self._root = torch.empty_like(self.weights)
 
@@ -78,8 +81,9 @@ class FlatAdam:
         """
         group, weights, (mean, square) = self._group, self.weights, self._moments
         (beta1, beta2), rate, decay = group["betas"], group["lr"], group["weight_decay"]
-        torch._foreach_add_(self._steps, 1)
-        count = self._steps[0].item()
+        self._steps += 1
+        self._count += 1
+        count = self._count
         with torch.no_grad():
             if decay and group.get("decoupled_weight_decay", False):
                 weights.mul_(1 - rate * decay)
@@ -95,7 +99,7 @@ class FlatAdam:
         for parameter in self._trained:
             parameter.data = parameter.data.clone()
             state = self._optimizer.state[parameter]
-            state.update({name: state[name].clone() for name in MOMENTS})
+            state.update({name: state[name].clone() for name in ("step", *MOMENTS)})
 
 
 class FlatSteps:

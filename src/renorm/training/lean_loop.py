@@ -9,6 +9,8 @@ lean step is taken in as few calls as possible, see :mod:`renorm.training.whole_
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -46,6 +48,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
     _whole: WholeStep | None = None  # None where a compiled stack is not trained by whole steps
     _is_watched = False  # whether callbacks of other authors see every step
     _said: str | None = None
+    _hooks: dict[str, list[Callable[..., None]]]  # of callbacks, around a batch
 
     @classmethod
     def in_place_of(cls, loop: _TrainingEpochLoop) -> LeanEpochLoop:
@@ -80,16 +83,43 @@ class LeanEpochLoop(_TrainingEpochLoop):
         super().on_run_start(data_fetcher)
 
     def advance(self, data_fetcher: Any) -> None:
-        """Take one step."""
+        """Take one step, and those that follow until Lightning has more to do: to log, to validate, to end an epoch."""
         trainer = self.trainer
-        logs = (self._batches_that_stepped + 1) % max(1, trainer.log_every_n_steps) == 0
-        takes_lightnings = not self.lean or logs or self.restarting or trainer.should_stop
-        if self._whole is not None and (takes_lightnings or self._is_watched):
-            self._whole.pause()
-        if takes_lightnings:
+        if not self.lean or self.restarting or trainer.should_stop:
+            if self._whole is not None:
+                self._whole.pause()
             super().advance(data_fetcher)
-        else:
+            return
+        self.val_loop.restarting = False
+        self._find_hooks()
+        every = max(1, trainer.log_every_n_steps)
+        if (self._batches_that_stepped + 1) % every == 0:
+            if self._whole is not None:
+                self._whole.pause()
+            self._advance_lean(data_fetcher, logs=True)
+            return
+        more = self._quiet_steps(every)
+        self._advance_lean(data_fetcher)
+        while more and not trainer.should_stop and not trainer.received_sigterm:
+            self._batches_that_stepped += 1  # all that Lightning would do now
             self._advance_lean(data_fetcher)
+            more -= 1
+
+    def _quiet_steps(self, every: int) -> int:
+        """How many lean steps may follow the next one before Lightning does more between two steps than to count them."""
+        trainer, ready = self.trainer, self.batch_progress.current.ready + 1
+        if trainer._val_check_time_interval is not None or trainer.num_training_batches == math.inf:
+            return 0
+        if any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs):
+            return 0
+        bounds = [int(trainer.num_training_batches) - ready, every - 1 - (self._batches_that_stepped + 1) % every]
+        if self.max_steps != -1:
+            bounds.append(self.max_steps - self.global_step - 1)
+        if trainer.val_check_batch not in (None, math.inf):
+            across_epochs = trainer.check_val_every_n_epoch is None
+            taken = self.batch_progress.total.ready + 1 if across_epochs else ready
+            bounds.append(-taken % int(trainer.val_check_batch))
+        return max(0, min(bounds))
 
     def teardown(self) -> None:
         """Give parameters memory of their own again, and let go of compiled code."""
@@ -98,43 +128,57 @@ class LeanEpochLoop(_TrainingEpochLoop):
             self._whole = None
         super().teardown()
 
-    def _advance_lean(self, data_fetcher: Any) -> None:
+    def _advance_lean(self, data_fetcher: Any, logs: bool = False) -> None:
         trainer, progress = self.trainer, self.batch_progress
-        model: Any = trainer.lightning_module
-        self.val_loop.restarting = False
         batch, _, _ = next(data_fetcher)
         batch_idx = self.batch_idx + 1
         progress.is_last_batch = data_fetcher.done
+        device = trainer.strategy.root_device
         if isinstance(batch, Blocks):  # past Lightning's search for tensors in all kinds of containers
-            batch = batch.to(trainer.strategy.root_device, non_blocking=True)
+            if batch.x.device != device:
+                batch = batch.to(device, non_blocking=True)
         else:
             batch = trainer.strategy.batch_to_device(batch)
         progress.increment_ready()
-        trainer._logger_connector.on_batch_start(batch)
+        if logs or self._is_watched:
+            trainer._logger_connector.on_batch_start(batch)
+        else:  # nobody logs anything
+            trainer._logger_connector._first_loop_iter = trainer._logger_connector._first_loop_iter is None
         self._call("on_train_batch_start", batch, batch_idx)
         progress.increment_started()
-        loss = self._step(model, batch, batch_idx)
+        loss = self._step(batch, batch_idx, logs)
         progress.increment_processed()
         if trainer.lr_scheduler_configs:
             self.update_lr_schedulers("step", update_plateau_schedulers=False)
             if self._num_ready_batches_reached():
                 self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self._call("on_train_batch_end", {"loss": loss.detach()}, batch, batch_idx)
-        trainer._results.batch = None
+        if logs:
+            trainer._logger_connector.on_batch_end()
+        elif self._is_watched:
+            trainer._results.batch = None
         progress.increment_completed()
+        if logs:
+            trainer._logger_connector.update_train_step_metrics()
 
-    def _step(self, model: Any, batch: Any, batch_idx: int) -> torch.Tensor:
+    def _step(self, batch: Any, batch_idx: int, logs: bool) -> torch.Tensor:
         trainer, counters = self.trainer, self.automatic_optimization.optim_progress.optimizer
+        model: Any = trainer.lightning_module
         optimizer = trainer.optimizers[0]
-        if self._whole is not None and (total := self._whole(batch)) is not None:
-            counters.step.increment_ready()
-            counters.zero_grad.increment_ready()
-            counters.zero_grad.increment_started()
-            counters.zero_grad.increment_completed()
-            counters.step.increment_completed()
-            return total
-        counters.step.increment_ready()
         model._current_fx_name = "training_step"
+        if self._whole is not None:
+            if self._is_watched:
+                self._whole.pause()
+            total = self._whole(batch, logs)
+            if total is not None:
+                model._current_fx_name = None
+                counters.step.increment_ready()
+                counters.zero_grad.increment_ready()
+                counters.zero_grad.increment_started()
+                counters.zero_grad.increment_completed()
+                counters.step.increment_completed()
+                return total
+        counters.step.increment_ready()
         loss: torch.Tensor = model.training_step(batch, batch_idx)
         model._current_fx_name = None
         counters.zero_grad.increment_ready()
@@ -151,11 +195,20 @@ class LeanEpochLoop(_TrainingEpochLoop):
     def _call(self, hook: str, *arguments: Any) -> None:
         model: Any = self.trainer.lightning_module
         model._current_fx_name = hook
-        # looked up every time, since callbacks may change; a lookup costs almost nothing
-        for callback in self.trainer.callbacks:
-            if getattr(type(callback), hook) is not getattr(Callback, hook):
-                getattr(callback, hook)(self.trainer, model, *arguments)
+        for method in self._hooks[hook]:
+            method(self.trainer, model, *arguments)
         model._current_fx_name = None
+
+    def _find_hooks(self) -> None:
+        """Look up whom to call around a batch, since callbacks may change."""
+        self._hooks = {
+            hook: [
+                getattr(callback, hook)
+                for callback in self.trainer.callbacks
+                if getattr(type(callback), hook) is not getattr(Callback, hook)
+            ]
+            for hook in AROUND_BATCH
+        }
 
 
 def what_is_unusual(trainer: Trainer) -> str | None:

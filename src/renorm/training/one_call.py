@@ -59,22 +59,22 @@ class OneCall:
             raise NotOneCallError("it leaves blocks, targets or trained parameters out")
         self._inputs: list[Any] = [tensor.detach() for tensor in inputs]
         self._x, self._target = places[id(x)], places[id(target)]
-        self._parameters = [(place, tensor) for place, tensor in enumerate(inputs) if isinstance(tensor, nn.Parameter)]
         whole = _with_gradient(graph, [places[id(parameter)] for parameter in self.trained])
         with torch.no_grad():
             traced = make_fx(whole, tracing_mode="fake")(*self._inputs)
             _check_is_arithmetic(traced)
-            self._function: Callable[..., Sequence[Tensor]] = torch._inductor.compile(traced, self._inputs, options)
+            self._function = _compiled(traced, self._inputs, options)
+        for place, tensor in enumerate(inputs):
+            if isinstance(tensor, nn.Parameter):
+                self._inputs[place] = tensor  # whose memory may become another
         self._inputs[self._x] = self._inputs[self._target] = None
 
     def __call__(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Compute both, without a graph for autograd."""
         inputs = list(self._inputs)
         inputs[self._x], inputs[self._target] = x, target
-        for place, parameter in self._parameters:
-            inputs[place] = parameter.data
         with torch.no_grad():
-            losses, gradient = self._function(*inputs)
+            losses, gradient = self._function(inputs)
         return losses, gradient
 
     def losses(self, x: Tensor, target: Tensor) -> Tensor:
@@ -131,6 +131,37 @@ def _with_gradient(graph: GraphModule, trained: list[int]) -> Callable[..., tupl
         return losses.detach(), torch.cat([gradient.reshape(-1) for gradient in gradients])
 
     return whole
+
+
+def _compiled(
+    graph: GraphModule, inputs: list[Any], options: dict[str, Any]
+) -> Callable[[list[Any]], Sequence[Tensor]]:
+    """Inductor's code for a graph, which takes a list and empties it.
+
+    It is called past the wrappers for outputs that are views, or take part in autograd, as these do not: they take as long
+    as a small stack's losses.
+    """
+    from torch._inductor.compile_fx import compile_fx, compile_fx_inner  # a second to import, which few runs need
+
+    found: list[Any] = []
+
+    def inner(*arguments: Any, **settings: Any) -> Any:
+        found.append(compile_fx_inner(*arguments, **settings))
+        return found[-1]
+
+    # inputs have the shapes that the graph was made for, which need not be looked at in each call
+    function = compile_fx(graph, inputs, inner_compile=inner, config_patches={**options, "size_asserts": False})
+    code = getattr(found[0], "current_callable", None) if len(found) == 1 else None
+    if code is None or not _same(code(list(inputs)), function(*inputs)):  # type: ignore[operator]
+        return lambda values: function(*values)  # type: ignore[operator]
+    return code  # type: ignore[no-any-return]
+
+
+def _same(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    return len(some) == len(others) and all(
+        one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num())
+        for one, other in zip(some, others, strict=True)
+    )
 
 
 def _check_is_arithmetic(traced: GraphModule) -> None:

@@ -422,9 +422,13 @@ class StackedModel(LightningModule):
         if logs or losses.device.type == "cpu":
             losses = self.divergence.watch(losses, step, self._agree if self.trainer.world_size > 1 else None)
         if logs:
-            whole = self.trainer.strategy.reduce(losses.detach(), reduce_op="mean")
-            self._log_members("loss/train", self.divergence.exclude(whole))
+            self.log_training(losses)
         return losses.sum()
+
+    def log_training(self, losses: Tensor) -> None:
+        """Log the losses of a step, of all processes, shape ``(M,)``."""
+        whole = self.trainer.strategy.reduce(losses.detach(), reduce_op="mean")
+        self._log_members("loss/train", self.divergence.exclude(whole))
 
     def _agree(self, flags: Tensor) -> Tensor:
         """Flags that are set on at least one process."""

@@ -64,11 +64,12 @@ class WholeStep:
             self._flat.release()
         self._flat = None
 
-    def __call__(self, batch: Any) -> Tensor | None:
+    def __call__(self, batch: Any, logs: bool = False) -> Tensor | None:
         """Take a step.
 
         Args:
             batch: what the loader gave.
+            logs: whether to log the losses.
 
         Returns:
             The sum of the losses; None where another step must be taken, and nothing was changed.
@@ -84,6 +85,8 @@ class WholeStep:
         total = losses.sum()
         if not math.isfinite(total.item()):
             return None
+        if logs:
+            self._model.log_training(losses)
         self._model.divergence.keep(self._trainer.global_step, None if self._flat is None else self._flat.weights)
         self._gradient.copy_(gradient)
         if self._trainer.gradient_clip_val:
