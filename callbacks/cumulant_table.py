@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .layer_cumulants import ORDER, LayerCumulants
+from .tables import as_arrow, repeated
 
 
 def cumulant_columns(
@@ -43,8 +44,8 @@ def _layer_columns(law: str, name: str, layer: LayerCumulants, exact: list[float
     members, units = layer.k.shape[1:]
     rows = members * units
     columns: dict[str, Any] = {
-        "law": pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [law]),
-        "layer": pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [name]),
+        "law": pa.DictionaryArray.from_arrays(as_arrow(np.zeros(rows, np.int32)), repeated(law, 1)),
+        "layer": pa.DictionaryArray.from_arrays(as_arrow(np.zeros(rows, np.int32)), repeated(name, 1)),
         "member": np.repeat(np.arange(members), units),
         "unit": np.tile(np.arange(units), members),
     }
@@ -58,7 +59,8 @@ def _layer_columns(law: str, name: str, layer: LayerCumulants, exact: list[float
         columns["covariance"] = pa.nulls(rows, pa.list_(pa.float64()))
     else:
         offsets = np.arange(0, rows * units + 1, units, dtype=np.int32)
-        columns["covariance"] = pa.ListArray.from_arrays(offsets, layer.covariance.flatten().cpu().numpy())
+        rows_of_matrices = as_arrow(layer.covariance.flatten().cpu().numpy())
+        columns["covariance"] = pa.ListArray.from_arrays(as_arrow(offsets), rows_of_matrices)
     return columns
 
 

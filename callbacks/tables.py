@@ -92,8 +92,41 @@ def concatenated(parts: Iterable[Mapping[str, Any]]) -> pa.Table:
         columns = {n: v.detach().flatten().cpu().numpy() if isinstance(v, Tensor) else v for n, v in part.items()}
         single = {name: isinstance(value, str) or not hasattr(value, "__len__") for name, value in columns.items()}
         rows = next((len(value) for name, value in columns.items() if not single[name]), 1)
-        tables.append(pa.table({n: np.full(rows, v) if single[n] else v for n, v in columns.items()}))
+        tables.append(pa.table({n: repeated(v, rows) if single[n] else as_arrow(v) for n, v in columns.items()}))
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+
+
+def as_arrow(values: Any) -> pa.Array:
+    """Values as a column of a table; numbers stay where they are, without Arrow's conversion, which imports pandas.
+
+    Example:
+        >>> as_arrow(np.array([0.5, np.nan])).to_pylist()
+        [0.5, nan]
+    """
+    import pyarrow as pa
+
+    is_plain = isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iuf"
+    if not is_plain or values.dtype.itemsize < 4 or not values.dtype.isnative:
+        return pa.array(values) if not isinstance(values, pa.Array) else values
+    memory = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, memory])
+
+
+def repeated(value: Any, rows: int) -> pa.Array:
+    """A column that has one value, a number or a text, in all rows.
+
+    Example:
+        >>> repeated("uniform()", 2).to_pylist()
+        ['uniform()', 'uniform()']
+    """
+    import pyarrow as pa
+
+    if not isinstance(value, str):
+        return as_arrow(np.full(rows, value))
+    text = value.encode()
+    offsets = np.arange(rows + 1, dtype=np.int64) * len(text)
+    column = pa.Array.from_buffers(pa.large_string(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(text * rows)])
+    return column.cast(pa.string())
 
 
 def write_epoch(folder: Path, epoch: int, table: pa.Table) -> Path:

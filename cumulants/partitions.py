@@ -76,11 +76,18 @@ def symmetric_in_power_sums(exponents: Sizes) -> dict[Sizes, int]:
         >>> symmetric_in_power_sums((1, 1)) == {(2,): -1, (1, 1): 1}
         True
     """
+    if not exponents:
+        return {(): 1}
+    *rest, last = exponents
     total: Counter[Sizes] = Counter()
-    for blocks in set_partitions(len(exponents)):
-        orders = sorted_sizes(sum(exponents[i] for i in block) for block in blocks)
-        total[orders] += math.prod(moebius(len(block)) for block in blocks)
-    return dict(total)
+    # the last index runs over all values, less those at which it meets another index
+    for orders, coefficient in symmetric_in_power_sums(tuple(rest)).items():
+        total[sorted_sizes((*orders, last))] += coefficient
+    for i, exponent in enumerate(rest):
+        met = sorted_sizes((*rest[:i], exponent + last, *rest[i + 1 :]))
+        for orders, coefficient in symmetric_in_power_sums(met).items():
+            total[orders] -= coefficient
+    return dict(sorted(total.items(), reverse=True))  # one order for all, in which sums are rounded
 
 
 @functools.cache

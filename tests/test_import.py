@@ -71,12 +71,29 @@ HEAVY = (
 )
 
 
-def test_the_command_line_imports_nothing_that_a_fit_does_not_need() -> None:
+def test_the_command_line_imports_nothing_that_a_fit_does_not_need(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom renorm.cli.quick_imports import without_scipy_signal\n"
+        "import pathlib, sys\nfrom renorm.cli.quick_imports import without_scipy_signal\n"
         "with without_scipy_signal():\n    import renorm.cli.fit\n"
         f"print(sorted({{*{HEAVY.split()!r}}} & {{*sys.modules}}))\n"
+        "import numpy as np\nfrom renorm.callbacks.tables import concatenated, write_epoch\n"
+        "table = concatenated([{'law': 'uniform()', 'k': np.ones(3), 'step': 1}])\n"
+        f"write_epoch(pathlib.Path({str(tmp_path)!r}), 0, table)\nprint('pandas' in sys.modules)\n"
         "import scipy.signal\nprint(scipy.signal.hilbert is not None, scipy.signal is sys.modules['scipy.signal'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:2] == ["[]", "True True"]
+    assert done.stdout.split("\n")[:3] == ["[]", "False", "True True"]
+
+
+def test_imports_of_a_command_are_not_searched_for_garbage_again_and_again() -> None:
+    code = (
+        "import gc\nfrom renorm.cli.quick_imports import without_garbage_collection\n"
+        "before = gc.get_stats()[2]['collections']\n"
+        "with without_garbage_collection():\n    import torch\n    assert not gc.isenabled()\n"
+        "print(gc.get_stats()[2]['collections'] - before, gc.isenabled(), gc.get_freeze_count() > 10_000)\n"
+        "frozen = gc.get_freeze_count()\n"
+        "with without_garbage_collection():\n    assert gc.isenabled()\n"
+        "print(gc.get_freeze_count() == frozen)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["1 True True", "True"]

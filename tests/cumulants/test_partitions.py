@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from fractions import Fraction
 
 import pytest
 
 from renorm.cumulants.partitions import (
+    moebius,
     monomials,
     partition_counts,
     set_partitions,
+    sorted_sizes,
     squared_coefficients,
     symmetric_in_power_sums,
     unbiased_coefficients,
@@ -43,6 +46,17 @@ def test_sums_over_distinct_indices(exponents: tuple[int, ...]) -> None:
     powers = [sum(v**p for v in values) for p in range(9)]
     found = sum(c * math.prod(powers[p] for p in orders) for orders, c in symmetric_in_power_sums(exponents).items())
     assert found == brute
+
+
+@pytest.mark.parametrize("exponents", [(), (5,), (2, 2, 1), (3, 2, 1, 1), (4, 2, 2), (1,) * 7])
+def test_sums_over_distinct_indices_are_moebius_sums_over_partitions(exponents: tuple[int, ...]) -> None:
+    total: Counter[tuple[int, ...]] = Counter()
+    for blocks in set_partitions(len(exponents)):
+        orders = sorted_sizes(sum(exponents[i] for i in block) for block in blocks)
+        total[orders] += math.prod(moebius(len(block)) for block in blocks)
+    assert symmetric_in_power_sums(exponents) == total
+    # the order of terms is the order in which floating-point numbers are added
+    assert list(symmetric_in_power_sums(exponents)) == list(total)
 
 
 @pytest.mark.parametrize("n", [4, 5, 11, 1000, 10**7])

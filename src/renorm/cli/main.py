@@ -17,7 +17,7 @@ from ..exit_codes import BAD_INPUT, CANNOT_GO_ON, INTERRUPTED, NOBODY_READS
 from ..freed_memory import keep_freed_memory
 from .options import joined
 from .own_imports import own_imports
-from .quick_imports import without_scipy_signal
+from .quick_imports import without_garbage_collection, without_scipy_signal
 
 COMMANDS = {
     "fit": ("train networks on a map, by default the central-limit map", "fit:run"),
@@ -92,7 +92,7 @@ def _answer(words: list[str]) -> int:
     keep_freed_memory()
     try:
         with own_imports(words) as left:
-            with without_scipy_signal(), said_while_it_lasts("loading PyTorch ..."):
+            with without_garbage_collection(), without_scipy_signal(), said_while_it_lasts("loading PyTorch ..."):
                 loaded = importlib.import_module(f".{module}", __package__)
             run = getattr(loaded, function)
             code = run(left)
