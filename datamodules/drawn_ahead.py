@@ -30,13 +30,14 @@ class DrawnAhead:
         self._data = data
         self._drawn: dict[int, Blocks] = {}  # by step
         self._of: tuple[Any, ...] = ()  # what they were drawn of
+        self._alive: tuple[Any, ...] = ()  # the map and the laws, so that no others get their identities
 
     def __call__(self, epoch: int, step: int) -> Blocks:
         """The batch of one step, for a single process."""
         data = self._data
         of = (epoch, data.seed, data.batch_size, data.steps_per_epoch, id(data.map), *map(id, data.train_laws))
         if of != self._of:
-            self._drawn, self._of = {}, of
+            self._drawn, self._of, self._alive = {}, of, (data.map, *data.train_laws)
         if step not in self._drawn:
             together = self._together()
             if together == 1:

@@ -18,7 +18,7 @@ from renorm.training.compilation import CompiledLosses, columns
 from renorm.training.flat_adam import FlatAdam
 from renorm.training.one_call import NotOneCallError, OneCall
 from renorm.training.whole_step import WholeStep
-from renorm.zoo import MLP, clt_map
+from renorm.zoo import GNN, MLP, clt_map
 
 from .test_lean_loop import Witness, assert_same, fit, halving
 
@@ -114,6 +114,55 @@ def test_compiled_losses_and_gradients_have_the_bits_of_two_calls(tmp_path: Path
     for file, content in checkpoints(tmp_path / "whole").items():
         assert_same(content["state_dict"], checkpoints(tmp_path / "full")[file]["state_dict"], file)
         assert_same(content["optimizer_states"], checkpoints(tmp_path / "full")[file]["optimizer_states"], file)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_validation_between_two_steps_takes_no_gradient_away(tmp_path: Path, whole: Counter, optimizer: Any) -> None:
+    trained = []
+    for lean in (True, False):
+        model = MLP(replicas=3, compile=True, optimizer=optimizer)
+        fit(tmp_path / str(lean), LeanSteps(lean), model=model, val_check_interval=3, log_every_n_steps=50)
+        trained.append(model.state_dict())
+    assert whole.taken == 25
+    assert_same(*trained)
+
+
+UNCOMPILED: dict[str, Callable[..., Any]] = {
+    "mlp": MLP,
+    "tied": lambda **options: MLP(symmetry="full", depth=2, activation="quadratic", **options),
+    "splines": lambda **options: MLP(activation="spline", **options),
+    "fixed weights": lambda **options: MLP(activation="spline", weights="fixed", **options),
+    "penalty": lambda **options: MLP(symmetry_penalty=0.1, penalised_symmetry="input", **options),
+    "energy": lambda **options: MLP(loss="energy", **options),
+    "gnn": lambda **options: GNN(graph="pair", **options),
+    "gnn with a maximum": lambda **options: GNN(graph="pair", aggregation="max", **options),
+}
+
+
+@pytest.mark.parametrize("make", UNCOMPILED.values(), ids=UNCOMPILED)
+def test_uncompiled_steps_of_our_networks_are_whole(tmp_path: Path, whole: Counter, make: Any) -> None:
+    for name in ("whole", "full"):
+        fit(tmp_path / name, LeanSteps(name == "whole"), model=make(replicas=3, compile=False))
+    assert whole.taken == 25
+    for file, content in checkpoints(tmp_path / "whole").items():
+        other = checkpoints(tmp_path / "full")[file]
+        assert_same(content["state_dict"], other["state_dict"], file)
+        assert_same(content["optimizer_states"], other["optimizer_states"], file)
+    assert (tmp_path / "whole" / "metrics.csv").read_text() == (tmp_path / "full" / "metrics.csv").read_text()
+
+
+class OwnNetwork(MLP):
+    """An architecture that may do more than compute on its parameters."""
+
+
+def test_uncompiled_steps_of_other_networks_are_lean_only(tmp_path: Path, whole: Counter, caplog: Any) -> None:
+    caplog.set_level(logging.INFO, "renorm")
+    trainer = fit(tmp_path, model=OwnNetwork(replicas=2, compile=False))
+    assert trainer.global_step == 25
+    assert whole.taken == 0
+    assert not any(SAID in record.message for record in caplog.records)
 
 
 def unstable() -> MLP:

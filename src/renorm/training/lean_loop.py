@@ -45,7 +45,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
     """
 
     lean = False
-    _whole: WholeStep | None = None  # None where a compiled stack is not trained by whole steps
+    _whole: WholeStep | None = None  # None where a stack is not trained by whole steps
     _is_watched = False  # whether callbacks of other authors see every step
     _said: str | None = None
     _hooks: dict[str, list[Callable[..., None]]]  # of callbacks, around a batch
@@ -64,15 +64,15 @@ class LeanEpochLoop(_TrainingEpochLoop):
         unusual = what_is_unusual(self.trainer)
         self.lean = unusual is None
         model: Any = self.trainer.lightning_module
-        losses = getattr(model, "_training_losses", None)
-        if isinstance(losses, CompiledLosses):
+        if isinstance(model, StackedModel):
             obstacle = unusual or WholeStep.obstacle(self.trainer)
-            losses.in_one_call = self.lean and model.device.type == "cpu"
             if obstacle is None:
-                self._whole = self._whole or WholeStep(self.trainer, losses)
-            elif obstacle != self._said:
-                log.info("a step is taken in several calls, which is slower for small stacks: %s", obstacle)
-            self._said = obstacle
+                self._whole = self._whole or WholeStep(self.trainer)
+            if isinstance(model._training_losses, CompiledLosses):
+                model._training_losses.in_one_call = self.lean and model.device.type == "cpu"
+                if obstacle is not None and obstacle != self._said:
+                    log.info("a step is taken in several calls, which is slower for small stacks: %s", obstacle)
+                self._said = obstacle
         if self._whole is not None:
             self._whole.pause()
         self._is_watched = any(
@@ -104,6 +104,12 @@ class LeanEpochLoop(_TrainingEpochLoop):
             self._batches_that_stepped += 1  # all that Lightning would do now
             self._advance_lean(data_fetcher)
             more -= 1
+
+    def on_advance_end(self, data_fetcher: Any) -> None:
+        """Validate, if it is time; after which everything about a step is looked at again, and gradients are gone."""
+        if self._whole is not None and self._should_check_val_fx(data_fetcher):
+            self._whole.pause()
+        super().on_advance_end(data_fetcher)
 
     def _quiet_steps(self, every: int) -> int:
         """How many lean steps may follow the next one before Lightning does more between two steps than to count them."""

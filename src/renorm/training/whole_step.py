@@ -10,6 +10,9 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from ..datamodules.blocks import Blocks
+from ..zoo.gnn import GNN
+from ..zoo.mlp import MLP
 from .compilation import CompiledLosses, columns
 from .flat_adam import FlatAdam
 from .rows import parts_of, row_of
@@ -19,16 +22,18 @@ log = logging.getLogger("renorm")
 
 
 class WholeStep:
-    """Steps of a compiled stack without autograd, for a trainer that takes lean steps; the bits are those of its other steps.
+    """Steps for a trainer that takes lean steps, in fewer calls; the bits are those of its other steps.
+
+    A compiled stack takes them without autograd.
 
     Args:
         trainer: the trainer.
-        losses: the stack's compiled losses.
     """
 
-    def __init__(self, trainer: Trainer, losses: CompiledLosses) -> None:
-        self._trainer, self._losses = trainer, losses
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
         self._model: Any = trainer.lightning_module
+        self._losses = self._model._training_losses
         self._optimizer = trainer.optimizers[0]
         self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._gradient = torch.zeros_like(row_of(self._trained))
@@ -43,8 +48,10 @@ class WholeStep:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = trainer.optimizers[0]
         if not isinstance(model._training_losses, CompiledLosses):
-            return "the stack is not compiled"
-        if model.symmetry_penalty is not None or type(model)._member_losses is not StackedModel._member_losses:
+            # others may draw random numbers or change buffers, which the step that stands in for this one would do again
+            if type(model) not in (MLP, GNN):
+                return "an architecture that is not compiled"
+        elif model.symmetry_penalty is not None or type(model)._member_losses is not StackedModel._member_losses:
             return "a penalty is added to the compiled losses"
         if len(trainer.optimizers) > 1 or any(p.device.type != "cpu" for p in trained):
             return "several optimisers, or a device other than a CPU"
@@ -78,10 +85,10 @@ class WholeStep:
         # a checkpoint or a validation between two steps may have found that a member has diverged
         if self._model.divergence.steps or not len(blocks.x) or not (self._is_ready or self._get_ready()):
             return None
-        call = self._losses.one_call(blocks.x, blocks.y)
-        if call is None:
+        computed = self._losses_and_gradient(blocks)
+        if computed is None:
             return None
-        losses, gradient = call(columns(blocks.x), blocks.y)
+        losses, gradient = computed
         total = losses.sum()
         if not math.isfinite(total.item()):
             return None
@@ -99,11 +106,20 @@ class WholeStep:
             self._flat.step(self._gradient)
         return total
 
+    def _losses_and_gradient(self, blocks: Blocks) -> tuple[Tensor, Tensor] | None:
+        """The members' losses ``(M,)`` and the gradient of their sum ``(P,)``; None where another step computes them."""
+        if isinstance(self._losses, CompiledLosses):
+            call = self._losses.one_call(blocks.x, blocks.y)
+            return None if call is None else call(columns(blocks.x), blocks.y)
+        losses: Tensor = self._model._member_losses(blocks)
+        return losses.detach(), row_of(torch.autograd.grad(losses.sum(), self._trained))
+
     def _get_ready(self) -> bool:
         trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         if [id(p) for p in trained] != [id(p) for p in self._trained] or self.obstacle(self._trainer) is not None:
             return False
-        self._losses.notice_changes()
+        if isinstance(self._losses, CompiledLosses):
+            self._losses.notice_changes()
         if self._flat is None or not self._flat.is_current:
             fits = FlatAdam.is_for(self._optimizer, self._trained)
             self._flat = FlatAdam(self._optimizer, self._trained) if fits else None
