@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .blocks import Blocks
+from .laws import Law
 from .sampling import stream
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class DrawnAhead:
     def _together(self) -> int:
         """How many batches are drawn at once."""
         data, laws = self._data, self._data.train_laws
-        ours = all(type(each).__module__.partition(".")[0] == "renorm" for each in (data.map, *laws))
-        if not ours or not data.independent:
+        if not all(map(is_ours, (data.map, *laws))) or not data.independent:
             return 1
         # numbers of a batch's targets, and of each law's part of its blocks
         sizes = [
@@ -73,3 +73,21 @@ class DrawnAhead:
                 x[:, i :: len(laws)] = part
         y = data.map(x.flatten(0, 1)).view(x.shape[:2])
         return [Blocks(*pair, " | ".join(texts)) for pair in zip(x.unbind(), y.unbind(), strict=True)]
+
+
+def is_ours(source: Any) -> bool:
+    """Whether a law or a map is renorm's, and so are the laws that it is made of.
+
+    Example:
+        >>> from renorm.datamodules import laws
+        >>> is_ours(laws.parse("mirrored(exponential())"))
+        True
+    """
+    parts = [part for value in vars(source).values() for part in _laws_in(value)]
+    return type(source).__module__.partition(".")[0] == "renorm" and all(map(is_ours, parts))
+
+
+def _laws_in(value: Any) -> list[Law]:
+    if isinstance(value, list | tuple):
+        return [law for each in value for law in _laws_in(each)]
+    return [value] if isinstance(value, Law) else []

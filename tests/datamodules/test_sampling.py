@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from renorm.datamodules import CLTDataModule, laws
-from renorm.datamodules.drawn_ahead import DrawnAhead
+from renorm.datamodules.drawn_ahead import DrawnAhead, is_ours
 from renorm.datamodules.sampling import SPLITS, BlockLoader, draw_blocks, shard, stream
 
 GAUSSIAN = laws.parse("gaussian()")
@@ -111,6 +111,8 @@ def test_what_may_change_from_step_to_step_is_not_drawn_ahead(monkeypatch: pytes
             drawn.append(len(x))
             return super().draw(x, generator)
 
+    assert not is_ours(Own())
+    assert not is_ours(laws.parse("mirrored(exponential())").__class__(Own()))
     data = CLTDataModule()
     ahead = DrawnAhead(data)
     before = ahead(0, 0)

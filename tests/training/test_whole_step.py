@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, LambdaCallback
 from torch import Tensor
 
 from renorm.callbacks import LeanSteps
@@ -299,3 +300,118 @@ def test_data_module_draws_what_it_drew(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(sampling, "_seeds", alone)
     assert all(map(torch.equal, new, [data.batch("train", 3, step).x for step in (0, 255, 256, 1000)]))
+
+
+class Meddles(Callback):
+    """Does something to the optimiser, the model or the run after some of the steps."""
+
+    def __init__(self, act: Callable[[Trainer, Any, int], None]) -> None:
+        self.act = act
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        self.act(trainer, pl_module, trainer.global_step)
+
+
+def resets_moments(trainer: Trainer, model: Any, step: int) -> None:
+    if step == 6:
+        for state in trainer.optimizers[0].state.values():
+            for value in state.values():
+                value.zero_()
+
+
+def forgets_moments(trainer: Trainer, model: Any, step: int) -> None:
+    if step == 6:
+        trainer.optimizers[0].state.clear()
+
+
+def loads_another_rate(trainer: Trainer, model: Any, step: int) -> None:
+    if step == 6:
+        state = trainer.optimizers[0].state_dict()
+        state["param_groups"][0]["lr"] *= 0.1
+        trainer.optimizers[0].load_state_dict(state)
+
+
+def climbs(trainer: Trainer, model: Any, step: int) -> None:
+    if step == 6:
+        trainer.optimizers[0].param_groups[0]["maximize"] = True
+
+
+def makes_another_optimizer(trainer: Trainer, model: Any, step: int) -> None:
+    if step == 6:
+        trainer.strategy.setup_optimizers(trainer)
+
+
+def freezes_for_a_while(trainer: Trainer, model: Any, step: int) -> None:
+    next(model.parameters()).requires_grad_(not 6 < step < 9)
+
+
+def lays_out_anew(trainer: Trainer, model: Any, step: int) -> None:
+    if step == 6:
+        weight = max(model.parameters(), key=torch.Tensor.numel)
+        weight.data = weight.data.mT.contiguous().mT
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize(
+    "act",
+    [
+        resets_moments,
+        forgets_moments,
+        loads_another_rate,
+        climbs,
+        makes_another_optimizer,
+        freezes_for_a_while,
+        lays_out_anew,
+    ],
+)
+def test_what_callbacks_meddle_with_counts_at_the_next_step(tmp_path: Path, act: Any, compiled: bool) -> None:
+    trained = []
+    for lean in (True, False):
+        model = MLP(replicas=3, compile=compiled)
+        fit(tmp_path / str(lean), LeanSteps(lean), Meddles(act), model=model)
+        trained.append(model.state_dict())
+    assert_same(*trained)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.filterwarnings("ignore:When using `Trainer\\(accumulate_grad_batches")
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_step_of_lightnings_in_between_is_counted(tmp_path: Path, whole: Counter, compiled: bool) -> None:
+    trained = []
+    for lean in (True, False):
+        model = MLP(replicas=3, compile=compiled)
+        schedule = GradientAccumulationScheduler({0: 1, 1: 2, 2: 1})
+        fit(tmp_path / str(lean), LeanSteps(lean), schedule, model=model, max_steps=-1, max_epochs=3)
+        trained.append(model.state_dict())
+    assert whole.taken == 20
+    assert_same(*trained)
+
+
+def test_parameters_that_take_no_part_are_left_alone(tmp_path: Path) -> None:
+    trained = []
+    for lean in (True, False):
+        model = MLP(replicas=3, compile=False)
+        model.extra = torch.nn.Parameter(torch.ones(3, 1))
+        fit(tmp_path / str(lean), LeanSteps(lean), model=model)
+        trained.append(model.state_dict())
+    assert_same(*trained)
+    assert torch.equal(trained[0]["extra"], torch.ones(3, 1))
+
+
+@pytest.mark.parametrize("lean", [True, False])
+def test_callbacks_of_functions_are_called_at_each_step_and_keep_gradients(tmp_path: Path, lean: bool) -> None:
+    kept: list[Tensor] = []
+
+    def keep(trainer: Trainer, model: Any, *_: Any) -> None:
+        kept.append(next(model.parameters()).grad)
+
+    fit(tmp_path, LeanSteps(lean), LambdaCallback(on_train_batch_end=keep))
+    assert len(kept) == 25
+    assert len({float(gradient.sum()) for gradient in kept}) == 25
+
+
+def test_hooks_inside_a_step_of_functions_are_called(tmp_path: Path) -> None:
+    calls: list[int] = []
+    fit(tmp_path, LambdaCallback(on_before_optimizer_step=lambda *_: calls.append(1)))
+    assert len(calls) == 25

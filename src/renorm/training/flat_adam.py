@@ -31,7 +31,7 @@ class FlatAdam:
 
     def __init__(self, optimizer: Optimizer, trained: list[nn.Parameter]) -> None:
         self._optimizer, self._trained = optimizer, trained
-        self._group = optimizer.param_groups[0]
+        self._group: dict[str, Any] = {}
         states = [optimizer.state[parameter] for parameter in trained]
         self._steps = row_of([state["step"] for state in states])
         self.weights = row_of(trained)
@@ -43,7 +43,8 @@ class FlatAdam:
                 state[name] = part
         for state, step in zip(states, self._steps.unbind(), strict=True):
             state["step"] = step
-        self._count = int(self._steps[0])
+        self._count = 0
+        self.look_again()
         self._places = self._where()
         self._root = torch.empty_like(self.weights)
 
@@ -65,13 +66,21 @@ class FlatAdam:
 
     @property
     def is_current(self) -> bool:
-        """Whether parameters and moments are still the views that they were made; a resume brings new ones."""
-        return self._where() == self._places
+        """Whether parameters and moments are still the views that they were made, of an optimiser with the settings that fit.
+
+        A resume brings new ones, and so may a callback.
+        """
+        return self.is_for(self._optimizer, self._trained) and self._where() == self._places
+
+    def look_again(self) -> None:
+        """Note the settings, and how many steps were taken: others may have taken some."""
+        self._group = self._optimizer.param_groups[0]
+        self._count = int(self._steps[0])
 
     def _where(self) -> list[int]:
         states = [self._optimizer.state[parameter] for parameter in self._trained]
-        moments = [state[name].data_ptr() for state in states for name in MOMENTS]
-        return [p.data_ptr() for p in self._trained] + moments + [id(state["step"]) for state in states]
+        moments = [state[name].data_ptr() for state in states for name in (*MOMENTS, "step")]
+        return [p.data_ptr() for p in self._trained] + moments
 
     def step(self, gradient: Tensor) -> None:
         """Update parameters and moments: PyTorch's update in PyTorch's order, without the checks around it.

@@ -49,6 +49,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
     _is_watched = False  # whether callbacks of other authors see every step
     _said: str | None = None
     _hooks: dict[str, list[Callable[..., None]]]  # of callbacks, around a batch
+    _callbacks = 0  # how many there were
 
     @classmethod
     def in_place_of(cls, loop: _TrainingEpochLoop) -> LeanEpochLoop:
@@ -75,11 +76,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
                 self._said = obstacle
         if self._whole is not None:
             self._whole.pause()
-        self._is_watched = any(
-            type(callback).__module__.partition(".")[0] not in OWN_PACKAGES
-            for callback in self.trainer.callbacks
-            if not _same(type(callback), Callback, AROUND_BATCH)
-        )
+        self._find_hooks()
         super().on_run_start(data_fetcher)
 
     def advance(self, data_fetcher: Any) -> None:
@@ -100,8 +97,10 @@ class LeanEpochLoop(_TrainingEpochLoop):
             return
         more = self._quiet_steps(every)
         self._advance_lean(data_fetcher)
-        while more and not trainer.should_stop and not trainer.received_sigterm:
+        while more and trainer.log_every_n_steps == every and not (trainer.should_stop or trainer.received_sigterm):
             self._batches_that_stepped += 1  # all that Lightning would do now
+            if len(trainer.callbacks) != self._callbacks:
+                self._find_hooks()
             self._advance_lean(data_fetcher)
             more -= 1
 
@@ -159,6 +158,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
             if self._num_ready_batches_reached():
                 self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self._call("on_train_batch_end", {"loss": loss.detach()}, batch, batch_idx)
+        logs = logs or trainer.should_stop  # as Lightning does, with what was logged last
         if logs:
             trainer._logger_connector.on_batch_end()
         elif self._is_watched:
@@ -207,14 +207,20 @@ class LeanEpochLoop(_TrainingEpochLoop):
 
     def _find_hooks(self) -> None:
         """Look up whom to call around a batch, since callbacks may change."""
-        self._hooks = {
-            hook: [
-                getattr(callback, hook)
-                for callback in self.trainer.callbacks
-                if getattr(type(callback), hook) is not getattr(Callback, hook)
-            ]
+        callbacks: list[Callback] = self.trainer.callbacks
+        self._hooks = {hook: [getattr(each, hook) for each in callbacks if _has(each, hook)] for hook in AROUND_BATCH}
+        self._callbacks = len(callbacks)
+        self._is_watched = any(
+            type(each).__module__.partition(".")[0] not in OWN_PACKAGES or hook in vars(each)
             for hook in AROUND_BATCH
-        }
+            for each in callbacks
+            if _has(each, hook)
+        )
+
+
+def _has(callback: Callback, hook: str) -> bool:
+    """Whether a callback does something in a hook, by its class or, as a ``LambdaCallback``, by itself."""
+    return hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
 
 
 def what_is_unusual(trainer: Trainer) -> str | None:
@@ -233,7 +239,7 @@ def what_is_unusual(trainer: Trainer) -> str | None:
         "an optimiser that may need a closure": all(map(_takes_no_closure, trainer.optimizers)),
         "hooks of the model": _same(type(model), LightningModule, OF_MODULE) and _same(type(model), StackedModel, own),
         "hooks of the data module": data is None or _same(type(data), LightningDataModule, OF_TRANSFER),
-        "callbacks with hooks inside a step": all(_same(type(each), Callback, INSIDE_STEP) for each in callbacks),
+        "callbacks with hooks inside a step": not any(_has(each, hook) for each in callbacks for hook in INSIDE_STEP),
     }
     return next((what for what, is_usual in usual.items() if not is_usual), None)
 

@@ -149,8 +149,7 @@ def _compiled(
         found.append(compile_fx_inner(*arguments, **settings))
         return found[-1]
 
-    # inputs have the shapes that the graph was made for, which need not be looked at in each call
-    function = compile_fx(graph, inputs, inner_compile=inner, config_patches={**options, "size_asserts": False})
+    function = compile_fx(graph, inputs, inner_compile=inner, config_patches=options)
     code = getattr(found[0], "current_callable", None) if len(found) == 1 else None
     if code is None or not _same(code(list(inputs)), function(*inputs)):  # type: ignore[operator]
         return lambda values: function(*values)  # type: ignore[operator]

@@ -36,8 +36,8 @@ class WholeStep:
         self._losses = self._model._training_losses
         self._optimizer = trainer.optimizers[0]
         self._trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
-        self._gradient = torch.zeros_like(row_of(self._trained))
-        self._parts = parts_of(self._gradient, self._trained)
+        self._gradient = torch.empty(0)
+        self._leaves_out = False  # whether some trained parameters take no part in the losses
         self._flat: FlatAdam | None = None
         self._is_ready = False
 
@@ -55,6 +55,8 @@ class WholeStep:
             return "a penalty is added to the compiled losses"
         if len(trainer.optimizers) > 1 or any(p.device.type != "cpu" for p in trained):
             return "several optimisers, or a device other than a CPU"
+        if not all(p.is_contiguous() for p in trained):
+            return "parameters that are not contiguous"
         if any(p._backward_hooks or p._post_accumulate_grad_hooks for p in trained):
             return "members that have diverged, or other hooks of gradients"
         if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
@@ -112,18 +114,29 @@ class WholeStep:
             call = self._losses.one_call(blocks.x, blocks.y)
             return None if call is None else call(columns(blocks.x), blocks.y)
         losses: Tensor = self._model._member_losses(blocks)
-        return losses.detach(), row_of(torch.autograd.grad(losses.sum(), self._trained))
+        gradients = torch.autograd.grad(losses.sum(), self._trained, allow_unused=True)
+        used = [gradient for gradient in gradients if gradient is not None]
+        self._leaves_out = len(used) < len(
+            gradients
+        )  # an optimiser leaves them alone, which is not a gradient of zeros
+        return None if self._leaves_out else (losses.detach(), row_of(used))
 
     def _get_ready(self) -> bool:
         trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         if [id(p) for p in trained] != [id(p) for p in self._trained] or self.obstacle(self._trainer) is not None:
+            return False
+        if self._leaves_out or self._trainer.optimizers[0] is not self._optimizer:
             return False
         if isinstance(self._losses, CompiledLosses):
             self._losses.notice_changes()
         if self._flat is None or not self._flat.is_current:
             fits = FlatAdam.is_for(self._optimizer, self._trained)
             self._flat = FlatAdam(self._optimizer, self._trained) if fits else None
-        for parameter, part in zip(self._trained, self._parts, strict=True):
+        else:
+            self._flat.look_again()
+        # new memory, since a callback may have kept the gradients of the step before
+        self._gradient = torch.zeros_like(row_of(self._trained))
+        for parameter, part in zip(self._trained, parts_of(self._gradient, self._trained), strict=True):
             parameter.grad = part
         self._is_ready = True
         return True
