@@ -105,9 +105,11 @@ def as_arrow(values: Any) -> pa.Array:
     """
     import pyarrow as pa
 
-    is_plain = isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iuf"
-    if not is_plain or values.dtype.itemsize < 4 or not values.dtype.isnative:
-        return pa.array(values) if not isinstance(values, pa.Array) else values
+    if isinstance(values, pa.Array):
+        return values
+    numbers = isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iuf"
+    if not numbers or values.dtype.itemsize < 4 or not values.dtype.isnative:
+        return pa.array(values)
     memory = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, memory])
 

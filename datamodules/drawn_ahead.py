@@ -24,7 +24,7 @@ class DrawnAhead:
     Only renorm's own laws and maps are drawn ahead of time: one of a user may change from step to step.
 
     Args:
-        data: the data module, which may change between two epochs.
+        data: the data module; where its laws, its map or its sizes change, batches are drawn anew.
     """
 
     def __init__(self, data: CLTDataModule) -> None:

@@ -82,9 +82,8 @@ def test_loader_starts_where_it_is_told_to() -> None:
         {},
         {"train_laws": ["uniform()", "gaussian()"], "batch_size": 64},
         {"train_laws": ["laplace()", "gamma(shape=2)", "stable(alpha=1.5)", "bernoulli(p=0.2)"], "block_size": 4},
-        {
-            "train_laws": ["gaussian()", "uniform()", "laplace()"]
-        },  # whose parts of a batch end within a line of the cache
+        # whose parts of a batch end within a line of the cache
+        {"train_laws": ["gaussian()", "uniform()", "laplace()"]},
         {"map": "maximum()", "train_laws": ["gumbel()"], "block_size": 5},
         {"map": "majority()", "train_laws": ["rademacher()"], "block_size": 3, "batch_size": 1024},
         {"map": "decimation()", "train_laws": ["mixture(1*gaussian(mean=-1) + 1*gaussian(mean=1))"]},

@@ -31,7 +31,6 @@ class FlatAdam:
 
     def __init__(self, optimizer: Optimizer, trained: list[nn.Parameter]) -> None:
         self._optimizer, self._trained = optimizer, trained
-        self._group: dict[str, Any] = {}
         states = [optimizer.state[parameter] for parameter in trained]
         self._steps = row_of([state["step"] for state in states])
         self.weights = row_of(trained)
@@ -41,10 +40,10 @@ class FlatAdam:
         for name, moment in zip(MOMENTS, self._moments, strict=True):
             for state, part in zip(states, parts_of(moment, trained), strict=True):
                 state[name] = part
-        for state, step in zip(states, self._steps.unbind(), strict=True):
+        steps = self._steps.unbind()
+        for state, step in zip(states, steps, strict=True):
             state["step"] = step
-        self._count = 0
-        self.look_again()
+        self._step = steps[0]
         self._places = self._where()
         self._root = torch.empty_like(self.weights)
 
@@ -72,11 +71,6 @@ class FlatAdam:
         """
         return self.is_for(self._optimizer, self._trained) and self._where() == self._places
 
-    def look_again(self) -> None:
-        """Note the settings, and how many steps were taken: others may have taken some."""
-        self._group = self._optimizer.param_groups[0]
-        self._count = int(self._steps[0])
-
     def _where(self) -> list[int]:
         states = [self._optimizer.state[parameter] for parameter in self._trained]
         moments = [state[name].data_ptr() for state in states for name in (*MOMENTS, "step")]
@@ -88,11 +82,10 @@ class FlatAdam:
         Args:
             gradient: of all parameters, one after the other.
         """
-        group, weights, (mean, square) = self._group, self.weights, self._moments
+        group, weights, (mean, square) = self._optimizer.param_groups[0], self.weights, self._moments
         (beta1, beta2), rate, decay = group["betas"], group["lr"], group["weight_decay"]
         self._steps += 1
-        self._count += 1
-        count = self._count
+        count = self._step.item()  # others may have taken steps, too
         with torch.no_grad():
             if decay and group.get("decoupled_weight_decay", False):
                 weights.mul_(1 - rate * decay)

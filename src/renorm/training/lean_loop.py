@@ -2,8 +2,8 @@
 
 Around every step Lightning calls some forty hooks, builds closures and collects metrics. For a small stack this costs more than
 the step itself, and most of it does nothing here. A lean step calls only what does something, in Lightning's order, and updates
-Lightning's counters. Steps that log, and runs with unusual settings, use Lightning's loop. What a compiled stack computes in a
-lean step is taken in as few calls as possible, see :mod:`renorm.training.whole_step`.
+Lightning's counters. Runs with unusual settings use Lightning's loop. What a stack computes in a lean step is taken in as few
+calls as possible, see :mod:`renorm.training.whole_step`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger("renorm")
 
 
 class LeanEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, with lean steps between those that log.
+    """Lightning's loop over the batches of an epoch, with lean steps.
 
     Attributes:
         lean: whether this epoch takes lean steps, see :func:`what_is_unusual`.
@@ -76,7 +76,6 @@ class LeanEpochLoop(_TrainingEpochLoop):
                 self._said = obstacle
         if self._whole is not None:
             self._whole.pause()
-        self._find_hooks()
         super().on_run_start(data_fetcher)
 
     def advance(self, data_fetcher: Any) -> None:

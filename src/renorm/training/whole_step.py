@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any
 
@@ -17,8 +16,6 @@ from .compilation import CompiledLosses, columns
 from .flat_adam import FlatAdam
 from .rows import parts_of, row_of
 from .stack import StackedModel
-
-log = logging.getLogger("renorm")
 
 
 class WholeStep:
@@ -116,9 +113,8 @@ class WholeStep:
         losses: Tensor = self._model._member_losses(blocks)
         gradients = torch.autograd.grad(losses.sum(), self._trained, allow_unused=True)
         used = [gradient for gradient in gradients if gradient is not None]
-        self._leaves_out = len(used) < len(
-            gradients
-        )  # an optimiser leaves them alone, which is not a gradient of zeros
+        # an optimiser leaves the others alone, which is not the same as a gradient of zeros
+        self._leaves_out = len(used) < len(gradients)
         return None if self._leaves_out else (losses.detach(), row_of(used))
 
     def _get_ready(self) -> bool:
@@ -132,8 +128,6 @@ class WholeStep:
         if self._flat is None or not self._flat.is_current:
             fits = FlatAdam.is_for(self._optimizer, self._trained)
             self._flat = FlatAdam(self._optimizer, self._trained) if fits else None
-        else:
-            self._flat.look_again()
         # new memory, since a callback may have kept the gradients of the step before
         self._gradient = torch.zeros_like(row_of(self._trained))
         for parameter, part in zip(self._trained, parts_of(self._gradient, self._trained), strict=True):
